@@ -1,0 +1,170 @@
+"""Datasets: one loader a source, all giving one immutable `Dataset`."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emnist_jax.data import cache, folder, glyphs, idx, tfds
+from emnist_jax.data.dataset import (
+    SPLITS,
+    Dataset,
+    Source,
+    Split,
+    as_split,
+    hash_indices,
+    partition,
+    split_indices,
+)
+from emnist_jax.errors import InputError, nearest
+
+__all__ = ["SOURCES", "SPLITS", "Dataset", "Split", "load", "split_indices"]
+
+_TFDS_NAME = re.compile(r"[A-Za-z]\w*(/[\w.-]+)?(:[\w.]+)?", re.ASCII)  # name/config:version
+
+SOURCES: dict[str, str] = {
+    "glyphs": "47 classes of handwriting-like characters, drawn by the program; no download",
+    "emnist/balanced": "EMNIST Balanced; other variants: byclass, bymerge, letters, digits, mnist",
+    "mnist": "MNIST digits",
+    "fashion_mnist": "Fashion-MNIST, 10 kinds of clothes",
+    "cifar10": "CIFAR-10, 32x32 RGB",
+    "<TFDS name>": "any other image dataset of TFDS (needs TensorFlow once, to prepare)",
+    "<folder>": "IDX files (plain or .gz), or images in train/<class>/*.png|jpg",
+    "<file>.zip": "EMNIST's official gzip.zip; gzip.zip#letters chooses a variant",
+}
+
+
+def load(
+    source: Any = "glyphs",
+    split: str = "paper",
+    *,
+    size: int | None = None,
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+) -> Dataset:
+    """Load a dataset and split it into train, validation and test.
+
+    Args:
+        source: `"glyphs"`; a TFDS name such as `"emnist/balanced"`; the path of a folder of IDX
+            files, of EMNIST's gzip.zip or of an image folder (an existing path comes before a TFDS
+            name; `path#letters` chooses among several variants); a pair of arrays (images, labels),
+            which is split; or three such pairs, as a tuple or a dict with the keys train, valid and
+            test, taken as they are.
+        split: `"paper"` pools all images and gives each part a share of a fixed permutation,
+            100,000 / 15,800 / 15,800 of 131,600 or the same proportions; `"official"` keeps the
+            source's test part and takes validation images from its train part. See `split_indices`.
+        size: number of images in all, a fixed random subset in the same proportions; for glyphs the
+            number to draw.
+        classes: class names, for arrays only (default: the numbers).
+        name: the dataset's name, for arrays only (default: `arrays`).
+
+    Returns:
+        A `Dataset`; all its arrays are read-only.
+
+    Raises:
+        InputError: the source or split does not exist, or the data is unusable; one line says why.
+    """
+    if split not in SPLITS:
+        raise InputError(f'no split "{split}": {nearest(str(split), SPLITS)}')
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise InputError(f"size is {size!r}; give a whole number of images above 0")
+    if isinstance(source, Dataset):
+        raise InputError("this is a Dataset already; use it as it is")
+    if not isinstance(source, (str, os.PathLike)):
+        return _from_arrays(source, split, size, classes, name or "arrays")
+    if classes is not None or name is not None:
+        raise InputError("classes and name can be given for arrays only")
+    text = os.fspath(source)
+    if text == "glyphs":
+        return _load_glyphs(split, size)
+    located = _locate(text)
+    if located:
+        return _load_path(*located, split, size)
+    if isinstance(source, os.PathLike) or not _TFDS_NAME.fullmatch(text):
+        raise InputError(f"{text[:200]!r}: no such folder or file, and no TFDS name")
+    request = ("tfds", text, split, size)
+    return cache.cached(request, tfds.state(text), lambda: partition(tfds.read(text), split, size))
+
+
+def _load_glyphs(split: str, size: int | None) -> Dataset:
+    size = glyphs.DEFAULT_SIZE if size is None else size
+    return cache.cached(("glyphs", split, size), "", lambda: partition(_glyphs(size), split))
+
+
+def _glyphs(size: int) -> Source:
+    """Return glyphs whose last 12 % are their test part."""
+    images, labels = glyphs.draw(size)
+    train = len(split_indices((size, 0, 0), "paper")[0]) + len(
+        split_indices((size, 0, 0), "paper")[1]
+    )
+    parts = slice(0, train), slice(train, size)
+    return Source("glyphs", glyphs.CLASSES, *(Split(images[part], labels[part]) for part in parts))
+
+
+def _locate(text: str) -> tuple[Path, str | None] | None:
+    """Return the existing path that `text` names and the variant after #; None if there is none."""
+    try:
+        if (path := Path(text).expanduser()).exists():
+            return path, None
+        before, mark, variant = text.rpartition("#")
+        if mark and (path := Path(before).expanduser()).exists():
+            return path, variant
+    except (OSError, ValueError, RuntimeError) as error:  # name too long, NUL in it, no such user
+        raise InputError(f"{text[:200]!r}: not a usable path ({error})") from None
+    return None
+
+
+def _load_path(path: Path, variant: str | None, split: str, size: int | None) -> Dataset:
+    """Load a folder of IDX files, a zip archive of them, or an image folder."""
+    request = ("path", str(path.resolve()), variant, split, size)
+    try:
+        if path.is_file():
+            files, read = [path], lambda: idx.read_zip(path, variant)
+        elif files := idx.idx_files(path):
+            read = lambda: idx.read_folder(path, variant)  # noqa: E731
+        elif files := folder.image_files(path):
+            if variant is not None:
+                raise InputError(f'{path}: an image folder has no variants; drop "#{variant}"')
+            read = lambda: folder.read_folder(path)  # noqa: E731
+        else:
+            raise InputError(
+                f"{path}: holds neither IDX files (emnist-balanced-train-images-idx3-ubyte.gz, "
+                "...) nor images in train/<class>/*.png or *.jpg"
+            )
+        state = cache.fingerprint(files)
+        return cache.cached(request, state, lambda: partition(read(), split, size))
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or path}: cannot be read ({error.strerror or error})"
+        ) from None
+
+
+def _from_arrays(
+    source: Any, split: str, size: int | None, classes: Sequence[str] | None, name: str
+) -> Dataset:
+    parts = ("train", "valid", "test")
+    if isinstance(source, dict):
+        if set(source) != set(parts):
+            raise InputError(
+                f"{name}: give the keys train, valid and test, not {', '.join(map(str, source))}"
+            )
+        source = tuple(source[part] for part in parts)
+    if isinstance(source, (tuple, list)) and len(source) == 3:
+        if size is not None:
+            raise InputError(f"{name}: size cannot be given with parts split already")
+        splits = [
+            as_split(value, f"{name} {part}") for value, part in zip(source, parts, strict=True)
+        ]
+        indices = tuple(np.arange(len(part)) for part in splits)
+        return Dataset(*splits, _class_names(splits, classes), name, hash_indices(indices))
+    pool = as_split(source, name)
+    return partition(Source(name, _class_names([pool], classes), pool), split, size)
+
+
+def _class_names(splits: Sequence[Split], classes: Sequence[str] | None) -> tuple[str, ...]:
+    if classes is not None:
+        return tuple(classes)
+    return tuple(map(str, range(max(int(part.labels.max()) for part in splits) + 1)))

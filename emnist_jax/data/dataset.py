@@ -1,0 +1,295 @@
+"""`Dataset`: images and labels in three parts, immutable, and how a source is split into them."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emnist_jax.errors import InputError, nearest
+
+SPLITS = ("paper", "official")
+SPLIT_SEED = 2017
+_PAPER_HELD_OUT = (15_800, 131_600)  # validation, and again test, of the whole pool
+_OFFICIAL_VALID = (15_800, 115_800)  # validation of the official train part
+_MAX_LISTED = 5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """One part of a dataset: read-only images (n, h, w, c) uint8 and labels (n,) int32.
+
+    Accepts images of shape (n, h, w) or (n, h, w, c), as integers 0 to 255 or as floats in [0, 1].
+
+    Raises:
+        InputError: wrong shape, type or range, NaN, no images, or as many labels as images do not
+            exist.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check and convert the arrays."""
+        images, labels = _as_images(self.images), _as_labels(self.labels)
+        if len(images) != len(labels):
+            raise InputError(
+                f"{len(images)} images but {len(labels)} labels; give one label an image"
+            )
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        """Return number and size of the images."""
+        return f"{len(self):,} images of {'x'.join(map(str, self.images.shape[1:]))}"
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 of shape, pixels and labels."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images))
+        digest.update(np.ascontiguousarray(self.labels.astype("<i4")))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Train, validation and test images of one source; immutable.
+
+    `dataclasses.replace(data, valid=(images, labels))` swaps a part. `hash` identifies the contents
+    (parts and classes, not the name); `split_hash` identifies the index arrays that the source was
+    split with, in the order train, validation, test of the source's own parts.
+
+    Raises:
+        InputError: the parts' images differ in shape, or a label is outside the classes.
+    """
+
+    train: Split
+    valid: Split
+    test: Split
+    classes: tuple[str, ...]
+    name: str
+    split_hash: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the parts against each other."""
+        object.__setattr__(self, "classes", tuple(map(str, self.classes)))
+        for part in ("train", "valid", "test"):
+            object.__setattr__(self, part, as_split(getattr(self, part), f"{self.name} {part}"))
+            split = getattr(self, part)
+            if split.images.shape[1:] != self.train.images.shape[1:]:
+                raise InputError(
+                    f"{self.name}: {part} images are {split.images.shape[1:]}, "
+                    f"train images {self.train.images.shape[1:]}; give one size"
+                )
+            check_labels(split.labels, len(self.classes), f"{self.name} {part}")
+
+    def __repr__(self) -> str:
+        """Return name, classes and hash, then one line a part."""
+        head = f"{self.name}: {len(self.classes)} classes, hash {self.hash[:12]}"
+        return "\n".join(
+            [head, *(f"  {p:5} {getattr(self, p)!r}" for p in ("train", "valid", "test"))]
+        )
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 of the contents: the three parts and the class names."""
+        parts = [self.train.hash, self.valid.hash, self.test.hash, *self.classes]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class Source(NamedTuple):
+    """What a reader gives: the source's own parts, not split yet."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split | None = None
+    valid: Split | None = None
+
+
+def as_split(value: Any, name: str) -> Split:
+    """Return `value`, a Split or a pair (images, labels), as a Split; errors begin with `name`.
+
+    Raises:
+        InputError: it is neither, or its arrays are unusable.
+    """
+    if isinstance(value, Split):
+        return value
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise InputError(f"{name}: expected a pair (images, labels), got {type(value).__name__}")
+    try:
+        return Split(*value)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def check_labels(labels: np.ndarray, n_classes: int, name: str) -> None:
+    """Raise InputError unless every label is in 0 .. n_classes - 1."""
+    outside = np.unique(labels[(labels < 0) | (labels >= n_classes)])
+    if len(outside):
+        shown = ", ".join(map(str, outside[:_MAX_LISTED]))
+        raise InputError(
+            f"{name}: label {shown} is outside the {n_classes} classes 0..{n_classes - 1}"
+        )
+
+
+def permutation(n: int) -> np.ndarray:
+    """Return THE fixed permutation of 0 .. n-1: the order that sorts n raw draws of PCG64(2017).
+
+    The raw 64-bit stream of PCG64 and a stable sort are the same in every numpy version, which
+    `Generator.permutation` does not promise.
+    """
+    return np.argsort(np.random.PCG64(SPLIT_SEED).random_raw(n), kind="stable")
+
+
+def split_indices(
+    parts: tuple[int, int, int], split: str, size: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the index arrays of train, validation and test into the pool of a source's parts.
+
+    `paper` permutes the whole pool: the first images train, 15,800 / 131,600 of them validation, as
+    many test. `official` permutes the official train part, whose last 15,800 / 115,800 become
+    validation, unless the source has its own validation part; its test part is test. Shares are
+    rounded to the nearest number.
+
+    Args:
+        parts: number of images in the source's own train, validation and test parts (0: no such
+            part); the pool has them in this order.
+        split: `paper` or `official`.
+        size: keep that many images in all, in the same proportions; None keeps all.
+
+    Raises:
+        InputError: no such split, no official test part, or too few images.
+    """
+    if split not in SPLITS:
+        raise InputError(f'no split "{split}": {nearest(str(split), SPLITS)}')
+    total = sum(parts)
+    if size is not None and not 1 <= size <= total:
+        raise InputError(f"size is {size}; give 1 to {total}, the number of images there are")
+    size = total if size is None else size
+    n_train, n_valid, n_test = parts
+    if split == "paper":
+        order = permutation(total)[:size]
+        held = _share(size, _PAPER_HELD_OUT)
+        indices = (
+            order[: size - 2 * held],
+            order[size - 2 * held : size - held],
+            order[size - held :],
+        )
+    else:
+        if not n_test:
+            raise InputError('this source has no test part; use split="paper"')
+        order = permutation(n_train)
+        held = 0 if n_valid else _share(n_train, _OFFICIAL_VALID)
+        train, valid = order[: n_train - held], order[n_train - held :]
+        if n_valid:
+            valid = np.arange(n_train, n_train + n_valid)
+        test = np.arange(n_train + n_valid, total)
+        indices = tuple(_subset(part, (size, total)) for part in (train, valid, test))
+    if min(map(len, indices)) == 0:
+        raise InputError(f"{size} images are too few for train, validation and test; give more")
+    return indices
+
+
+def partition(source: Source, split: str = "paper", size: int | None = None) -> Dataset:
+    """Split a source into train, validation and test (see `split_indices`).
+
+    Raises:
+        InputError: as `split_indices`, with the source's name.
+    """
+    present = [part for part in (source.train, source.valid, source.test) if part is not None]
+    parts = tuple(0 if p is None else len(p) for p in (source.train, source.valid, source.test))
+    try:
+        indices = split_indices(parts, split, size)
+    except InputError as error:
+        raise InputError(f"{source.name}: {error}") from None
+    images = np.concatenate([part.images for part in present])
+    labels = np.concatenate([part.labels for part in present])
+    splits = [Split(freeze(images[index]), freeze(labels[index])) for index in indices]
+    return Dataset(*splits, source.classes, source.name, hash_indices(indices))
+
+
+def hash_indices(indices: tuple[np.ndarray, ...]) -> str:
+    """Return the sha256 of the index arrays and their lengths."""
+    digest = hashlib.sha256()
+    for index in indices:
+        digest.update(np.array([len(index)], "<i8"))
+        digest.update(index.astype("<i8"))
+    return digest.hexdigest()
+
+
+def _share(n: int, fraction: tuple[int, int]) -> int:
+    """Return n * fraction rounded half up, exactly (integers only)."""
+    return (2 * n * fraction[0] + fraction[1]) // (2 * fraction[1])
+
+
+def _subset(index: np.ndarray, fraction: tuple[int, int]) -> np.ndarray:
+    """Return a fixed random share of `index`; all of it, in order, for the fraction 1."""
+    if fraction[0] == fraction[1]:
+        return index
+    return index[permutation(len(index))[: _share(len(index), fraction)]]
+
+
+def _as_images(values: Any) -> np.ndarray:
+    images = _as_array(values, "images")
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4:
+        raise InputError(f"images have shape {images.shape}; give (n, height, width, channels)")
+    if images.size == 0:
+        raise InputError(f"no images: the array has shape {images.shape}")
+    if images.dtype == np.uint8:
+        return _immutable(images)
+    if not (np.issubdtype(images.dtype, np.floating) or np.issubdtype(images.dtype, np.integer)):
+        raise InputError(f"images are {images.dtype}; give uint8, or floats in [0, 1]")
+    low, high = images.min(), images.max()  # NaN if any pixel is
+    floating = np.issubdtype(images.dtype, np.floating)
+    top = 1 if floating else 255
+    if np.isnan(low):
+        raise InputError("images hold NaN; every pixel needs a number")
+    if low < 0 or high > top:
+        advice = "scale floats to [0, 1] or give uint8" if floating else "give integers 0 to 255"
+        raise InputError(f"images range from {low:g} to {high:g}; {advice}")
+    return freeze((np.rint(images * 255.0) if floating else images).astype(np.uint8))
+
+
+def _as_labels(values: Any) -> np.ndarray:
+    labels = _as_array(values, "labels")
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"labels are {labels.dtype} of shape {labels.shape}; give integers of shape (n,)"
+        )
+    if len(labels) and not 0 <= labels.min() <= labels.max() <= np.iinfo(np.int32).max:
+        raise InputError(
+            f"labels range from {labels.min()} to {labels.max()}; give class numbers from 0"
+        )
+    return _immutable(labels if labels.dtype == np.int32 else labels.astype(np.int32))
+
+
+def _as_array(values: Any, what: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # ragged lists
+        raise InputError(f"{what} are not one array: {error}") from None
+
+
+def freeze(array: np.ndarray) -> np.ndarray:
+    """Make `array`, which nobody else holds, read-only in place, and return it."""
+    array.flags.writeable = False
+    return array
+
+
+def _immutable(array: np.ndarray) -> np.ndarray:
+    """Return `array` if neither it nor what it is a view of can be written to, else a copy."""
+    owner = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            return freeze(array.copy())
+        owner = owner.base
+    return array

@@ -1,0 +1,150 @@
+"""Sources by their TensorFlow Datasets name: `emnist/balanced`, `mnist`, `cifar10`, ..."""
+
+import os
+import socket
+import urllib.parse
+import urllib.request
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emnist_jax.data.dataset import Source, Split, freeze
+from emnist_jax.data.idx import VARIANTS
+from emnist_jax.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+# The names that need no TensorFlow, and those a wrong one is compared with.
+NAMES = (*(f"emnist/{variant}" for variant in VARIANTS), "mnist", "fashion_mnist", "cifar10")
+_BATCH = 4096
+_CONNECT_SECONDS = 15
+
+
+def data_dir() -> Path:
+    """Return the folder of TFDS's datasets: TFDS_DATA_DIR, else ~/tensorflow_datasets."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def state(name: str) -> str:
+    """Return what a cached copy of `name` depends on; the prepared files never change."""
+    return f"{name} {data_dir()} {metadata.version('tensorflow-datasets')}"
+
+
+def read(name: str) -> Source:
+    """Download, prepare and read a TFDS dataset of images with one label each.
+
+    Raises:
+        InputError: TFDS has no such dataset, it needs TensorFlow, it cannot be downloaded, or it is
+            not one of equally large images with a label and a train part.
+    """
+    import tensorflow_datasets as tfds
+
+    builder = _builder(name)
+    manual = data_dir() / "downloads" / "manual" / builder.name
+    try:
+        if not builder.is_prepared():
+            _check_reachable(builder, manual)
+        builder.download_and_prepare(
+            file_format="array_record",
+            download_config=tfds.download.DownloadConfig(
+                manual_dir=manual, try_download_gcs=False, verify_ssl=True
+            ),
+        )
+    except InputError:
+        raise
+    except ImportError as error:
+        raise InputError(
+            f"{name}: TFDS needs the package {error.name} to prepare it: pip install tensorflow "
+            f"importlib_resources (or use one of {', '.join(NAMES)}, glyphs)"
+        ) from error
+    except Exception as error:  # the network raises whatever it likes, TFDS more
+        raise InputError(_how_to_get(name, builder, manual, error)) from error
+    return _read_prepared(name, builder)
+
+
+def _builder(name: str) -> "tfds.core.DatasetBuilder":
+    import tensorflow_datasets as tfds
+
+    from emnist_jax.data.tfds_builders import BUILDERS
+
+    root, _, variant = name.partition("/")
+    if root in BUILDERS:
+        if name not in NAMES:
+            raise InputError(f'no TFDS dataset "{name}": {nearest(name, NAMES)}')
+        return BUILDERS[root](
+            config=variant or None, data_dir=data_dir(), file_format="array_record"
+        )
+    try:
+        return tfds.builder(name, data_dir=data_dir(), file_format="array_record")
+    except (
+        Exception
+    ) as error:  # unknown name, unknown configuration, a builder that cannot be imported
+        hint = nearest(name, [*NAMES, "glyphs"])
+        raise InputError(
+            f'no source "{name}", neither a folder nor a TFDS dataset: {hint}'
+        ) from error
+
+
+def _check_reachable(builder: "tfds.core.DatasetBuilder", manual: Path) -> None:
+    """Raise OSError at once where there is no network; TFDS would try for minutes."""
+    urls = getattr(builder, "URLS", ())
+    missing = [url for url in urls if not (manual / url.rpartition("/")[2]).exists()]
+    if not missing or urllib.request.getproxies():
+        return  # only the proxy knows
+    parts = urllib.parse.urlsplit(missing[0])
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS).close()
+
+
+def _how_to_get(
+    name: str, builder: "tfds.core.DatasetBuilder", manual: Path, error: Exception
+) -> str:
+    """Return one line: why `name` could not be prepared, and what to do without a network."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    urls = getattr(builder, "URLS", ())
+    if not urls:
+        return f"{name}: TFDS could not prepare it ({reason}); `glyphs` needs no download"
+    files = ", ".join(url.rpartition("/")[2] for url in urls)
+    size = sum(info.size for info in (builder.url_infos or {}).values())
+    note = f" ({size:,} bytes)" if size else ""
+    return (
+        f"{name}: could not be downloaded and prepared ({reason}). Put {files}{note} from "
+        f"{urls[0].rpartition('/')[0]}/ into {manual} and try again; `glyphs` needs no download"
+    )
+
+
+def _read_prepared(name: str, builder: "tfds.core.DatasetBuilder") -> Source:
+    keys = builder.info.supervised_keys or ()
+    labels = builder.info.features[keys[1]] if len(keys) == 2 else None
+    if not hasattr(labels, "names"):
+        raise InputError(f"{name}: is not a dataset of images with one class label each")
+    if "train" not in builder.info.splits:
+        raise InputError(f"{name}: has no train part, only {', '.join(builder.info.splits)}")
+    parts = {
+        part: _read_part(name, builder.as_data_source(split=tfds_part), *keys)
+        for part, tfds_part in (("train", "train"), ("test", "test"), ("valid", "validation"))
+        if tfds_part in builder.info.splits
+    }
+    return Source(name, tuple(labels.names), **parts)
+
+
+def _read_part(name: str, records: "tfds.data_source", image_key: str, label_key: str) -> Split:
+    """Read all records, in batches: several times faster than one by one."""
+    images, labels = None, np.empty(len(records), np.int32)
+    for start in range(0, len(records), _BATCH):
+        batch = records.__getitems__(range(start, min(start + _BATCH, len(records))))
+        for i, record in enumerate(batch, start):
+            image = record[image_key]
+            if images is None:
+                images = np.empty((len(records), *image.shape), np.uint8)
+            if image.shape != images.shape[1:] or image.dtype != np.uint8:
+                raise InputError(
+                    f"{name}: its images differ in size or are not uint8; not usable here"
+                )
+            images[i], labels[i] = image, record[label_key]
+    if images is None:
+        raise InputError(f"{name}: holds no images")
+    return Split(freeze(images), freeze(labels))

@@ -1,0 +1,23 @@
+"""The one exception that bad input raises, and the line it carries."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Input that cannot be used; the message is one line: what is wrong and what to do.
+
+    Command lines print the line and exit with code 2; library callers catch a `ValueError`.
+    """
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """Return a hint naming the option closest to `name`, then all options.
+
+    >>> nearest("adm", ["sgd", "adam"])
+    'did you mean "adam"? (one of: adam, sgd)'
+    """
+    options = sorted(options)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    hint = f'did you mean "{close[0]}"? ' if close else ""
+    return f"{hint}(one of: {', '.join(options)})"

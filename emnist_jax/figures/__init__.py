@@ -1,0 +1,37 @@
+"""Figures and tables in one style, from labelled curves, statistics and images.
+
+Every figure is returned, never shown: a notebook draws it, a script hands it to `save_figure`. A
+trial that diverged (NaN from there on) is counted in the caption, and a mean line ends where its
+first seed diverged: a mean over the survivors would flatter the setting.
+"""
+
+from emnist_jax.figures._style import save_figure
+from emnist_jax.figures.comparisons import plot_budget, plot_intervals
+from emnist_jax.figures.curves import plot_best_against_rate, plot_curves, plot_heatmap
+from emnist_jax.figures.images import (
+    confusion_matrix,
+    most_confused,
+    plot_confused_examples,
+    plot_confusion,
+    plot_samples,
+    plot_weights,
+)
+from emnist_jax.figures.tables import curves_summary_html, sparkline, summarise
+
+__all__ = [
+    "confusion_matrix",
+    "curves_summary_html",
+    "most_confused",
+    "plot_best_against_rate",
+    "plot_budget",
+    "plot_confused_examples",
+    "plot_confusion",
+    "plot_curves",
+    "plot_heatmap",
+    "plot_intervals",
+    "plot_samples",
+    "plot_weights",
+    "save_figure",
+    "sparkline",
+    "summarise",
+]

@@ -1,0 +1,261 @@
+"""The one look of every figure, how labels are written, and `save_figure`."""
+
+import functools
+import io
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from emnist_jax.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours without the yellow, which is too light for lines on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vP*Xdh"
+GREY = "0.35"
+PNG_LIMIT = 200_000  # bytes
+FORMATS = ("pdf", "png", "svg")
+SYMBOLS = {
+    "learning_rate": r"$\eta$",
+    "b1": r"$\beta_1$",
+    "b2": r"$\beta_2$",
+    "decay": r"$\beta$",
+    "momentum": r"$\mu$",
+    "eps": r"$\epsilon$",
+}
+SETTINGS = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 11,
+    "grid.color": "0.9",
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+    "legend.frameon": False,
+    "image.interpolation": "none",  # sharp pixels, and raw ones in vector files
+    "svg.hashsalt": "emnist_jax",  # element ids, and so the file's bytes, repeat between runs
+}
+
+
+def style() -> Any:
+    """Return a context in which matplotlib has this project's look, whatever the user's own is."""
+    import matplotlib.style
+
+    return matplotlib.style.context(["default", SETTINGS])
+
+
+def styled(function: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
+    """Run `function` inside `style()`."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> "Figure":
+        with style():
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+@functools.cache
+def _figure_class() -> type:
+    from matplotlib.figure import Figure
+
+    class NotebookFigure(Figure):
+        """A figure outside pyplot: never shown twice, never leaked, yet drawn by notebooks."""
+
+        def _repr_png_(self) -> bytes:
+            return render(self, "png", dpi=100)
+
+    return NotebookFigure
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of `width` x `height` inches, laid out by its content."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = _figure_class()(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def symbol(name: str) -> str:
+    """Return how a hyperparameter is written: `learning_rate` as a Greek eta, others by name."""
+    return SYMBOLS.get(name, name.replace("_", " "))
+
+
+def number(value: Any, powers: bool = False) -> str:
+    r"""Return a coordinate's value as text.
+
+    With `powers`, and for what is below 0.001, as a power of ten: 0.03 gives $3 \cdot 10^{-2}$.
+    """
+    if not np.issubdtype(np.asarray(value).dtype, np.number):
+        return str(value)
+    value = float(value)
+    if value == 0 or not (powers or abs(value) < 1e-3):
+        return f"{value:.4g}"
+    digits, exponent = f"{value:.3e}".split("e")
+    digits = f"{float(digits):g}"
+    power = rf"10^{{{int(exponent)}}}"
+    return f"${power}$" if digits == "1" else rf"${digits} \cdot {power}$"
+
+
+def setting(name: str, value: Any) -> str:
+    """Return `name = value` as a label, learning rates as powers of ten."""
+    if np.asarray(value).dtype.kind in "OSU":
+        return str(value)
+    return f"{symbol(name)} = {number(value, powers=name in ('learning_rate', 'eps'))}"
+
+
+def colours(values: Sequence[Any]) -> list[Any]:
+    """Return one colour a value: ordered ones for numbers, distinct ones for names."""
+    from matplotlib import colormaps
+
+    values = np.asarray(values)
+    if np.issubdtype(values.dtype, np.number) and len(values) > 1:
+        rank = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+        # The palest fifth of the map is too light for lines on white.
+        return list(colormaps["viridis"](0.8 * rank / (len(values) - 1)))
+    return [COLOURS[i % len(COLOURS)] for i in range(len(values))]
+
+
+def caption(figure: "Figure", *parts: str) -> None:
+    """Write `parts` small and grey below the figure, with line breaks between them only."""
+    room = int(figure.get_figwidth() * 72 / 8.5 * 1.85)  # characters of 8.5 points a line
+    lines = [""]
+    for part in filter(None, parts):
+        joined = f"{lines[-1]} · {part}" if lines[-1] else part
+        seen = re.sub(r"\\\w+|[${}^_]", "", joined)  # what mathematical markup does not print
+        lines[-1:] = [joined] if len(seen) <= room else [lines[-1], part]
+    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8.5, color=GREY)
+
+
+def separate_cells(axes: "Axes", rows: int, columns: int, colour: str) -> None:
+    """Draw thin lines between the cells of an image, and neither frame nor tick marks."""
+    axes.set_xticks(np.arange(columns - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(rows - 1) + 0.5, minor=True)
+    axes.grid(False)
+    axes.grid(which="minor", color=colour, linewidth=0.6)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+
+
+class End(NamedTuple):
+    """The right end of a line, for `label_ends`; a line that ends early `reaches` no edge."""
+
+    y: float
+    label: str
+    colour: Any
+    marker: str
+    reaches: bool = True
+
+
+def label_ends(axes: "Axes", ends: Sequence[End]) -> None:
+    """Name lines at the right of `axes`, in the order they end and moved apart where too close.
+
+    An arrow follows the name of a line that ends outside the limits, which must be set before.
+    """
+    from scipy.optimize import isotonic_regression
+
+    ends = sorted(ends, key=lambda end: end.y)
+    to_axes = axes.transData + axes.transAxes.inverted()
+    x = axes.get_xlim()[1]
+    true = np.array([to_axes.transform((x, end.y))[1] for end in ends])
+    wanted = np.clip(true, 0, 1)
+    rows = axes.get_subplotspec().get_gridspec().nrows
+    gap = 10 * 1.35 / (axes.get_figure().get_figheight() * 72 * 0.72 / rows)
+    steps = gap * np.arange(len(ends))
+    placed = np.clip(isotonic_regression(wanted - steps).x, 0, max(0, 1 - steps[-1])) + steps
+    for end, y, target, exact in zip(ends, placed, wanted, true, strict=True):
+        outside = {"transform": axes.transAxes, "clip_on": False, "color": end.colour}
+        if end.reaches:
+            axes.plot([1.005, 1.045 if end.marker else 1.07], [target, y], linewidth=0.8, **outside)
+        axes.plot([1.055], [y], end.marker or "none", **outside)
+        arrow = " ↓" if exact < 0 else " ↑" if exact > 1 else ""
+        axes.text(1.08, y, end.label + arrow, transform=axes.transAxes, va="center", fontsize=10)
+
+
+def _reset_layout(figure: "Figure") -> None:
+    """Let the next layout begin where the first did, not where an earlier drawing left it."""
+    for axes in figure.axes:
+        if axes.get_subplotspec() is not None:
+            axes.set_subplotspec(axes.get_subplotspec())
+        for bar in (image.colorbar for image in axes.images if image.colorbar is not None):
+            bar.ax.set_position((0, 0, 1, 1))
+            bar.ax.set_in_layout(True)  # which setting a position had ended
+
+
+def render(figure: "Figure", kind: str, dpi: float) -> bytes:
+    """Return the figure as a `pdf`, `png` or `svg` file's bytes, the same every time."""
+    metadata = {
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+    }
+    buffer = io.BytesIO()
+    with style():
+        _reset_layout(figure)
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata[kind])
+    return buffer.getvalue()
+
+
+def _encode(figure: "Figure", kind: str) -> bytes:
+    """Render; a PNG above `PNG_LIMIT` gets 256 colours, then fewer and fewer dots."""
+    if kind != "png":
+        return render(figure, kind, dpi=150)
+    for dpi in (160, 130, 100, 80, 60):
+        content = render(figure, kind, dpi)
+        if len(content) > PNG_LIMIT:
+            content = _with_palette(content)
+        if len(content) <= PNG_LIMIT:
+            break
+    return content
+
+
+def _with_palette(png: bytes) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    image = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def save_figure(
+    figure: "Figure", stem: str | Path, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Write `figure` to `stem`.png, `stem`.svg, ... and return the paths.
+
+    The same figure gives the same bytes: no date, fixed identifiers. Each file appears whole or
+    not at all. PNGs stay below 200 kB where a resolution of 60 dots an inch or more allows it.
+
+    Raises:
+      InputError: a format that is none of pdf, png and svg, or a folder that cannot be written.
+    """
+    for kind in formats:
+        if kind not in FORMATS:
+            raise InputError(f'figures cannot be saved as "{kind}": {nearest(kind, FORMATS)}')
+    stem = Path(stem)
+    contents = {stem.with_name(f"{stem.name}.{kind}"): _encode(figure, kind) for kind in formats}
+    for path, content in contents.items():
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be written: {error.strerror}; choose a folder that can"
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+    return list(contents)

@@ -1,0 +1,134 @@
+"""Settings of a sweep: the grid a caller writes, checked and laid out as trials."""
+
+import itertools
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import flax.linen as nn
+import numpy as np
+
+from emnist_jax import rules
+from emnist_jax.errors import InputError, nearest
+
+GridLike = Mapping[str, float | Sequence[float]] | Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Settings in the order they are trained, and the dimensions that label their curves."""
+
+    dims: tuple[str, ...]
+    coords: dict[str, tuple[tuple[str, ...], np.ndarray]]  # name -> (dims, values)
+    settings: tuple[dict[str, float], ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the length of each dimension."""
+        sizes = dict.fromkeys(self.dims, len(self.settings))
+        sizes |= {
+            name: len(values) for name, (dims, values) in self.coords.items() if (name,) == dims
+        }
+        return tuple(sizes[dim] for dim in self.dims)
+
+
+def make_grid(grid: GridLike, rule: rules.Rule, model: nn.Module) -> Grid:
+    """Return the settings of a grid: the product of its lists, or the settings listed one by one.
+
+    Args:
+        grid: a mapping of hyperparameters to numbers or lists of them (a list becomes a
+            dimension), or a list of whole settings (dimension `sample`).
+        rule: whose arguments the names are.
+        model: whose numeric fields (such as `dropout`) the other names are.
+
+    Raises:
+        InputError: an empty grid, an unknown name, a value out of range or listed twice.
+    """
+    if not grid:
+        raise InputError('the grid is empty; give at least {"learning_rate": [0.1]}')
+    made = _product(grid) if isinstance(grid, Mapping) else _listed(grid)
+    _check_names(made.settings[0], rule, model)
+    for setting in made.settings:
+        for name, value in setting.items():
+            rules.check_value(name, value)
+    return made
+
+
+def _product(grid: Mapping[str, float | Sequence[float]]) -> Grid:
+    lists = {name: np.atleast_1d(_numbers(name, values)) for name, values in grid.items()}
+    for name, values in lists.items():
+        if len(values) == 0:
+            raise InputError(f"{name} has no values; give at least one")
+        if len(set(values.tolist())) < len(values):
+            raise InputError(f"{name} lists a value twice: {_plain(values)}")
+    dims = tuple(name for name, values in grid.items() if np.ndim(values) == 1)
+    coords = {
+        name: ((name,), values) if name in dims else ((), values[0])
+        for name, values in lists.items()
+    }
+    product = itertools.product(*(values.tolist() for values in lists.values()))
+    return Grid(dims, coords, tuple(dict(zip(lists, values, strict=True)) for values in product))
+
+
+def _listed(settings: Sequence[Mapping[str, float]]) -> Grid:
+    names = list(settings[0])
+    for setting in settings:
+        if set(setting) != set(names):
+            raise InputError(f"settings differ in their hyperparameters: {names}, {list(setting)}")
+    columns = {name: _numbers(name, [s[name] for s in settings]) for name in names}
+    coords = {name: (("sample",), values) for name, values in columns.items()}
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return Grid(("sample",), coords, tuple(dict(zip(names, row, strict=True)) for row in rows))
+
+
+def _numbers(name: str, values: object) -> np.ndarray:
+    """Return values as float64, refusing what is not a number (text, truth values, None)."""
+    if np.ndim(values) > 1:
+        raise InputError(f"{name} has {np.ndim(values)} dimensions; give a number or a flat list")
+    for value in np.atleast_1d(np.asarray(values, dtype=object)):
+        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+            raise InputError(f"{name}={value!r} is not a number")
+    return np.asarray(values, dtype=np.float64)
+
+
+def _check_names(setting: Mapping[str, float], rule: rules.Rule, model: nn.Module) -> None:
+    arguments, fields = rules.hyperparameters(rule), model_fields(model)
+    for name in setting:
+        if name not in arguments and name not in fields:
+            known = nearest(name, {*arguments, *fields})
+            raise InputError(f'{rules.name_of(rule)} has no hyperparameter "{name}": {known}')
+    for name, default in arguments.items():
+        if default is rules.REQUIRED and name not in setting:
+            raise InputError(f'the grid gives no {name}; add {{"{name}": [...]}}')
+
+
+def model_fields(model: nn.Module) -> set[str]:
+    """Return the fields of a model that are numbers on an axis of a sweep: its float fields."""
+    fields = {name: getattr(model, name) for name in model.__dataclass_fields__}
+    return {name for name, value in fields.items() if isinstance(value, float)}
+
+
+def check_seeds(seeds: int | Sequence[int]) -> np.ndarray:
+    """Return the seeds as int32: 0..n-1 of a number n, or the list itself.
+
+    Raises:
+        InputError: no seed, a seed twice, or a seed outside 0..2^31-1.
+    """
+    if isinstance(seeds, numbers.Integral) and not isinstance(seeds, bool):
+        if seeds < 1:
+            raise InputError(f"seeds={seeds}: give at least one seed")
+        seeds = range(int(seeds))
+    listed = list(seeds) if isinstance(seeds, Sequence | np.ndarray) else [None]
+    if not all(isinstance(s, numbers.Integral) and not isinstance(s, bool) for s in listed):
+        raise InputError(f"seeds={seeds!r}: give a whole number or a list of whole numbers")
+    if not listed:
+        raise InputError("seeds is empty: give at least one seed")
+    if len(set(listed)) < len(listed):
+        raise InputError(f"seeds lists a seed twice: {_plain(listed)}")
+    if min(listed) < 0 or max(listed) >= 2**31:
+        raise InputError(f"seeds must lie in 0..2147483647: {_plain(listed)}")
+    return np.asarray(listed, dtype=np.int32)
+
+
+def _plain(values: Sequence[float] | np.ndarray) -> str:
+    return ", ".join(f"{value:g}" for value in values)

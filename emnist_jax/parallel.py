@@ -1,0 +1,139 @@
+"""Trials in parallel: the functions of `train`, mapped over trials and spread over devices.
+
+The trial axis leads every array of a trial. Each device trains its own trials: the data are
+replicated, and nothing is communicated until metrics are read. All trials share the order of the
+minibatches, so the first layer of all of a device's trials is one matrix product.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from emnist_jax import train
+from emnist_jax.rules import Rule
+
+TRIALS, REPLICATED = PartitionSpec("trials"), PartitionSpec()
+ORDER_SEED = 0
+_CPU_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
+
+
+class Programs(NamedTuple):
+    """The compiled functions of one sweep; numbers of the grid are arguments, never constants."""
+
+    init: Callable  # (hyper, seeds, images) -> trials
+    epoch: Callable  # (hyper, seeds, trials, epoch, images, labels) -> trials, old ones donated
+    evaluate: Callable  # (hyper, trials, {part: (images, labels)}) -> {part_metric: (trials,)}
+
+
+class Structure(NamedTuple):
+    """What a sweep is compiled for: everything about it that is not a number on an axis."""
+
+    model: nn.Module
+    rule: Rule
+    batch_size: int
+    evaluation_batch: int
+    metrics: tuple[tuple[str, train.Metric], ...]
+    dtype: str
+
+
+def trial_mesh(devices: int | None = None) -> Mesh:
+    """Return a mesh of the first `devices` devices (default: all) with the one axis `trials`."""
+    found = jax.devices()[:devices]
+    return jax.make_mesh((len(found),), ("trials",), (AxisType.Auto,), devices=found)
+
+
+def place(mesh: Mesh, tree, spec: PartitionSpec = TRIALS):
+    """Return a tree of arrays on the mesh: split by trials, or replicated."""
+    return jax.device_put(tree, NamedSharding(mesh, spec))
+
+
+@lru_cache(maxsize=32)
+def programs(structure: Structure, mesh: Mesh) -> Programs:
+    """Return the compiled functions of a structure, the same ones every time it is asked for."""
+    model, rule, batch_size, evaluation_batch, metrics, dtype = structure
+    fields = model.__dataclass_fields__
+
+    def build(hyper: Mapping[str, jax.Array]):
+        chosen = {name: value for name, value in hyper.items() if name in fields}
+        rest = {name: value for name, value in hyper.items() if name not in fields}
+        return model.clone(**chosen), rule(**rest)
+
+    def init(hyper, seeds, images):
+        def one(hyper, seed):
+            return train.init(*build(hyper), seed, images, dtype)
+
+        return jax.vmap(one)(hyper, seeds)
+
+    def epoch(hyper, seeds, trials, number, images, labels):
+        images, labels = minibatches(images, labels, batch_size, number)
+
+        def one(hyper, seed, trial):
+            key = train.key_for(seed, train.DROPOUT, number)
+            return train.epoch(*build(hyper), trial, images, labels, key)
+
+        return jax.vmap(one)(hyper, seeds, trials)
+
+    def evaluate(hyper, trials, parts):
+        def one(hyper, trial):
+            model, _ = build(hyper)
+            means = {
+                part: train.evaluate(model, trial, *arrays, evaluation_batch, dict(metrics))
+                for part, arrays in parts.items()
+            }
+            return {f"{part}_{name}": v for part in means for name, v in means[part].items()}
+
+        return jax.vmap(one)(hyper, trials)
+
+    def compiled(function, in_specs, **options):
+        mapped = jax.shard_map(
+            function, mesh=mesh, in_specs=in_specs, out_specs=TRIALS, check_vma=False
+        )
+        cpu = mesh.devices.flat[0].platform == "cpu"
+        return jax.jit(mapped, compiler_options=_CPU_OPTIONS if cpu else None, **options)
+
+    return Programs(
+        compiled(init, (TRIALS, TRIALS, REPLICATED)),
+        compiled(
+            epoch, (TRIALS, TRIALS, TRIALS, REPLICATED, REPLICATED, REPLICATED), donate_argnums=2
+        ),
+        compiled(evaluate, (TRIALS, TRIALS, REPLICATED)),
+    )
+
+
+def minibatches(images: jax.Array, labels: jax.Array, batch_size: int, epoch):
+    """Return all images in this epoch's order as (steps, batch, ...); a partial batch is dropped.
+
+    The order depends on the number of the epoch alone.
+    """
+    order = jax.random.permutation(
+        train.key_for(ORDER_SEED, train.ORDER, epoch), len(labels), independent=False
+    )
+    steps = len(labels) // batch_size
+    order = order[: steps * batch_size]
+    return (a[order].reshape(steps, batch_size, *a.shape[1:]) for a in (images, labels))
+
+
+def chunk_size(trials: int, trial_bytes: int, devices: int, cache: int = 5 * 2**20) -> int:
+    """Return how many trials to train at once: a multiple of `devices`.
+
+    On a CPU the trials of one device should stay in its cache (`cache` bytes, measured); their
+    number also decides how many trials pad the last chunk, and how often data are shuffled (about
+    15 % of the time of one trial). The cheapest number by this count is taken.
+    """
+    most = max(1, min(cache // trial_bytes, -(-trials // devices)))
+
+    def cost(each):
+        size = each * devices
+        return -(-trials // size) * size * (1 + 0.15 / each)
+
+    return min(range(1, most + 1), key=lambda each: (cost(each), -each)) * devices
+
+
+def bytes_of(tree) -> int:
+    """Return the bytes of the arrays of a tree (abstract ones too)."""
+    return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

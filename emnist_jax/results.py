@@ -1,0 +1,151 @@
+"""Labelled curves on disk: netCDF with provenance, whole or not at all, damage detected."""
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from emnist_jax.errors import InputError
+
+PACKAGES = ("emnist_jax", "jax", "jaxlib", "flax", "optax", "numpy", "xarray")
+
+
+def save(curves: xr.Dataset, path: str | Path) -> Path:
+    """Write curves to a netCDF file, atomically, with a checksum of everything they hold.
+
+    Raises:
+        InputError: the file cannot be written (missing or read-only folder, full disk).
+    """
+    curves = curves.assign_attrs(checksum=checksum(curves))
+    encoding = {name: {"zlib": True, "complevel": 4} for name in curves.data_vars}
+
+    def write(temporary: Path) -> None:
+        curves.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+
+    return write_whole(path, write)
+
+
+def load(path: str | Path) -> xr.Dataset:
+    """Return the curves of a netCDF file written by `save`, identical to those given to it.
+
+    Raises:
+        InputError: no such file, not such a file, or a damaged one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a curves.nc that a sweep wrote")
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as stored:
+            curves = stored.load()
+        given = curves.attrs.pop("checksum")
+        intact = given == checksum(curves)
+    except Exception as error:  # HDF5 raises many kinds for damaged bytes
+        raise InputError(f"{path}: not readable as curves ({type(error).__name__})") from None
+    if not intact:
+        raise InputError(f"{path}: damaged, its checksum is wrong; run the sweep again")
+    return curves
+
+
+def checksum(curves: xr.Dataset) -> str:
+    """Return the sha256 of the variables, coordinates and attributes of curves."""
+    digest = hashlib.sha256()
+    for name in sorted(map(str, curves.variables)):
+        values = np.ascontiguousarray(curves[name].values)
+        digest.update(f"{name} {curves[name].dims} {values.dtype} {values.shape}".encode())
+        digest.update(values.astype("U").tobytes() if values.dtype.kind in "OU" else values)
+    attrs = {name: str(value) for name, value in curves.attrs.items() if name != "checksum"}
+    digest.update(json.dumps(attrs, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> Path:
+    """Call `write` with a temporary path beside `path`, then rename: the file is whole or absent.
+
+    Raises:
+        InputError: naming the path and the reason.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=f".tmp{path.suffix}")
+        os.close(handle)
+        try:
+            write(Path(temporary))
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text file, whole or not at all."""
+    return write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def provenance(configuration: Mapping[str, object]) -> dict[str, str]:
+    """Return where results come from: command, configuration, versions, device and commit."""
+    import jax
+
+    devices = jax.devices()
+    return {
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "configuration": json.dumps(configuration, sort_keys=True),
+        "versions": json.dumps(
+            {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+        ),
+        "device": f"{len(devices)} x {describe_device(devices[0])}",
+        "commit": commit(),
+    }
+
+
+def describe_device(device) -> str:
+    """Return the model of a device: a GPU's own name, a CPU's from the system."""
+    if device.platform != "cpu":
+        return str(device.device_kind)
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        if models:
+            return f"CPU core ({models[0]})"
+    return f"CPU core ({platform.processor() or platform.machine()})"
+
+
+def commit() -> str:
+    """Return the commit of this package's checkout, with `+` where files differ from it."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except Exception:
+        return "unknown"

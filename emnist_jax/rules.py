@@ -1,0 +1,229 @@
+"""Learning rules: functions `(learning_rate, **hyperparameters) -> optax.GradientTransformation`.
+
+Notation: g is the gradient of the minibatch's mean loss, theta the parameters, eta the learning
+rate, t = 1, 2, ... the number of the update. Every hyperparameter may be a traced number, so one
+compiled program serves a whole grid of them. Any rule of optax is a rule here too, by its name.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from emnist_jax.errors import InputError, nearest
+
+Rule = Callable[..., optax.GradientTransformation]
+REQUIRED = inspect.Parameter.empty  # the default of an argument that has none
+
+
+def sgd(learning_rate: float) -> optax.GradientTransformation:
+    """Stochastic gradient descent: theta <- theta - eta g (Robbins & Monro, 1951)."""
+    return optax.sgd(learning_rate, momentum=None)
+
+
+def momentum(learning_rate: float, decay: float = 0.9) -> optax.GradientTransformation:
+    """Heavy-ball momentum: m <- decay m + g; theta <- theta - eta m (Polyak, 1964).
+
+    There is no factor (1 - decay) on g: at equal eta a step is up to 1 / (1 - decay) times
+    as long as one of `sgd`.
+    """
+    return optax.sgd(learning_rate, momentum=decay, nesterov=False)
+
+
+def nesterov(learning_rate: float, decay: float = 0.9) -> optax.GradientTransformation:
+    """Nesterov momentum: m <- decay m + g; theta <- theta - eta (g + decay m).
+
+    The form of Sutskever et al. (2013), with the gradient taken at the current parameters.
+    """
+    return optax.sgd(learning_rate, momentum=decay, nesterov=True)
+
+
+def rmsprop(
+    learning_rate: float, decay: float = 0.9, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """RMSprop: r <- decay r + (1 - decay) g^2; theta <- theta - eta g / sqrt(r + eps).
+
+    r starts at 0, is not bias corrected, and eps is inside the root (Tieleman & Hinton, 2012).
+    `optax.rmsprop`'s defaults put eps inside the root too; PyTorch puts it outside, with
+    decay 0.99.
+    """
+    return optax.rmsprop(
+        learning_rate,
+        decay=decay,
+        eps=eps,
+        initial_scale=0.0,
+        eps_in_sqrt=True,
+        centered=False,
+        momentum=None,
+        nesterov=False,
+        bias_correction=False,
+    )
+
+
+def adam(
+    learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """Adam (Kingma & Ba, 2015, Algorithm 1), eps outside the root.
+
+    m <- b1 m + (1 - b1) g; v <- b2 v + (1 - b2) g^2;
+    theta <- theta - eta (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps).
+    """
+    return optax.adam(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=0.0, nesterov=False)
+
+
+class MomentsState(NamedTuple):
+    """State of `adam_variant`: updates made so far, and both moments of the gradient."""
+
+    count: jax.Array
+    m: optax.Updates
+    v: optax.Updates
+
+
+def adam_variant(
+    learning_rate: float,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    *,
+    damped: bool = True,
+    correction: Literal["exact", "constant", "none"] = "exact",
+) -> optax.GradientTransformation:
+    """Adam with the slips that implementations of it make, each by itself.
+
+    Args:
+        learning_rate: eta.
+        b1: decay of the first moment.
+        b2: decay of the second moment.
+        eps: added to the root of the second moment.
+        damped: m <- b1 m + (1 - b1) g; otherwise m <- b1 m + g, which takes 1 / (1 - b1) times
+            longer steps.
+        correction: moments divided by 1 - b^t ("exact", Algorithm 1), by 1 - b ("constant"),
+            or not at all ("none").
+    """
+
+    def init(params):
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return MomentsState(jnp.zeros((), jnp.int32), zeros, zeros)
+
+    def corrected(moment, decay, count):
+        if correction == "none":
+            return moment
+        return moment / (1 - decay ** (count if correction == "exact" else 1))
+
+    def update(grads, state, params=None):
+        del params
+        count = state.count + 1
+        gain = 1 - b1 if damped else 1
+        m = jax.tree.map(lambda m, g: b1 * m + gain * g, state.m, grads)
+        v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.v, grads)
+
+        def change(m, v):
+            root = jnp.sqrt(corrected(v, b2, count))
+            return (-learning_rate * corrected(m, b1, count) / (root + eps)).astype(m.dtype)
+
+        return jax.tree.map(change, m, v), MomentsState(count, m, v)
+
+    return optax.GradientTransformation(init, update)
+
+
+def adam_undamped(
+    learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """Adam without the factor (1 - b1): m <- b1 m + g, otherwise Algorithm 1.
+
+    Equal to `adam` at eta / (1 - b1); equal to `adam` when b1 = 0.
+    """
+    return adam_variant(learning_rate, b1, b2, eps, damped=False)
+
+
+def adam_uncorrected(
+    learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """Adam without bias correction: theta <- theta - eta m / (sqrt(v) + eps)."""
+    return adam_variant(learning_rate, b1, b2, eps, correction="none")
+
+
+def adam_undamped_uncorrected(
+    learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """Adam with neither the factor (1 - b1) nor bias correction."""
+    return adam_variant(learning_rate, b1, b2, eps, damped=False, correction="none")
+
+
+def adam_constant_correction(
+    learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """Adam that divides its moments by 1 - b at every step instead of by 1 - b^t."""
+    return adam_variant(learning_rate, b1, b2, eps, correction="constant")
+
+
+RULES: Mapping[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        sgd,
+        momentum,
+        nesterov,
+        rmsprop,
+        adam,
+        adam_undamped,
+        adam_uncorrected,
+        adam_undamped_uncorrected,
+        adam_constant_correction,
+    )
+}
+
+
+def find(rule: str | Rule) -> Rule:
+    """Return the rule of that name, from this module or else from optax; a function is itself.
+
+    Raises:
+        InputError: no rule has the name.
+    """
+    if callable(rule):
+        return rule
+    found = RULES.get(rule) or (rule in _optax_rules() and getattr(optax, rule))
+    if not found:
+        raise InputError(f'unknown rule "{rule}": {nearest(rule, {*RULES, *_optax_rules()})}')
+    return found
+
+
+def _optax_rules() -> list[str]:
+    """Names in optax of functions whose first argument is the learning rate."""
+    functions = inspect.getmembers(optax, inspect.isfunction)
+    return [name for name, f in functions if next(iter(hyperparameters(f)), "") == "learning_rate"]
+
+
+def hyperparameters(rule: Rule) -> dict[str, object]:
+    """Return the names of a rule's arguments with their defaults (`REQUIRED` for none)."""
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(rule).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind not in kinds}
+
+
+def name_of(rule: str | Rule) -> str:
+    """Return the rule's name, for labels and provenance."""
+    if isinstance(rule, str):
+        return rule
+    if isinstance(rule, partial):
+        settings = ", ".join(f"{name}={value}" for name, value in rule.keywords.items())
+        return f"{name_of(rule.func)}({settings})"
+    return getattr(rule, "__name__", type(rule).__name__)
+
+
+def check_value(name: str, value: float) -> None:
+    """Refuse a value that cannot be meant: learning rate and eps > 0, decay rates in [0, 1).
+
+    Raises:
+        InputError: naming the hyperparameter and its range.
+    """
+    if not isinstance(value, int | float) or math.isnan(value):
+        raise InputError(f"{name}={value!r} is not a number")
+    if name in ("learning_rate", "eps") and not 0 < value < math.inf:
+        raise InputError(f"{name}={value:g} must be positive and finite")
+    if name in ("b1", "b2", "b3", "decay", "momentum", "dropout") and not 0 <= value < 1:
+        raise InputError(f"{name}={value:g} is outside [0, 1)")

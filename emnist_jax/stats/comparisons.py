@@ -1,0 +1,194 @@
+"""Comparisons over problems: performance profiles, rank correlation of settings, and regret."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from emnist_jax.errors import InputError
+from emnist_jax.stats._inputs import (
+    require_dims,
+    require_level,
+    require_same_settings,
+    resampled_seed_weights,
+    stack_settings,
+)
+from emnist_jax.stats.intervals import interval
+
+
+def performance_profile(
+    cost: xr.DataArray,
+    rule: str = "rule",
+    problem: str = "problem",
+    taus: Sequence[float] | None = None,
+) -> xr.DataArray:
+    """Fraction of problems that a rule solves within tau times the cost of the best rule.
+
+    rho_s(tau) = share of problems p with t_(p,s) <= tau min_s t_(p,s) (Dolan and More 2002).
+
+    Args:
+        cost: positive, lower is better: time to target, error. inf or NaN means not solved; a
+            problem that no rule solved counts against all.
+        rule: the dimension of what is compared.
+        problem: the dimension of the problems.
+        taus: ratios >= 1 to evaluate at; None takes every ratio that occurs, where the steps are.
+
+    Returns:
+        rho with the dimensions of `cost` without `problem`, and `tau`. At tau = 1 it is the share
+        of wins; at the largest tau, with the default taus, the share of problems solved.
+
+    Raises:
+        InputError: unknown dimension, cost <= 0, or a tau below 1.
+    """
+    require_dims(cost, rule, problem)
+    if (cost <= 0).any():
+        raise InputError("a cost must be above 0: ratios to the best are taken")
+    cost = cost.astype(float).fillna(np.inf)
+    finest = cost.min(rule)
+    ratio = xr.where(np.isfinite(finest), cost / finest, np.inf).transpose(*cost.dims)
+    if taus is None:
+        taus = np.unique(np.append(ratio.values[np.isfinite(ratio.values)], 1.0))
+    tau = xr.DataArray(np.asarray(taus, float), dims="tau")
+    if (tau < 1).any():
+        raise InputError("a ratio tau to the best cost is 1 or more")
+    solved = (ratio <= tau.assign_coords(tau=tau.values)).mean(problem)
+    return solved.rename("performance_profile").assign_attrs(problems=cost.sizes[problem])
+
+
+def rank_correlation(
+    a: xr.DataArray,
+    b: xr.DataArray,
+    over: Sequence[str] | None = None,
+    *,
+    seed: str = "seed",
+    failed: float | None = None,
+    level: float = 0.95,
+    resamples: int = 2000,
+    rng: int = 0,
+) -> xr.Dataset:
+    """Spearman correlation between the mean scores of the same settings on two problems.
+
+    Do hyperparameters that rank well on one problem rank well on the other? The percentile
+    bootstrap resamples the seeds of each problem, independently; the settings stay. Noise
+    between seeds pulls the estimate, and more so its interval, toward 0.
+
+    Args:
+        a, b: scores of the same settings on two problems, each with its own seeds.
+        over: the dimensions that span the settings; None means all but `seed`.
+        seed: the dimension of repetitions.
+        failed: score to count a missing one at; None raises instead.
+        level, resamples, rng: as in `best_after_k`.
+
+    Returns:
+        `correlation` (NaN when all settings tie on a side), `lower`, `upper` (NaN when both
+        problems have a single seed), and `settings`, their number.
+
+    Raises:
+        InputError: different settings, fewer than two, other dimensions left, missing scores.
+    """
+    require_level(level)
+    x, y = _both(a, b, over, seed, failed)
+    generator = np.random.default_rng(rng)
+    draws = _spearman(*(resampled_seed_weights(len(z), resamples, generator) @ z for z in (x, y)))
+    if len(x) == len(y) == 1:
+        draws = np.full(resamples, np.nan)
+    # A resample in which a side ties throughout has no correlation; it says nothing either way.
+    lower, upper = (
+        np.nanquantile(draws, [0.5 - level / 2, 0.5 + level / 2])
+        if np.isfinite(draws).any()
+        else (np.nan, np.nan)
+    )
+    return xr.Dataset(
+        {
+            "correlation": float(_spearman(x.mean(0), y.mean(0))),
+            "lower": float(lower),
+            "upper": float(upper),
+            "settings": x.shape[1],
+        },
+        attrs={"level": level},
+    )
+
+
+def regret(
+    here: xr.DataArray,
+    there: xr.DataArray,
+    over: Sequence[str] | None = None,
+    *,
+    seed: str = "seed",
+    failed: float | None = None,
+    level: float = 0.95,
+) -> xr.Dataset:
+    """What is lost on problem `here` by taking the setting that is best on problem `there`.
+
+    regret = (score of the best setting here) - (score here of the best setting there), by means
+    over seeds, so 0 or more. Choosing the best on the very scores it is judged by flatters it and
+    inflates the regret; `held_out` is free of that: for each seed the best setting is chosen on the
+    other seeds, then both settings are read at that seed. It may be negative.
+
+    Args:
+        here, there: scores, higher is better, of the same settings.
+        over: the dimensions that span the settings; None means all but `seed`.
+        seed: the dimension of repetitions.
+        failed: score to count a missing one at; None raises instead.
+        level: confidence level.
+
+    Returns:
+        `regret`; `held_out` with its t interval `lower`, `upper` over the seeds of `here` (NaN
+        below two), and the two settings as the coordinates `best_<name>` and `chosen_<name>`.
+
+    Raises:
+        InputError: as `rank_correlation`.
+    """
+    require_level(level)
+    x, y = _both(here, there, over, seed, failed)
+    settings = stack_settings(here, over, seed, failed)
+    mean = x.mean(0)
+    best, chosen = int(mean.argmax()), int(y.mean(0).argmax())
+    held_out = xr.DataArray([np.nan], dims=seed)
+    if len(x) > 1:
+        picks = (x.sum(0) - x).argmax(1)  # row i: the sum over the other seeds
+        held_out = xr.DataArray(x[np.arange(len(x)), picks] - x[:, chosen], dims=seed)
+    across = interval(held_out, seed, level=level)
+    labels = {
+        f"{role}_{name}": settings[name].values[i]
+        for role, i in (("best", best), ("chosen", chosen))
+        for name in map(str, settings.coords)
+        if settings[name].dims == ("setting",)
+    }
+    return xr.Dataset(
+        {
+            "regret": mean[best] - mean[chosen],
+            "held_out": across["mean"],
+            "lower": across.lower,
+            "upper": across.upper,
+        },
+        coords=labels,
+        attrs={"level": level},
+    )
+
+
+def _both(
+    a: xr.DataArray, b: xr.DataArray, over: Sequence[str] | None, seed: str, failed: float | None
+) -> tuple[NDArray, NDArray]:
+    """Return the scores of two problems as arrays (seed, setting), settings in the same order."""
+    require_same_settings(a, b, seed)
+    over = [str(d) for d in a.dims if d != seed] if over is None else list(over)
+    x, y = (stack_settings(z, over, seed, failed) for z in (a, b))
+    if x.ndim != 2 or y.ndim != 2:
+        extra = ", ".join(str(d) for d in x.dims[:-2] + y.dims[:-2])
+        raise InputError(f'dimensions other than "{seed}" and the settings are left: {extra}')
+    if x.sizes["setting"] < 2:
+        raise InputError("comparing settings needs two or more of them")
+    return x.values, y.values
+
+
+def _spearman(x: NDArray, y: NDArray) -> NDArray:
+    """Spearman's correlation along the last axis: Pearson's of the ranks, ties averaged."""
+    from scipy.stats import rankdata
+
+    rx, ry = (rankdata(z, axis=-1) for z in (x, y))
+    rx, ry = (r - r.mean(-1, keepdims=True) for r in (rx, ry))
+    norm = np.sqrt((rx**2).sum(-1) * (ry**2).sum(-1))
+    with np.errstate(invalid="ignore"):
+        return (rx * ry).sum(-1) / norm

@@ -1,0 +1,232 @@
+"""What one trial's curve says: its best epoch, its speed, and the bias of picking maxima."""
+
+import numpy as np
+import xarray as xr
+
+from emnist_jax.errors import InputError
+from emnist_jax.stats._inputs import (
+    require_choice,
+    require_dims,
+    require_level,
+    require_variables,
+)
+
+CURVES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy")
+
+
+def diverged(curves: xr.Dataset) -> xr.DataArray:
+    """Per trial: does any of its curves hold NaN or inf at any epoch?"""
+    require_variables(curves)
+    present = [curves[name] for name in CURVES if name in curves]
+    if not present:
+        raise InputError(f"no curve in the data: expected one of {', '.join(CURVES)}")
+    bad = sum(~np.isfinite(curve) for curve in present) > 0
+    require_dims(bad, "epoch")
+    return bad.any("epoch").rename("diverged")
+
+
+def early_stopping(curves: xr.Dataset, by: str = "valid_accuracy") -> xr.DataArray:
+    """Per trial: position along `epoch` of the epoch that early stopping selects.
+
+    The highest accuracy, ties to the lower error of the same part; or, for `by` an error, the
+    lowest error, ties to the higher accuracy; then the earliest epoch. Epoch 0 takes part.
+    Epochs where either is not finite do not; a trial without any finite epoch gets 0.
+
+    Use it as an index: `curves.isel(epoch=early_stopping(curves))`, or use `best`.
+
+    Raises:
+        InputError: `by` or its partner (error for accuracy) is not among the curves.
+    """
+    first, partner = _with_partner(curves, by)
+    usable = np.isfinite(first) & np.isfinite(partner)
+    if _is_error(by):
+        score, tie = -first, partner
+    else:
+        score, tie = first, -partner
+    score = score.where(usable, -np.inf)
+    tie = tie.where(usable & (score == score.max("epoch")), -np.inf)
+    return tie.argmax("epoch").rename("epoch_index")
+
+
+def best(curves: xr.Dataset, by: str = "valid_accuracy") -> xr.Dataset:
+    """Per trial: all curves at the epoch that `early_stopping` selects.
+
+    A trial that diverged counts with its best finite epoch (epoch 0 at the least) and is marked.
+
+    Returns:
+        The curves without `epoch`; `best_epoch` (float; NaN, like the curves, when a trial has no
+        finite epoch) and `diverged` (bool). `best(curves).diverged.sum("seed")` counts.
+
+    Raises:
+        InputError: as `early_stopping`.
+    """
+    first, partner = _with_partner(curves, by)
+    names = [name for name in curves.data_vars if "epoch" in curves[name].dims]
+    if "epoch" not in curves.coords:
+        raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')
+    at = curves[names].isel(epoch=early_stopping(curves, by))
+    at = at.reset_coords("epoch").rename(epoch="best_epoch")
+    at["best_epoch"] = at.best_epoch.astype(float)
+    at = at.where(np.isfinite(at[first.name]) & np.isfinite(at[partner.name]))
+    return at.assign(diverged=diverged(curves)).assign_attrs(curves.attrs)
+
+
+def selection_bias(accuracy: xr.DataArray, dim: str = "seed") -> xr.Dataset:
+    """Four answers to "how good is this setting", and how much picking each seed's maximum adds.
+
+    Args:
+        accuracy: validation accuracy (higher is better) with the dimensions `dim` and `epoch`.
+        dim: the dimension of repetitions.
+
+    Returns:
+        Per setting: `mean_of_maxima`, the mean over seeds of each seed's best epoch, biased upward;
+        `max_of_mean` and its `max_of_mean_epoch`, the best epoch of the mean curve, slightly
+        biased; `held_out`, each seed read at the epoch the OTHER seeds' mean curve selects, then
+        averaged: free of the bias (NaN with one seed); `last`, the mean at the last epoch; `bias` =
+        `mean_of_maxima` - `held_out`; `diverged`, the number of seeds with missing values. A mean
+        is NaN at an epoch where a seed is, so the mean curve is maximised over the epochs that all
+        seeds reached; `last` and `held_out` are NaN when what they read is.
+
+    Raises:
+        InputError: `dim` or `epoch` is not a dimension, or `epoch` has no coordinate.
+    """
+    require_dims(accuracy, dim, "epoch")
+    if "epoch" not in accuracy.coords:
+        raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')
+    x = accuracy.astype(float)
+    x = x.where(np.isfinite(x))
+    mean = x.mean(dim, skipna=False)
+    read = []
+    for i in range(x.sizes[dim]):
+        others = x.isel({dim: [j for j in range(x.sizes[dim]) if j != i]})
+        pick = others.mean(dim, skipna=False) if others.sizes[dim] else mean * np.nan
+        index = pick.fillna(-np.inf).argmax("epoch")
+        read.append(x.isel({dim: i}, drop=True).isel(epoch=index, drop=True).where(_any(pick)))
+    out = xr.Dataset(
+        {
+            "mean_of_maxima": x.max("epoch").mean(dim, skipna=False),
+            "max_of_mean": mean.max("epoch"),
+            "max_of_mean_epoch": mean.idxmax("epoch"),
+            "held_out": xr.concat(read, dim).mean(dim, skipna=False),
+            "last": mean.isel(epoch=-1, drop=True),
+            "diverged": x.isnull().any("epoch").sum(dim),
+        }
+    )
+    return out.assign(bias=out.mean_of_maxima - out.held_out)
+
+
+def time_to_target(
+    curves: xr.Dataset, target: xr.DataArray | float, by: str = "valid_accuracy"
+) -> xr.Dataset:
+    """Per trial: training time until a curve first reaches `target`, in whole epochs and seconds.
+
+    A trial that never reaches it, diverged ones included, is censored: its time is inf.
+
+    Args:
+        curves: with `attrs["seconds_per_epoch"]`, the training seconds of one trial for one epoch,
+            where seconds are wanted.
+        target: accuracy to reach or exceed; for `by` an error, the error to reach or go below.
+        by: the curve.
+
+    Returns:
+        `epochs` (float), `reached` (bool), and `seconds` = epochs x seconds_per_epoch where known.
+
+    Raises:
+        InputError: unknown curve, or no coordinate `epoch`.
+    """
+    require_variables(curves, by)
+    curve = curves[by]
+    require_dims(curve, "epoch")
+    if "epoch" not in curve.coords:
+        raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')
+    hit = curve <= target if _is_error(by) else curve >= target  # NaN compares false
+    epochs = curve.epoch.astype(float).where(hit).min("epoch").fillna(np.inf)
+    out = xr.Dataset({"epochs": epochs, "reached": np.isfinite(epochs)})
+    if "seconds_per_epoch" in curves.attrs:
+        out["seconds"] = epochs * float(curves.attrs["seconds_per_epoch"])
+    return out
+
+
+def median_time(times: xr.DataArray, dim: str = "seed", *, level: float = 0.95) -> xr.Dataset:
+    """Median over seeds of times in which inf means "not reached", with a rank interval.
+
+    All trials of a sweep train equally long, so the Kaplan-Meier median (1958) is the smallest time
+    by which at least half of the seeds have arrived; inf when fewer than half did. The interval
+    between the j-th smallest and j-th largest time holds for any distribution; its confidence is
+    1 - 2 P(Binomial(n, 1/2) < j). Five seeds allow 93.75 % at most: `coverage` says what it is.
+
+    Args:
+        times: for instance `time_to_target(curves, 0.8).epochs`; NaN counts as not reached.
+        dim: the dimension of repetitions.
+        level: confidence level wanted.
+
+    Returns:
+        `median`, `lower`, `upper` (may be inf), `n`, `censored` (trials that never arrived), and
+        `coverage`, the interval's true level at n seeds.
+
+    Raises:
+        InputError: unknown `dim` or `level` outside (0, 1).
+    """
+    from scipy.special import bdtr
+
+    require_dims(times, dim)
+    require_level(level)
+    times = times.astype(float).fillna(np.inf)
+    n = times.sizes[dim]
+    ranks = np.arange(1, n // 2 + 1) if n > 1 else np.array([1])
+    coverage = np.maximum(1 - 2 * bdtr(ranks - 1, n, 0.5), 0)
+    j = int(max((coverage >= level).sum(), 1))
+    ordered = xr.apply_ufunc(
+        np.sort, times, input_core_dims=[[dim]], output_core_dims=[["rank"]]
+    )  # ascending along rank
+    return xr.Dataset(
+        {
+            "median": ordered.isel(rank=(n + 1) // 2 - 1),
+            "lower": ordered.isel(rank=j - 1),
+            "upper": ordered.isel(rank=n - j),
+            "censored": np.isinf(times).sum(dim),
+            "n": n,
+            "coverage": float(coverage[j - 1]),
+        },
+        attrs={"level": level, "over": dim},
+    )
+
+
+def fraction_reached(accuracy: xr.DataArray, after: int = 1, of: str = "best") -> xr.DataArray:
+    """Per trial: accuracy after epoch `after`, as a fraction of its best or last accuracy.
+
+    Args:
+        accuracy: with the dimension and coordinate `epoch`.
+        after: the epoch.
+        of: "best", the highest finite accuracy of the trial; "last", at the last epoch.
+
+    Returns:
+        The ratio, without `epoch`; NaN where a diverged trial lacks either.
+
+    Raises:
+        InputError: no such epoch, or `of` is neither "best" nor "last".
+    """
+    require_dims(accuracy, "epoch")
+    require_choice("reference", of, ["best", "last"])
+    if "epoch" not in accuracy.coords or after not in accuracy.epoch.values:
+        raise InputError(f"no epoch {after} in the curves")
+    reference = accuracy.max("epoch") if of == "best" else accuracy.isel(epoch=-1, drop=True)
+    return (accuracy.sel(epoch=after, drop=True) / reference).rename("fraction_reached")
+
+
+def _is_error(name: str) -> bool:
+    return name.endswith("_error")
+
+
+def _with_partner(curves: xr.Dataset, by: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the curve `by` and the one that breaks its ties."""
+    require_choice("curve", by, CURVES)
+    part = by.split("_")[0]
+    partner = f"{part}_accuracy" if _is_error(by) else f"{part}_error"
+    require_variables(curves, by, partner)
+    require_dims(curves[by], "epoch")
+    return curves[by], curves[partner]
+
+
+def _any(curve: xr.DataArray) -> xr.DataArray:
+    return curve.notnull().any("epoch")

@@ -1,0 +1,41 @@
+"""Figure 1: 25 labelled samples of the data, ink dark on white.
+
+    python -m experiments.samples --data emnist/balanced
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+import emnist_jax as ej
+from emnist_jax.figures import plot_samples
+from experiments._common import main, save_figures
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of this experiment."""
+
+    data: str = "glyphs"
+    """glyphs, a TensorFlow Datasets name such as emnist/balanced, or a path (IDX files, gzip.zip, image folder)"""
+    split: Literal["paper", "official"] = "paper"
+    """which images are training images, from which the samples are drawn"""
+    seed: int = 0
+    """which 25 of the training images"""
+    out: Path = Path("runs")
+    """folder of results; the figure goes to samples/ in it"""
+
+
+def run(options: Options) -> list[Path]:
+    """Draw the figure."""
+    data = ej.load(options.data, split=options.split)
+    count = len(data.train.labels)
+    chosen = np.random.default_rng(options.seed).choice(count, min(25, count), replace=False)
+    figure = plot_samples(data.train.images[chosen], data.train.labels[chosen], data.classes)
+    return save_figures({"figure_1_samples": figure}, options.out / "samples")
+
+
+if __name__ == "__main__":
+    main(run, Options)
