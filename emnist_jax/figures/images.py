@@ -20,7 +20,7 @@ def _draw_image(axes: "Axes", image: np.ndarray) -> None:
     full = 255 if np.issubdtype(image.dtype, np.integer) else 1.0
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
-    axes.imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=full)
+    axes.imshow(image, cmap="gray_r" if image.ndim == 2 else None, vmin=0, vmax=full)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set(visible=True, color="0.85")
