@@ -1,4 +1,4 @@
-"""What must be said to JAX before it starts: one CPU device a core, and where compiled code stays."""
+"""What JAX must know before it starts: one CPU device a core, a folder for compiled programs."""
 
 import os
 from contextlib import suppress

@@ -23,10 +23,12 @@ class State(NamedTuple):
     """How far a sweep has come: everything it needs to go on, to the last bit."""
 
     chunk: int  # the chunk in training
-    epoch: int  # epochs it has behind it
+    epoch: int  # the last epoch recorded of it; -1 before any
     chunk_size: int
     arrays: list[np.ndarray]  # the chunk's trials, flattened
     values: dict[str, np.ndarray]  # metrics of all trials, (trials, epochs + 1)
+    kept: list[np.ndarray]  # variables of the networks to keep, (trials, ...); empty if none
+    kept_epoch: np.ndarray  # the epoch each is of, (trials,)
     seconds: np.ndarray  # training seconds, (chunks, epochs)
     wall_seconds: float
 
@@ -67,7 +69,7 @@ class Checkpoints:
         for number in reversed(self._numbers()):
             try:
                 tree = _checkpointer().restore(self._path(number).absolute())
-                tree = {name: np.asarray(value) for name, value in tree.items()}
+                tree = {name: np.array(value) for name, value in tree.items()}
                 if tree.pop("checksum").tobytes() == _digest(tree):
                     return _from_tree(tree)
             except Exception:  # a torn or damaged file raises anything; an older one may be whole
@@ -96,10 +98,12 @@ def _checkpointer():
 
 def _to_tree(state: State) -> dict[str, np.ndarray]:
     tree = {f"array {i:03d}": array for i, array in enumerate(state.arrays)}
+    tree |= {f"kept {i:03d}": array for i, array in enumerate(state.kept)}
     tree |= {f"value {name}": array for name, array in state.values.items()}
     counts = np.array([state.chunk, state.epoch, state.chunk_size], np.int64)
     return tree | {
         "counts": counts,
+        "kept_epoch": state.kept_epoch,
         "seconds": state.seconds,
         "wall_seconds": np.array(state.wall_seconds),
     }
@@ -108,9 +112,18 @@ def _to_tree(state: State) -> dict[str, np.ndarray]:
 def _from_tree(tree: Mapping[str, np.ndarray]) -> State:
     chunk, epoch, chunk_size = (int(n) for n in tree["counts"])
     arrays = [tree[name] for name in sorted(tree) if name.startswith("array ")]
+    kept = [tree[name] for name in sorted(tree) if name.startswith("kept ")]
     values = {n.removeprefix("value "): a for n, a in tree.items() if n.startswith("value ")}
     return State(
-        chunk, epoch, chunk_size, arrays, values, tree["seconds"], float(tree["wall_seconds"])
+        chunk,
+        epoch,
+        chunk_size,
+        arrays,
+        values,
+        kept,
+        tree["kept_epoch"],
+        tree["seconds"],
+        float(tree["wall_seconds"]),
     )
 
 

@@ -129,9 +129,14 @@ def dropout(key: Array, x: Array, rate: float | Array) -> Array:
 
     `rate` in [0, 1) may be traced, so that it can be a hyperparameter axis under `jax.vmap`.
     Source: Srivastava et al. 2014, in its inverted form.
+
+    Raises:
+        InputError: for a plain number outside [0, 1).
     """
+    if isinstance(rate, float | int) and not 0 <= rate < 1:
+        raise InputError(f"dropout rate {rate} is outside [0, 1)")
     keep = jax.random.bernoulli(key, 1 - rate, x.shape)
-    return jnp.where(keep, x / (1 - rate), 0)
+    return jnp.where(keep, x / jnp.asarray(1 - rate, x.dtype), 0)
 
 
 class BatchNorm(nn.Module):

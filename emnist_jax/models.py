@@ -91,11 +91,15 @@ class ConvNet(nn.Module):
         bias = self.param(f"conv_{i}_bias", nn.initializers.zeros, (channels,), x.dtype)
         pad = (self.kernel // 2, (self.kernel - 1) // 2)
         x = conv2d(jnp.pad(x, ((0, 0), pad, pad, (0, 0))), kernel, window=2)
-        x = x + bias.reshape(-1, 1, 1, 1)[None]
-        if self.batch_norm is not None:
-            x = self.batch_norm.clone(axis=1, parent=self, name=f"conv_{i}_norm")(x, train)
+        bias = bias.reshape(-1, 1, 1, 1)
+        if self.batch_norm is None:
+            # A constant per channel does not change which output is largest: add it afterwards.
+            x = max_pool(x) + bias
+        else:
+            norm = self.batch_norm.clone(axis=1, parent=self, name=f"conv_{i}_norm")
+            x = max_pool(norm(x + bias[None], train))
         # ReLU and max commute, gradients included; this order does a quarter of the work.
-        return nn.relu(max_pool(x))
+        return nn.relu(x)
 
 
 def _dense_layers(model: MLP | ConvNet, x: Float[Array, "batch inputs"], train: bool) -> Logits:

@@ -1,53 +1,50 @@
-"""Progress of a sweep: a bar in terminals and notebooks, a line now and then in log files."""
+"""Progress of a sweep: a bar in terminals and notebooks, a line a minute in log files."""
 
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class Progress:
-    """Counts epochs of a sweep and shows the best validation accuracy and the diverged trials."""
+    """Counts epochs and shows the best validation accuracy and how many trials diverged."""
 
-    def __init__(self, epochs: int, show: bool):
-        self.epochs, self.done, self.bar, self.last_line = epochs, 0, None, time.monotonic()
-        self.started = time.monotonic()
-        self.show = show
+    def __init__(self, bar, show: bool):
+        self.bar, self.show, self.total = bar, show, 0
+        self.started = self.last_line = time.monotonic()
+
+    def start(self, total: int) -> None:
+        """Set the number of evaluations to come, over all chunks."""
+        self.total = total
+        if self.bar is not None:
+            self.bar.add_task("", total=total, text="")
 
     def update(self, done: int, best: float, diverged: int) -> None:
-        """Show that `done` epochs (over all chunks) are behind us."""
-        self.done = done
-        text = f"best validation accuracy {best:.1%}" if best == best else ""
-        text += f", {diverged} diverged" if diverged else ""
+        """Show that `done` evaluations are behind us, and what they found."""
+        lost = f", {diverged} diverged" if diverged else ""
+        text = f"best validation accuracy {best:.1%}{lost}"
         if self.bar is not None:
-            self.bar.update(0, completed=done, text=text)
-        elif self.show and (time.monotonic() - self.last_line > 60 or done == self.epochs):
+            self.bar.update(self.bar.tasks[0].id, completed=done, text=text)
+        elif self.show and (time.monotonic() - self.last_line > 60 or done == self.total):
             self.last_line = time.monotonic()
             minutes = (self.last_line - self.started) / 60
-            print(f"epoch {done}/{self.epochs}, {minutes:.1f} min, {text}", flush=True)
+            print(f"{done}/{self.total}, {minutes:.1f} min, {text}", flush=True)
 
 
 @contextmanager
-def progress(epochs: int, show: bool = True):
-    """Yield a `Progress` over `epochs` epochs; a bar where the output is a terminal or notebook."""
-    counter = Progress(epochs, show)
+def progress(show: bool = True) -> Iterator[Progress]:
+    """Yield a `Progress`: a bar where the output is a terminal or notebook, else lines."""
     if not (show and (sys.stdout.isatty() or "ipykernel" in sys.modules)):
-        yield counter
+        yield Progress(None, show)
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bar
+    from rich import progress as rich
 
     columns = (
-        TextColumn("epoch"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}"),
+        rich.TextColumn("epoch"),
+        rich.MofNCompleteColumn(),
+        rich.BarColumn(),
+        rich.TimeRemainingColumn(),
+        rich.TextColumn("{task.fields[text]}"),
     )
-    with Bar(*columns) as counter.bar:
-        counter.bar.add_task("", total=epochs, text="")
-        yield counter
+    with rich.Progress(*columns) as bar:
+        yield Progress(bar, show)

@@ -97,10 +97,8 @@ def _load_glyphs(split: str, size: int | None) -> Dataset:
 def _glyphs(size: int) -> Source:
     """Return glyphs whose last 12 % are their test part."""
     images, labels = glyphs.draw(size)
-    train = len(split_indices((size, 0, 0), "paper")[0]) + len(
-        split_indices((size, 0, 0), "paper")[1]
-    )
-    parts = slice(0, train), slice(train, size)
+    n_test = len(split_indices((size, 0, 0), "paper")[2])
+    parts = slice(0, size - n_test), slice(size - n_test, size)
     return Source("glyphs", glyphs.CLASSES, *(Split(images[part], labels[part]) for part in parts))
 
 

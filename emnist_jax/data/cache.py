@@ -37,12 +37,12 @@ def folder() -> Path:
 
 def fingerprint(files: Iterable[os.DirEntry[str] | Path]) -> str:
     """Return a hash of path, size, times and identity of every file: touching one changes it."""
-    digest = hashlib.sha256()
-    for file in files:
-        stat = file.stat()
-        identity = os.fspath(file), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
-        digest.update(repr(identity).encode(errors="surrogateescape"))
-    return digest.hexdigest()
+    stats = ((os.fspath(file), file.stat()) for file in files)
+    identities = [
+        f"{name}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+        for name, stat in stats
+    ]
+    return hashlib.sha256("\n".join(identities).encode(errors="surrogateescape")).hexdigest()
 
 
 def cached(request: tuple, state: str, build: Callable[[], Dataset]) -> Dataset:

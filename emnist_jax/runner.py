@@ -1,0 +1,135 @@
+"""A sweep on the devices: chunks of trials placed, trained, evaluated, and brought back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from emnist_jax import parallel, train
+from emnist_jax.checkpoint import State
+from emnist_jax.plan import Plan
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Trials trained at once: which of the plan's, and their numbers padded to a whole chunk."""
+
+    trials: slice
+    hyper: Mapping[str, jax.Array]
+    seeds: jax.Array
+
+    def __len__(self) -> int:
+        return self.trials.stop - self.trials.start
+
+
+class Runner:
+    """Holds what all chunks of a sweep share: the data on the devices and the compiled programs."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.mesh = parallel.trial_mesh()
+        self.programs = parallel.programs(plan.structure, self.mesh)
+        self.data = {
+            part: parallel.place(self.mesh, (split.images, split.labels), parallel.REPLICATED)
+            for part, split in (("train", plan.data.train), ("valid", plan.data.valid))
+        }
+
+    def fresh(self, trials_at_once: int | None) -> State:
+        """Return the state of a sweep that has not begun."""
+        plan, devices, one_each = self.plan, self.mesh.size, self._one_trial_each()
+        size = trials_at_once or parallel.chunk_size(
+            plan.trials, parallel.bytes_of(one_each) // devices, devices
+        )
+        parts = [f"{part}_{name}" for part in self.data for name, _ in plan.structure.metrics]
+        shape = (plan.trials, plan.epochs + 1)
+        values = {name: np.full(shape, np.nan, plan.structure.dtype) for name in parts}
+        kept = [
+            np.zeros((plan.trials if plan.keep else 0, *leaf.shape[1:]), leaf.dtype)
+            for leaf in jax.tree.leaves(variables_of(one_each))
+        ]
+        seconds = np.zeros((-(-plan.trials // size), plan.epochs))
+        kept_epoch = np.zeros(plan.trials, np.int32)
+        return State(0, -1, size, [], values, kept, kept_epoch, seconds, 0.0)
+
+    def chunk(self, number: int, size: int) -> Chunk:
+        """Return the trials of a chunk; the last trial is repeated up to a whole chunk."""
+        first, end = number * size, min((number + 1) * size, self.plan.trials)
+        padded = -(-size // self.mesh.size) * self.mesh.size
+        chosen = np.minimum(np.arange(first, first + padded), end - 1)
+        hyper = {name: values[chosen] for name, values in self.plan.hyper().items()}
+        hyper, seeds = parallel.place(self.mesh, (hyper, self.plan.trial_seeds()[chosen]))
+        return Chunk(slice(first, end), hyper, seeds)
+
+    def start(self, chunk: Chunk, arrays: list[np.ndarray]) -> train.Trial:
+        """Return a chunk's trials as initialised, or, if given, as a checkpoint holds them."""
+        trials = self.programs.init(chunk.hyper, chunk.seeds, self.data["train"][0])
+        if not arrays:
+            return trials
+        leaves, structure = jax.tree.flatten(trials)
+        padded = np.minimum(np.arange(len(leaves[0])), len(chunk) - 1)
+        return parallel.place(self.mesh, structure.unflatten([a[padded] for a in arrays]))
+
+    def run_epoch(self, chunk: Chunk, trials: train.Trial, epoch: int) -> train.Trial:
+        """Return the trials after one more epoch."""
+        images, labels = self.data["train"]
+        return jax.block_until_ready(
+            self.programs.epoch(chunk.hyper, chunk.seeds, trials, np.int32(epoch), images, labels)
+        )
+
+    def record(self, state: State, chunk: Chunk, trials: train.Trial, epoch: int) -> None:
+        """Write the metrics of an epoch, and keep the networks that are now the ones to keep.
+
+        A trial whose error is not finite holds NaN from here on.
+        """
+        found = jax.device_get(self.programs.evaluate(chunk.hyper, trials, self.data))
+        found = {name: means[: len(chunk)] for name, means in found.items()}
+        values = {name: array[chunk.trials] for name, array in state.values.items()}
+        lost = ~np.isfinite(found["train_error"]) | ~np.isfinite(found["valid_error"])
+        if epoch > 0:
+            lost |= np.isnan(values["train_error"][:, epoch - 1])
+        for name, means in found.items():
+            values[name][:, epoch] = np.where(lost, np.nan, means)
+        if self.plan.keep:
+            self._keep(state, chunk, trials, self._to_keep(values, epoch), epoch)
+
+    def _to_keep(self, values: Mapping[str, np.ndarray], epoch: int) -> np.ndarray:
+        """Return which trials of a chunk are kept as they are now: (trials,) bool.
+
+        "best" is the highest validation accuracy, ties to the lower validation error.
+        """
+        if epoch == 0:
+            return np.ones(len(values["valid_accuracy"]), bool)
+        if self.plan.keep == "last":
+            return ~np.isnan(values["valid_accuracy"][:, epoch])
+        now, before = values["valid_accuracy"][:, epoch], values["valid_accuracy"][:, :epoch]
+        best = np.fmax.reduce(before, axis=1)
+        ties = np.where(before == best[:, None], values["valid_error"][:, :epoch], np.inf)
+        return (now > best) | ((now == best) & (values["valid_error"][:, epoch] < ties.min(1)))
+
+    def _keep(self, state: State, chunk: Chunk, trials, chosen: np.ndarray, epoch: int) -> None:
+        rows = np.arange(chunk.trials.start, chunk.trials.stop)[chosen]
+        leaves = jax.device_get(jax.tree.leaves(variables_of(trials))) if rows.size else []
+        for kept, leaf in zip(state.kept, leaves, strict=False):
+            kept[rows] = leaf[: len(chunk)][chosen]
+        state.kept_epoch[rows] = epoch
+
+    def networks(self, state: State) -> dict:
+        """Return the kept networks' variables, their arrays leading with one axis over trials."""
+        return jax.tree.structure(variables_of(self._one_trial_each())).unflatten(state.kept)
+
+    def _one_trial_each(self) -> train.Trial:
+        """Return the shapes of a chunk of one trial a device."""
+        hyper = {name: np.resize(v, self.mesh.size) for name, v in self.plan.hyper().items()}
+        seeds = np.resize(self.plan.trial_seeds(), self.mesh.size)
+        return jax.eval_shape(self.programs.init, hyper, seeds, self.data["train"][0])
+
+
+def variables_of(trials: train.Trial) -> dict:
+    """Return the Flax variables of trials: what applying their networks needs."""
+    return {"params": trials.params, **trials.variables}
+
+
+def arrays_of(trials: train.Trial, chunk: Chunk) -> list[np.ndarray]:
+    """Return the arrays of a chunk's trials on the host, padding left out."""
+    return [np.asarray(leaf)[: len(chunk)] for leaf in jax.device_get(jax.tree.leaves(trials))]
