@@ -193,9 +193,14 @@ def find(rule: str | Rule) -> Rule:
 
 
 def _optax_rules() -> list[str]:
-    """Names in optax of functions whose first argument is the learning rate."""
-    functions = inspect.getmembers(optax, inspect.isfunction)
-    return [name for name, f in functions if next(iter(hyperparameters(f)), "") == "learning_rate"]
+    """Names in optax of public functions whose first argument is the learning rate."""
+    return [
+        name
+        for name, function in inspect.getmembers(optax, inspect.isfunction)
+        if next(iter(hyperparameters(function)), "") == "learning_rate"
+        and not name.startswith(("_", "scale_by_"))
+        and name != "lbfgs"  # its line search asks for the loss itself, not for gradients alone
+    ]
 
 
 def hyperparameters(rule: Rule) -> dict[str, object]:

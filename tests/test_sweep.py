@@ -1,0 +1,215 @@
+"""Sweeps: settings and seeds trained at once are the runs they stand for."""
+
+import dataclasses
+import itertools
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+import emnist_jax as ej
+from emnist_jax import parallel, plan, rules, train
+from emnist_jax.errors import InputError
+
+SMALL = ej.MLP(hidden=(16,))
+GRID = {"learning_rate": [0.3, 0.03, 0.003]}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return ej.load("glyphs", size=1316)
+
+
+def sweep(data, rule="sgd", grid=GRID, model=SMALL, **options):
+    options = {"seeds": 2, "epochs": 2, "progress_bar": False} | options
+    return ej.sweep(data, model, rule, grid, **options)
+
+
+def test_curves_are_labelled_as_the_grid_was_written(data):
+    curves = sweep(data, "adam", {"learning_rate": [1e-2, 1e-3], "b1": [0.0, 0.9], "b2": 0.99})
+    assert dict(curves.sizes) == {"learning_rate": 2, "b1": 2, "seed": 2, "epoch": 3}
+    assert set(curves.data_vars) == {
+        "train_error",
+        "train_accuracy",
+        "valid_error",
+        "valid_accuracy",
+    }
+    assert curves.b2 == 0.99
+    alone = sweep(data, "adam", {"learning_rate": 1e-3, "b1": 0.9, "b2": 0.99}, seeds=[1])
+    cell = curves.sel(learning_rate=1e-3, b1=0.9, seed=1)
+    np.testing.assert_allclose(cell.valid_error, alone.valid_error.squeeze("seed"), rtol=1e-4)
+    assert not np.allclose(
+        cell.valid_error, curves.sel(learning_rate=1e-3, b1=0, seed=1).valid_error
+    )
+
+
+def test_every_trial_equals_the_run_it_stands_for_in_float64(data):
+    grid = {"learning_rate": [1e-2, 1e-3], "b1": [0.0, 0.9], "dropout": [0.0, 0.2]}
+    with jax.enable_x64(True):
+        curves = sweep(data, "adam", grid, dtype="float64", epochs=2)
+        model = SMALL.clone(classes=len(data.classes))
+        metrics = {"error": train.cross_entropy, "accuracy": train.accuracy}
+        for rate, b1, dropout, seed in itertools.product(*grid.values(), [0, 1]):
+            own, rule = model.clone(dropout=dropout), rules.adam(rate, b1)
+            trial = train.init(own, rule, seed, data.train.images, "float64")
+            for epoch in (1, 2):
+                batches = parallel.minibatches(
+                    jax.numpy.asarray(data.train.images), data.train.labels, 50, epoch
+                )
+                key = train.key_for(seed, train.DROPOUT, epoch)
+                trial = train.epoch(own, rule, trial, *map(jax.numpy.asarray, batches), key)
+                found = train.evaluate(
+                    own, trial, data.valid.images, data.valid.labels, 64, metrics
+                )
+                cell = curves.sel(
+                    learning_rate=rate, b1=b1, dropout=dropout, seed=seed, epoch=epoch
+                )
+                assert float(cell.valid_error) == pytest.approx(float(found["error"]), rel=1e-9)
+                assert float(cell.valid_accuracy) == float(found["accuracy"])
+
+
+def test_two_runs_are_identical_to_the_last_bit(data):
+    one, two = sweep(data), sweep(data)
+    for name in one.data_vars:
+        np.testing.assert_array_equal(one[name], two[name])
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 4])
+def test_chunks_and_their_padding_do_not_show(data, at_once):
+    with jax.enable_x64(True):
+        whole = sweep(data, dtype="float64", trials_at_once=6)
+        parts = sweep(data, dtype="float64", trials_at_once=at_once)
+    xr.testing.assert_allclose(whole, parts, rtol=1e-10)
+
+
+def test_a_whole_grid_compiles_once_and_new_numbers_never_again(data, monkeypatch):
+    traced = []
+
+    def counted(model, rule, *rest):
+        traced.append(rule)
+        return original(model, rule, *rest)
+
+    original = train.epoch
+    monkeypatch.setattr(train, "epoch", counted)
+    model = ej.MLP(hidden=(17,))  # a structure no other test has compiled
+    sweep(data, "rmsprop", {"learning_rate": [0.1, 0.01], "decay": [0.5, 0.9]}, model)
+    sweep(data, "rmsprop", {"learning_rate": [0.2, 0.02], "decay": [0.0, 0.99]}, model)
+    assert len(traced) == 1
+
+
+def test_epoch_0_is_the_untrained_network_and_equal_for_all_settings(data):
+    first = sweep(data).isel(epoch=0)
+    assert np.ptp(first.valid_error.values, axis=0).max() < 1e-6
+    assert (abs(first.train_error - np.log(47)) < 0.5).all()
+
+
+def test_metrics_cover_all_images_remainder_included(data):
+    odd = dataclasses.replace(data, valid=(data.valid.images[:77], data.valid.labels[:77]))
+    accuracy = sweep(odd, seeds=1).valid_accuracy.values * 77
+    np.testing.assert_allclose(accuracy, accuracy.round(), atol=1e-4)
+    assert sweep(odd, seeds=1).valid_accuracy.values.max() > 0
+
+
+def test_200_images_are_learned_by_heart(data):
+    few = dataclasses.replace(data, train=(data.train.images[:200], data.train.labels[:200]))
+    curves = ej.sweep(
+        few, ej.MLP(), "adam", {"learning_rate": 3e-3}, seeds=2, epochs=60, progress_bar=False
+    )
+    assert (curves.train_accuracy.isel(epoch=-1) == 1).all()
+
+
+def test_metrics_of_ones_own_are_curves_too(data):
+    def top_3(logits, labels):
+        return (jax.lax.top_k(logits, 3)[1] == labels[:, None]).any(-1).astype(logits.dtype)
+
+    curves = sweep(data, metrics={"top_3": top_3})
+    assert (curves.valid_top_3 >= curves.valid_accuracy).all()
+    assert (curves.valid_top_3 > curves.valid_accuracy).any()
+
+
+def test_every_epoch_has_an_order_of_its_own_and_misses_no_image():
+    images = np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1)
+    labels = np.arange(100, dtype=np.int32)
+    first, _ = parallel.minibatches(jax.numpy.asarray(images), labels, 50, 1)
+    second, _ = parallel.minibatches(jax.numpy.asarray(images), labels, 50, 2)
+    assert sorted(np.ravel(first)) == sorted(np.ravel(second)) == list(range(100))
+    assert (np.ravel(first) != np.ravel(second)).any()
+    short, _ = parallel.minibatches(jax.numpy.asarray(images), labels, 30, 1)
+    assert short.shape[:2] == (3, 30)
+
+
+def test_a_list_of_settings_becomes_the_dimension_sample(data):
+    settings = [{"learning_rate": 0.1, "decay": 0.5}, {"learning_rate": 0.01, "decay": 0.9}]
+    curves = sweep(data, "momentum", settings)
+    assert curves.valid_error.dims == ("sample", "seed", "epoch")
+    assert curves.decay.values.tolist() == [0.5, 0.9]
+
+
+def test_kept_networks_are_those_of_the_best_epoch(data):
+    curves, networks = sweep(data, epochs=4, keep="best")
+    found = networks.evaluate(data.valid)
+    np.testing.assert_allclose(found.accuracy, curves.valid_accuracy.max("epoch"), atol=1e-6)
+    at_best = curves.valid_error.sel(epoch=networks.epoch)
+    np.testing.assert_allclose(found.error, at_best, rtol=1e-4)
+    one = networks.sel(learning_rate=0.3, seed=1).evaluate(data.valid)
+    assert float(one.accuracy) == float(found.accuracy.sel(learning_rate=0.3, seed=1))
+
+
+def test_macro_accuracy_is_the_mean_over_classes(data):
+    _, networks = sweep(data, keep="last")
+    picked = networks.sel(learning_rate=0.3, seed=0)
+    predicted = picked.logits(data.valid.images).values.argmax(-1).ravel()
+    labels = data.valid.labels
+    by_class = [(predicted[labels == c] == c).mean() for c in np.unique(labels)]
+    found = float(picked.evaluate(data.valid).macro_accuracy)
+    assert found == pytest.approx(np.mean(by_class))
+
+
+def test_provenance_names_what_made_the_curves(data):
+    attrs = sweep(data).attrs
+    assert attrs["data"] == "glyphs"
+    assert attrs["data_hash"] == data.hash
+    assert attrs["rule"] == "sgd"
+    assert attrs["model"] == "MLP(hidden=(16,), classes=47)"
+    assert jax.__version__ in attrs["versions"]
+    assert attrs["seconds_per_epoch"] > 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"batch_size": 10**6}, "larger than the 1000 training images"),
+        ({"seeds": 0}, "at least one seed"),
+        ({"seeds": [1, 1]}, "twice"),
+        ({"grid": {}}, "the grid is empty"),
+        ({"grid": {"learning_rate": []}}, "no values"),
+        ({"grid": {"learning_rate": [-1.0]}}, "must be positive"),
+        ({"grid": {"learning_rate": 0.1, "b3": 0.9}}, 'no hyperparameter "b3"'),
+        ({"grid": {"learning_rate": 0.1, "dropout": 1.0}}, r"outside \[0, 1\)"),
+        ({"rule": "rmsprp"}, 'did you mean "rmsprop"'),
+        ({"dtype": "float16"}, "float16"),
+        ({"keep": "bset"}, 'did you mean "best"'),
+        ({"model": "mlp"}, "no Flax module"),
+    ],
+)
+def test_bad_arguments_get_one_clear_line(data, wrong, message):
+    with pytest.raises(InputError, match=message) as caught:
+        sweep(data, **wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_chunks_fit_the_cache_and_waste_little():
+    assert parallel.chunk_size(25, 373_388, 2) == 26
+    for trials, bytes_each, devices in itertools.product(
+        (1, 7, 25, 160), (4e5, 1.2e6, 1.5e7), (1, 2, 8)
+    ):
+        size = parallel.chunk_size(trials, int(bytes_each), devices)
+        assert size % devices == 0
+        assert size == devices or size // devices * bytes_each <= 5 * 2**20
+        assert size < trials + devices
+
+
+def test_a_description_is_what_one_would_write():
+    assert plan.describe(ej.ConvNet(channels=(10,))) == "ConvNet(channels=(10,))"
