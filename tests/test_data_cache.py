@@ -104,6 +104,16 @@ def test_any_damage_is_noticed_and_repaired(tmp_path, cache_dir, builds):
     )  # all but flips of bytes without meaning forced a new build
 
 
+def test_a_consistently_shortened_array_is_noticed(cache_dir):
+    first = load(size=SIZE)
+    (entry,) = cache_dir.iterdir()
+    good = entry.read_bytes()
+    short = good.replace(b"(1000, 28, 28, 1)", b"( 900, 28, 28, 1)").replace(b"(1000,)", b"( 900,)")
+    assert short != good
+    entry.write_bytes(short)
+    assert same(load(size=SIZE), first)
+
+
 def test_a_pickle_is_never_loaded(cache_dir):
     first = load(size=SIZE)
     (entry,) = cache_dir.iterdir()

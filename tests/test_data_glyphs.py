@@ -19,6 +19,8 @@ def test_default_sizes_classes_and_name():
     assert "".join(data.classes) == "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
     counts = sum(np.bincount(p.labels, minlength=47) for p in (data.train, data.valid, data.test))
     assert set(counts) == {560}
+    images = [image.tobytes() for p in (data.train, data.valid, data.test) for image in p.images]
+    assert len(set(images)) == len(images)  # none twice: leaks would flatter the validation
 
 
 def test_official_split_of_glyphs_is_other_images_than_paper():
@@ -46,15 +48,12 @@ def test_another_seed_draws_others_and_a_smaller_size_is_a_beginning():
     fewer, fewer_labels = glyphs.draw(70)
     np.testing.assert_array_equal(fewer, images[:70])
     np.testing.assert_array_equal(fewer_labels, labels[:70])
-    assert (
-        len(np.unique(images.reshape(600, -1), axis=0)) == 600
-    )  # no image twice, across chunks too
 
 
 def test_ink_is_plausible():
     images, _ = glyphs.draw(4700)
     bright = (images > 127).mean((1, 2, 3))
-    assert 0.05 < bright.mean() < 0.3  # pool of real EMNIST: 0.17
+    assert 0.05 < bright.mean() < 0.3
     assert bright.min() > 0.005 and bright.max() < 0.6
     assert images.max((1, 2, 3)).min() > 150  # every character is written
     ink = images[..., 0].astype(float)
