@@ -1,11 +1,10 @@
 """Save and resume a sweep: whole states only, damage detected, killed at any instant."""
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emnist_jax import results
+from emnist_jax import arrays
 from emnist_jax.errors import InputError
+from emnist_jax.results import remove_unfinished
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class State(NamedTuple):
@@ -34,10 +39,11 @@ class State(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints of one sweep in a folder: the newest two, each with a checksum."""
+    """The checkpoints of one run in a folder: the newest two, each with what it is a run of."""
 
-    def __init__(self, folder: Path, every_minutes: float):
-        self.folder, self.every, self.saved_at = folder, 60 * every_minutes, time.monotonic()
+    def __init__(self, folder: Path, configuration: Mapping[str, object], every_minutes: float):
+        self.folder, self.configuration, self.every = folder, configuration, 60 * every_minutes
+        self.saved_at = time.monotonic()
 
     @property
     def due(self) -> bool:
@@ -45,36 +51,32 @@ class Checkpoints:
         return time.monotonic() - self.saved_at >= self.every
 
     def save(self, state: State) -> None:
-        """Write a state as the newest checkpoint; older ones than the one before it are removed.
+        """Write a state as the newest checkpoint, then remove those older than the one before it.
 
-        A disk that is full loses the new checkpoint only: the older ones stay.
+        Raises:
+            InputError: it cannot be written (full disk); the older checkpoints stay.
         """
-        number = max(self._numbers(), default=0) + 1
-        tree = _to_tree(state)
-        tree["checksum"] = np.frombuffer(_digest(tree), np.uint8)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _checkpointer().save(self._path(number).absolute(), tree)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{self.folder}: the checkpoint cannot be written ({_first_line(error)}); "
-                "make room and run the same command again"
-            ) from error
-        for old in self._numbers()[:-2]:
-            shutil.rmtree(self._path(old), ignore_errors=True)
+        numbers = self._numbers()
+        about = {"configuration": json.dumps(self.configuration)}
+        arrays.save(self._path(max(numbers, default=0) + 1), _to_arrays(state), about)
+        for old in numbers[:-1]:
+            self._path(old).unlink(missing_ok=True)
         self.saved_at = time.monotonic()
 
     def restore(self) -> State | None:
-        """Return the newest checkpoint that is whole, or None."""
+        """Return the newest checkpoint that is whole, or None.
+
+        Raises:
+            InputError: it is of another run; the message says what differs.
+        """
         for number in reversed(self._numbers()):
             try:
-                tree = _checkpointer().restore(self._path(number).absolute())
-                tree = {name: np.array(value) for name, value in tree.items()}
-                if tree.pop("checksum").tobytes() == _digest(tree):
-                    return _from_tree(tree)
-            except Exception:  # a torn or damaged file raises anything; an older one may be whole
-                pass
-            print(f"{self._path(number)}: damaged, going back to the checkpoint before it")
+                stored, about = arrays.load(self._path(number))
+            except InputError as error:
+                print(f"{error}; going on without it", file=sys.stderr)
+                continue
+            check_same(self.folder.parent, json.loads(about["configuration"]), self.configuration)
+            return _from_arrays(stored)
         return None
 
     def clear(self) -> None:
@@ -82,67 +84,46 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{number:06d}"
+        return self.folder / f"{number:06d}.safetensors"
 
     def _numbers(self) -> list[int]:
-        if not self.folder.is_dir():
-            return []
-        return sorted(int(p.name) for p in self.folder.iterdir() if p.name.isdecimal())
+        found = self.folder.glob("*.safetensors")
+        return sorted(int(path.stem) for path in found if path.stem.isdecimal())
 
 
-def _checkpointer():
-    import orbax.checkpoint as ocp  # heavy: only sweeps that are saved pay for it
-
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
-
-
-def _to_tree(state: State) -> dict[str, np.ndarray]:
-    tree = {f"array {i:03d}": array for i, array in enumerate(state.arrays)}
-    tree |= {f"kept {i:03d}": array for i, array in enumerate(state.kept)}
-    tree |= {f"value {name}": array for name, array in state.values.items()}
-    counts = np.array([state.chunk, state.epoch, state.chunk_size], np.int64)
-    return tree | {
-        "counts": counts,
+def _to_arrays(state: State) -> dict[str, np.ndarray]:
+    named = {f"array {i:03d}": array for i, array in enumerate(state.arrays)}
+    named |= {f"kept {i:03d}": array for i, array in enumerate(state.kept)}
+    named |= {f"value {name}": array for name, array in state.values.items()}
+    return named | {
+        "counts": np.array([state.chunk, state.epoch, state.chunk_size], np.int64),
         "kept_epoch": state.kept_epoch,
         "seconds": state.seconds,
         "wall_seconds": np.array(state.wall_seconds),
     }
 
 
-def _from_tree(tree: Mapping[str, np.ndarray]) -> State:
-    chunk, epoch, chunk_size = (int(n) for n in tree["counts"])
-    arrays = [tree[name] for name in sorted(tree) if name.startswith("array ")]
-    kept = [tree[name] for name in sorted(tree) if name.startswith("kept ")]
-    values = {n.removeprefix("value "): a for n, a in tree.items() if n.startswith("value ")}
+def _from_arrays(named: Mapping[str, np.ndarray]) -> State:
+    chunk, epoch, chunk_size = (int(n) for n in named["counts"])
     return State(
         chunk,
         epoch,
         chunk_size,
-        arrays,
-        values,
-        kept,
-        tree["kept_epoch"],
-        tree["seconds"],
-        float(tree["wall_seconds"]),
+        [named[name] for name in sorted(named) if name.startswith("array ")],
+        {n.removeprefix("value "): a for n, a in named.items() if n.startswith("value ")},
+        [named[name] for name in sorted(named) if name.startswith("kept ")],
+        named["kept_epoch"],
+        named["seconds"],
+        float(named["wall_seconds"]),
     )
-
-
-def _digest(tree: Mapping[str, np.ndarray]) -> bytes:
-    digest = hashlib.sha256()
-    for name in sorted(tree):
-        array = np.ascontiguousarray(tree[name])
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.digest()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for one run; the lock goes with the process, however it ends.
+
+    What killed runs left half-written is removed. Where the system or the file system knows no
+    locks (Windows, some network drives) nothing is held.
 
     Raises:
         InputError: another run holds the folder, or it cannot be written.
@@ -153,32 +134,35 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"{folder}: another run is writing here; wait for it, or choose another --out"
-            ) from None
+        if fcntl:
+            _lock(handle, folder)
+        for left in (folder, folder / "checkpoint"):
+            remove_unfinished(left)
         yield
     finally:
         os.close(handle)
 
 
-def check_same(folder: Path, configuration: Mapping[str, object], ignore: tuple = ()) -> None:
-    """Compare a run's configuration with the one its folder was begun with; write it if new.
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"{folder}: another run is writing here; wait for it, or choose another --out"
+        ) from None
+    except OSError:  # no locks on this file system
+        pass
+
+
+def check_same(
+    folder: Path, begun: Mapping[str, object], now: Mapping[str, object], ignore: tuple = ()
+) -> None:
+    """Compare the configuration that a folder's run was begun with and the one of this run.
 
     Raises:
         InputError: naming what differs.
     """
-    path = folder / "configuration.json"
-    if not path.exists():
-        results.write_text(path, json.dumps(configuration, indent=1, sort_keys=True) + "\n")
-        return
-    try:
-        begun = json.loads(path.read_text())
-    except ValueError:
-        raise InputError(f"{path}: damaged; use --overwrite, or choose another --out") from None
-    now = json.loads(json.dumps(configuration))
+    now = json.loads(json.dumps(now))
     differing = [
         f"{name} {_short(begun.get(name))} there, {_short(now.get(name))} here"
         for name in sorted({*begun, *now} - set(ignore))
@@ -200,7 +184,8 @@ def _short(value: object) -> str:
 def stop_signals() -> Iterator[threading.Event]:
     """Yield an event that Ctrl-C or SIGTERM sets, so that the run saves before it stops.
 
-    A second signal stops at once. Outside the main thread nothing is caught.
+    A second signal stops at once: no more than since the last checkpoint is lost. Outside the main
+    thread nothing is caught.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -211,6 +196,8 @@ def stop_signals() -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
+        # print is not safe inside a signal handler
+        os.write(2, b"\nstopping after this epoch, to save it; once more to stop at once\n")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -32,7 +32,7 @@ class Grid:
         return tuple(sizes[dim] for dim in self.dims)
 
 
-def make_grid(grid: GridLike, rule: rules.Rule, model: nn.Module) -> Grid:
+def make_grid(grid: GridLike, rule: rules.Rule, model: nn.Module, dtype: str = "float32") -> Grid:
     """Return the settings of a grid: the product of its lists, or the settings listed one by one.
 
     Args:
@@ -40,22 +40,38 @@ def make_grid(grid: GridLike, rule: rules.Rule, model: nn.Module) -> Grid:
             dimension), or a list of whole settings (dimension `sample`).
         rule: whose arguments the names are.
         model: whose numeric fields (such as `dropout`) the other names are.
+        dtype: in which values are trained with; they must be in range there too.
 
     Raises:
         InputError: an empty grid, an unknown name, a value out of range or listed twice.
     """
-    if not grid:
-        raise InputError('the grid is empty; give at least {"learning_rate": [0.1]}')
+    listed = isinstance(grid, Sequence) and all(isinstance(one, Mapping) for one in grid)
+    if not (listed or isinstance(grid, Mapping)):
+        raise InputError(
+            f"grid={_short(grid)}: give a mapping of names to lists, or a list of such"
+        )
     made = _product(grid) if isinstance(grid, Mapping) else _listed(grid)
+    if not grid or not made.settings:
+        raise InputError('the grid is empty; give at least {"learning_rate": [0.1]}')
     _check_names(made.settings[0], rule, model)
     for setting in made.settings:
         for name, value in setting.items():
-            rules.check_value(name, value)
+            _check_value(name, value, dtype)
     return made
 
 
+def _check_value(name: str, value: float, dtype: str) -> None:
+    rules.check_value(name, value)
+    with np.errstate(over="ignore"):
+        rounded = float(np.dtype(dtype).type(value))
+    try:
+        rules.check_value(name, rounded)
+    except InputError as error:  # b2 = 1 - 1e-9 is 1 in float32
+        raise InputError(f"{name}={value!r} is not possible in {dtype}: {error}") from None
+
+
 def _product(grid: Mapping[str, float | Sequence[float]]) -> Grid:
-    lists = {name: np.atleast_1d(_numbers(name, values)) for name, values in grid.items()}
+    lists = {name: np.atleast_1d(_floats(name, values)) for name, values in grid.items()}
     for name, values in lists.items():
         if len(values) == 0:
             raise InputError(f"{name} has no values; give at least one")
@@ -71,32 +87,44 @@ def _product(grid: Mapping[str, float | Sequence[float]]) -> Grid:
 
 
 def _listed(settings: Sequence[Mapping[str, float]]) -> Grid:
-    names = list(settings[0])
+    names = list(settings[0]) if settings else []
     for setting in settings:
         if set(setting) != set(names):
             raise InputError(f"settings differ in their hyperparameters: {names}, {list(setting)}")
-    columns = {name: _numbers(name, [s[name] for s in settings]) for name in names}
+    columns = {name: _floats(name, [s[name] for s in settings]) for name in names}
     coords = {name: (("sample",), values) for name, values in columns.items()}
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     return Grid(("sample",), coords, tuple(dict(zip(names, row, strict=True)) for row in rows))
 
 
-def _numbers(name: str, values: object) -> np.ndarray:
+def _floats(name: str, values: object) -> np.ndarray:
     """Return values as float64, refusing what is not a number (text, truth values, None)."""
-    if np.ndim(values) > 1:
-        raise InputError(f"{name} has {np.ndim(values)} dimensions; give a number or a flat list")
-    for value in np.atleast_1d(np.asarray(values, dtype=object)):
+    try:
+        listed = np.asarray(values, dtype=object)
+    except ValueError:  # nested lists of unequal lengths
+        raise InputError(f"{name}: give a number or a flat list") from None
+    if listed.ndim > 1:
+        raise InputError(f"{name} has {listed.ndim} dimensions; give a number or a flat list")
+    for value in np.atleast_1d(listed):
         if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-            raise InputError(f"{name}={value!r} is not a number")
-    return np.asarray(values, dtype=np.float64)
+            raise InputError(f"{name}={_short(value)} is not a number")
+    try:
+        return listed.astype(np.float64)
+    except OverflowError:
+        raise InputError(f"{name} lists a number too large for a float") from None
 
 
 def _check_names(setting: Mapping[str, float], rule: rules.Rule, model: nn.Module) -> None:
     arguments, fields = rules.hyperparameters(rule), model_fields(model)
     for name in setting:
         if name not in arguments and name not in fields:
-            known = nearest(name, {*arguments, *fields})
+            known = nearest(str(name), {*arguments, *fields})
             raise InputError(f'{rules.name_of(rule)} has no hyperparameter "{name}": {known}')
+        if isinstance(arguments.get(name), bool | str):
+            raise InputError(
+                f"{name} of {rules.name_of(rule)} is not a number; give "
+                f"rule=functools.partial(..., {name}=...) instead of a grid"
+            )
     for name, default in arguments.items():
         if default is rules.REQUIRED and name not in setting:
             raise InputError(f'the grid gives no {name}; add {{"{name}": [...]}}')
@@ -115,12 +143,12 @@ def check_seeds(seeds: int | Sequence[int]) -> np.ndarray:
         InputError: no seed, a seed twice, or a seed outside 0..2^31-1.
     """
     if isinstance(seeds, numbers.Integral) and not isinstance(seeds, bool):
-        if seeds < 1:
-            raise InputError(f"seeds={seeds}: give at least one seed")
+        check_count("seeds", seeds)
         seeds = range(int(seeds))
-    listed = list(seeds) if isinstance(seeds, Sequence | np.ndarray) else [None]
+    flat = isinstance(seeds, Sequence) or (isinstance(seeds, np.ndarray) and seeds.ndim == 1)
+    listed = list(seeds) if flat else [None]
     if not all(isinstance(s, numbers.Integral) and not isinstance(s, bool) for s in listed):
-        raise InputError(f"seeds={seeds!r}: give a whole number or a list of whole numbers")
+        raise InputError(f"seeds={_short(seeds)}: give a whole number or a list of whole numbers")
     if not listed:
         raise InputError("seeds is empty: give at least one seed")
     if len(set(listed)) < len(listed):
@@ -128,6 +156,22 @@ def check_seeds(seeds: int | Sequence[int]) -> np.ndarray:
     if min(listed) < 0 or max(listed) >= 2**31:
         raise InputError(f"seeds must lie in 0..2147483647: {_plain(listed)}")
     return np.asarray(listed, dtype=np.int32)
+
+
+def check_count(name: str, value: object, most: int = 10**6) -> None:
+    """Refuse what is not a whole number from 1 to `most`.
+
+    Raises:
+        InputError: naming the argument.
+    """
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not 1 <= value <= most:
+        raise InputError(f"{name}={_short(value)}: give a whole number from 1 to {most}")
+
+
+def _short(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _plain(values: Sequence[float] | np.ndarray) -> str:

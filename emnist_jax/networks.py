@@ -11,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from emnist_jax import train
+from emnist_jax import arrays, train
 from emnist_jax.data import Split
 from emnist_jax.errors import InputError
-from emnist_jax.results import write_whole
 
 
 @dataclass(frozen=True)
@@ -82,16 +81,17 @@ class Networks:
         return xr.Dataset(variables, self.epoch.coords, {"images": len(labels)})
 
     def save(self, path: str | Path) -> Path:
-        """Write the arrays to a safetensors file, whole or not at all."""
-        from safetensors.numpy import save_file
+        """Write the arrays to a safetensors file, whole or not at all, with a checksum.
 
+        Raises:
+            InputError: the file cannot be written.
+        """
         leaves = {
-            jax.tree_util.keystr(keys, simple=True, separator="/"): np.ascontiguousarray(array)
+            jax.tree_util.keystr(keys, simple=True, separator="/"): array
             for keys, array in jax.tree_util.tree_leaves_with_path(self.variables)
         }
-        leaves["epoch"] = np.ascontiguousarray(self.epoch.values)
         about = {"model": type(self.model).__name__, "dims": json.dumps(self.epoch.dims)}
-        return write_whole(path, lambda temporary: save_file(leaves, temporary, about))
+        return arrays.save(path, {**leaves, "epoch": self.epoch.values}, about)
 
 
 def load(path: str | Path, model: nn.Module, like: xr.DataArray, evaluation_batch: int) -> Networks:
@@ -107,14 +107,12 @@ def load(path: str | Path, model: nn.Module, like: xr.DataArray, evaluation_batc
         InputError: no such file, or a damaged one.
     """
     from flax.traverse_util import unflatten_dict
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
 
     try:
-        leaves = load_file(path)
+        leaves, _ = arrays.load(path)
         epoch = like.copy(data=leaves.pop("epoch"))
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: no readable networks ({error}); use --overwrite") from None
+    except (KeyError, ValueError) as error:  # an InputError too is a ValueError
+        raise InputError(f"{error}; use --overwrite to train the networks again") from None
     return Networks(model, unflatten_dict(leaves, sep="/"), epoch, evaluation_batch)
 
 

@@ -1,8 +1,11 @@
 """What a sweep will do: its arguments checked, before anything is computed or written."""
 
 import hashlib
+import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,10 +16,12 @@ import numpy as np
 from emnist_jax import parallel, rules, train
 from emnist_jax.data import Dataset
 from emnist_jax.errors import InputError, nearest
-from emnist_jax.grid import Grid, GridLike, check_seeds, make_grid
+from emnist_jax.grid import Grid, GridLike, check_count, check_seeds, make_grid
 
 EVALUATION_BATCH = 500
 KEEP = ("best", "last")
+METRICS = {"error": train.cross_entropy, "accuracy": train.accuracy}
+_LIBRARIES = ("emnist_jax", "optax", "flax")
 _NUMERIC_CODE = ("train", "layers", "models", "rules", "parallel", "plan", "runner", "sweep")
 
 
@@ -73,12 +78,16 @@ class Plan:
             "code": _code(),
             "data": self.data.name,
             "data_hash": self.data.hash,
+            "dims": list(self.dims),
             "dtype": structure.dtype,
             "epochs": self.epochs,
             "evaluation_batch": structure.evaluation_batch,
             "keep": self.keep,
             "metrics": [name for name, _ in structure.metrics],
             "model": describe(structure.model),
+            "own_code": _own_code(
+                type(structure.model), structure.rule, *dict(structure.metrics).values()
+            ),
             "rule": self.rule_name,
             "seeds": self.seeds.tolist(),
             "settings": list(self.grid.settings),
@@ -103,9 +112,8 @@ def make_plan(
     Raises:
         InputError: an argument that cannot be meant, with what to give instead.
     """
-    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise InputError(f"{name}={value!r}: give a whole number of at least 1")
+    check_count("epochs", epochs)
+    check_count("batch_size", batch_size)
     if batch_size > len(data.train.labels):
         raise InputError(
             f"batch_size={batch_size} is larger than the {len(data.train.labels)} training images"
@@ -118,6 +126,8 @@ def make_plan(
         raise InputError(f'keep="{keep}": {nearest(str(keep), KEEP)}')
     if not isinstance(model, nn.Module):
         raise InputError(f"model={model!r} is no Flax module; give ej.MLP() or one of your own")
+    if not callable(rule) and not isinstance(rule, str):
+        raise InputError(f"rule={rule!r}: give a rule's name, or a function of learning_rate")
     if getattr(model, "classes", 0) is None:
         model = model.clone(classes=len(data.classes))
     rule_function = rules.find(rule)
@@ -126,11 +136,22 @@ def make_plan(
         rule_function,
         int(batch_size),
         _evaluation_batch(model, int(batch_size)),
-        (("error", train.cross_entropy), ("accuracy", train.accuracy), *(metrics or {}).items()),
+        (*METRICS.items(), *_own_metrics(metrics)),
         dtype,
     )
-    made = make_grid(grid, rule_function, model)
+    made = make_grid(grid, rule_function, model, dtype)
     return Plan(data, structure, rules.name_of(rule), made, check_seeds(seeds), int(epochs), keep)
+
+
+def _own_metrics(metrics: Mapping[str, train.Metric] | None) -> list[tuple[str, train.Metric]]:
+    if metrics is None:
+        return []
+    if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
+        raise InputError("metrics: give a mapping of names to functions of (logits, labels)")
+    for name in metrics:
+        if not isinstance(name, str) or name in METRICS:
+            raise InputError(f"metrics: {name!r} cannot be a metric's name; give another")
+    return list(metrics.items())
 
 
 def _evaluation_batch(model: nn.Module, batch_size: int) -> int:
@@ -151,6 +172,26 @@ def describe(model: nn.Module) -> str:
         for name, value in fields.items()
     ]
     return f"{type(model).__name__}({', '.join(parts)})"
+
+
+def _own_code(*things: object) -> str | None:
+    """Return a hash of the source of what the caller has written: a model, a rule, metrics.
+
+    None without such. A function is taken by itself, without what it calls.
+    """
+    candidates = []
+    for thing in things:
+        while isinstance(thing, partial):
+            thing = thing.func
+        classes = thing.__mro__ if inspect.isclass(thing) else ()
+        candidates += [thing, *(member for c in classes for member in vars(c).values())]
+    functions = filter(inspect.isfunction, candidates)
+    own = [f for f in functions if f.__module__.partition(".")[0] not in _LIBRARIES]
+    sources = []
+    for function in own:
+        with suppress(OSError, TypeError):  # made by a library, or typed where no source is kept
+            sources.append(inspect.getsource(function))
+    return hashlib.sha256("".join(sources).encode()).hexdigest()[:12] if own else None
 
 
 def _code() -> str:

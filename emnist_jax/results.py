@@ -1,5 +1,6 @@
 """Labelled curves on disk: netCDF with provenance, whole or not at all, damage detected."""
 
+import errno
 import hashlib
 import json
 import os
@@ -8,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -29,11 +30,8 @@ def save(curves: xr.Dataset, path: str | Path) -> Path:
     """
     curves = curves.assign_attrs(checksum=checksum(curves))
     encoding = {name: {"zlib": True, "complevel": 4} for name in curves.data_vars}
-
-    def write(temporary: Path) -> None:
-        curves.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
-
-    return write_whole(path, write)
+    # Made in memory first: the HDF5 library may crash the process when a disk is full.
+    return write_whole(path, bytes(curves.to_netcdf(engine="h5netcdf", encoding=encoding)))
 
 
 def load(path: str | Path) -> xr.Dataset:
@@ -53,7 +51,7 @@ def load(path: str | Path) -> xr.Dataset:
     except Exception as error:  # HDF5 raises many kinds for damaged bytes
         raise InputError(f"{path}: not readable as curves ({type(error).__name__})") from None
     if not intact:
-        raise InputError(f"{path}: damaged, its checksum is wrong; run the sweep again")
+        raise InputError(f"{path}: damaged, its checksum is wrong; use --overwrite to redo it")
     return curves
 
 
@@ -69,8 +67,8 @@ def checksum(curves: xr.Dataset) -> str:
     return digest.hexdigest()
 
 
-def write_whole(path: str | Path, write: Callable[[Path], object]) -> Path:
-    """Call `write` with a temporary path beside `path`, then rename: the file is whole or absent.
+def write_whole(path: str | Path, content: bytes) -> Path:
+    """Write a file beside `path`, then rename it: `path` is whole, or as it was before.
 
     Raises:
         InputError: naming the path and the reason.
@@ -78,25 +76,33 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> Path:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=f".tmp{path.suffix}")
-        os.close(handle)
+        handle, temporary = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
         try:
-            write(Path(temporary))
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())
+            with open(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut may leave the new name with no content
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "; make room and run the same command again" if full else ""
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}{advice}") from error
     return path
 
 
 def write_text(path: str | Path, text: str) -> Path:
     """Write a text file, whole or not at all."""
-    return write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return write_whole(path, text.encode())
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left of `write_whole` in a folder that no other writes to."""
+    for left in folder.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def provenance(configuration: Mapping[str, object]) -> dict[str, str]:

@@ -68,7 +68,8 @@ class Runner:
             return trials
         leaves, structure = jax.tree.flatten(trials)
         padded = np.minimum(np.arange(len(leaves[0])), len(chunk) - 1)
-        return parallel.place(self.mesh, structure.unflatten([a[padded] for a in arrays]))
+        stored = [_like(leaf, array[padded]) for leaf, array in zip(leaves, arrays, strict=True)]
+        return parallel.place(self.mesh, structure.unflatten(stored))
 
     def run_epoch(self, chunk: Chunk, trials: train.Trial, epoch: int) -> train.Trial:
         """Return the trials after one more epoch."""
@@ -132,4 +133,16 @@ def variables_of(trials: train.Trial) -> dict:
 
 def arrays_of(trials: train.Trial, chunk: Chunk) -> list[np.ndarray]:
     """Return the arrays of a chunk's trials on the host, padding left out."""
-    return [np.asarray(leaf)[: len(chunk)] for leaf in jax.device_get(jax.tree.leaves(trials))]
+    leaves = [jax.random.key_data(a) if _is_key(a) else a for a in jax.tree.leaves(trials)]
+    return [np.asarray(leaf)[: len(chunk)] for leaf in jax.device_get(leaves)]
+
+
+def _like(leaf: jax.Array, array: np.ndarray) -> jax.Array | np.ndarray:
+    """Return a stored array as what it was: random keys have a type of their own."""
+    if _is_key(leaf):
+        return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
+    return array
+
+
+def _is_key(leaf: jax.Array) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

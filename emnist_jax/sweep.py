@@ -1,5 +1,7 @@
 """A sweep: every setting of a grid with every seed, trained at once; labelled curves come out."""
 
+import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -13,7 +15,8 @@ import xarray as xr
 from emnist_jax import networks, results, rules, train
 from emnist_jax.checkpoint import Checkpoints, State, check_same, locked, stop_signals
 from emnist_jax.data import Dataset, load
-from emnist_jax.grid import GridLike
+from emnist_jax.errors import InputError
+from emnist_jax.grid import GridLike, check_count
 from emnist_jax.networks import Networks
 from emnist_jax.plan import Plan, make_plan
 from emnist_jax.progress import Progress, progress
@@ -73,14 +76,26 @@ def sweep(
     """
     data = data if isinstance(data, Dataset) else load(data)
     plan = make_plan(data, model, rule, grid, seeds, epochs, batch_size, metrics, dtype, keep)
+    if trials_at_once is not None:
+        check_count("trials_at_once", trials_at_once)
+    if not isinstance(checkpoint_minutes, int | float) or not checkpoint_minutes >= 0:
+        raise InputError(f"checkpoint_minutes={checkpoint_minutes!r}: give minutes, 0 or more")
+    if out is not None and not isinstance(out, str | os.PathLike):
+        raise InputError(f"out={out!r}: give the path of a folder")
     with ExitStack() as stack:
         checkpoints, stop = None, Event()
         if out is not None:
             folder = Path(out)
             stack.enter_context(locked(folder))
-            if _begin(folder, plan.configuration(), overwrite):
-                return _finished(plan, folder)
-            checkpoints = Checkpoints(folder / "checkpoint", checkpoint_minutes)
+            checkpoints = Checkpoints(
+                folder / "checkpoint", plan.configuration(), checkpoint_minutes
+            )
+            if overwrite:
+                _remove(folder, checkpoints)
+            if (folder / "curves.nc").exists():
+                found = _finished(plan, folder)
+                checkpoints.clear()
+                return found
             stop = stack.enter_context(stop_signals())
         show = stack.enter_context(progress(progress_bar))
         curves, trained = _run(plan, trials_at_once, checkpoints, stop, show)
@@ -92,21 +107,23 @@ def sweep(
     return curves if trained is None else (curves, trained)
 
 
-def _begin(folder: Path, configuration: Mapping[str, object], overwrite: bool) -> bool:
-    """Return whether the folder holds this run, finished."""
-    curves = folder / "curves.nc"
-    if overwrite:
-        curves.unlink(missing_ok=True)
-        Checkpoints(folder / "checkpoint", 0).clear()
-    if not curves.exists() and not (folder / "checkpoint").exists():  # nothing there to lose
-        (folder / "configuration.json").unlink(missing_ok=True)
-    # Finished curves name the code they came from; only unfinished ones must not change it.
-    check_same(folder, configuration, ignore=("code",) if curves.exists() else ())
-    return curves.exists()
+def _remove(folder: Path, checkpoints: Checkpoints) -> None:
+    """Remove what a run left in its folder."""
+    try:
+        (folder / "curves.nc").unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be removed: {error.strerror}") from error
+    checkpoints.clear()
 
 
 def _finished(plan: Plan, folder: Path) -> xr.Dataset | tuple[xr.Dataset, Networks]:
+    """Return what a finished run left in its folder."""
     curves = results.load(folder / "curves.nc")
+    begun = json.loads(curves.attrs.get("configuration", "{}"))
+    # Finished curves name the code they came from; only unfinished ones must not change it. What an
+    # older version did not record is not compared.
+    now = {name: value for name, value in plan.configuration().items() if name in begun}
+    check_same(folder, begun, now, ignore=("code",))
     if plan.keep is None:
         return curves
     like = curves.valid_error.isel(epoch=0, drop=True)
@@ -124,8 +141,8 @@ def _run(
 ) -> tuple[xr.Dataset, Networks | None]:
     """Train all chunks in turn, from the last checkpoint if there is one."""
     began = time.monotonic()
-    runner = Runner(plan)
     state = checkpoints.restore() if checkpoints else None
+    runner = Runner(plan)
     state = runner.fresh(trials_at_once) if state is None else state
     began -= state.wall_seconds
     chunks = -(-plan.trials // state.chunk_size)

@@ -1,6 +1,6 @@
 """Figure 1: 25 labelled samples of the data, ink dark on white.
 
-    python -m experiments.samples --data emnist/balanced
+python -m experiments.samples --data emnist/balanced
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,12 @@ class Options:
     """Options of this experiment."""
 
     data: str = "glyphs"
-    """glyphs, a TensorFlow Datasets name such as emnist/balanced, or a path (IDX files, gzip.zip, image folder)"""
+    """glyphs, a TensorFlow Datasets name such as emnist/balanced, or a path (IDX files, gzip.zip,
+    image folder)"""
     split: Literal["paper", "official"] = "paper"
     """which images are training images, from which the samples are drawn"""
+    size: int | None = None
+    """use a fixed random subset of so many images in all (glyphs: draw so many); default: all"""
     seed: int = 0
     """which 25 of the training images"""
     out: Path = Path("runs")
@@ -30,7 +33,7 @@ class Options:
 
 def run(options: Options) -> list[Path]:
     """Draw the figure."""
-    data = ej.load(options.data, split=options.split)
+    data = ej.load(options.data, split=options.split, size=options.size)
     count = len(data.train.labels)
     chosen = np.random.default_rng(options.seed).choice(count, min(25, count), replace=False)
     figure = plot_samples(data.train.images[chosen], data.train.labels[chosen], data.classes)

@@ -1,6 +1,6 @@
 """B1, Figures 2 and 3: stochastic gradient descent on the dense net at five learning rates.
 
-    python -m experiments.sgd --data emnist/balanced
+python -m experiments.sgd --data emnist/balanced
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.figures import plot_best_against_rate, plot_curves
+from emnist_jax.figures.tables import Table, settings_table
 from experiments._common import Options as CommonOptions
-from experiments._common import main, save_figures
+from experiments._common import draw, main, train
 
 
 @dataclass(frozen=True)
@@ -21,22 +22,24 @@ class Options(CommonOptions):
     """learning rates, each a setting"""
 
 
+RUNS = ("sgd",)
+CAPTIONS = {
+    "figure_2_best_against_rate": "SGD: best validation accuracy and its epoch against eta.",
+    "figure_3_accuracy": "SGD: training and validation accuracy at three learning rates.",
+}
+
+
 def run(options: Options) -> xr.Dataset:
-    """Train the grid, save its curves and draw its figures."""
-    folder = options.out / "sgd"
-    curves = ej.sweep(
-        ej.load(options.data, split=options.split),
-        ej.MLP(hidden=(100, 100)),
-        "sgd",
-        {"learning_rate": options.learning_rate},
-        seeds=options.seeds,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        out=folder,
-        overwrite=options.overwrite,
-    )
-    save_figures(figures(curves), folder)
+    """Train the grid, save its curves, and draw its figures and tables."""
+    curves = measure(options)
+    draw(figures(curves), tables(curves), options.out / "sgd")
     return curves
+
+
+def measure(options: Options) -> xr.Dataset:
+    """Train the grid and save its curves."""
+    grid = {"learning_rate": options.learning_rate}
+    return train(options, "sgd", ej.MLP(hidden=(100, 100)), "sgd", grid)
 
 
 def figures(curves: xr.Dataset) -> dict:
@@ -51,6 +54,11 @@ def figures(curves: xr.Dataset) -> dict:
             variables=("train_accuracy", "valid_accuracy"),
         ),
     }
+
+
+def tables(curves: xr.Dataset) -> dict[str, Table]:
+    """Return the table of settings."""
+    return {"settings": settings_table(curves)}
 
 
 if __name__ == "__main__":

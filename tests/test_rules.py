@@ -149,7 +149,9 @@ def test_an_unknown_rule_names_the_nearest():
         rules.find("rmsprp")
 
 
-@pytest.mark.parametrize("name", ["apply_updates", "global_norm", "scale_by_learning_rate", "lbfgs"])
+@pytest.mark.parametrize(
+    "name", ["apply_updates", "global_norm", "scale_by_learning_rate", "lbfgs"]
+)
 def test_functions_of_optax_that_are_no_rules_are_refused(name):
     with pytest.raises(InputError, match="unknown rule"):
         rules.find(name)

@@ -1,14 +1,18 @@
-"""Curves as text: `sparkline`, and a table of the settings for terminals and notebooks."""
+"""Tables: of settings, for terminals, notebooks and papers; and `sparkline`."""
 
+import csv
 import html
+import io
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from emnist_jax.figures._inputs import check, finite
-from emnist_jax.stats import best, interval
+from emnist_jax.results import write_text
+from emnist_jax.stats import best, interval, selection_bias
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,3 +81,91 @@ def curves_summary_html(curves: "xr.Dataset") -> str:
     lines = ["<table>", "<tr>" + "".join(f"<th>{cell}</th>" for cell in header) + "</tr>"]
     lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
     return "\n".join([*lines, "</table>"])
+
+
+class Table(NamedTuple):
+    """A header and rows of text, to be written as Markdown, CSV and LaTeX."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        """Return the table as GitHub's Markdown."""
+        cells = [[cell.replace("|", r"\|") for cell in row] for row in (self.header, *self.rows)]
+        cells.insert(1, ["---"] * len(self.header))
+        return "\n".join(f"| {' | '.join(row)} |" for row in cells) + "\n"
+
+    def csv(self) -> str:
+        """Return the table as comma-separated values."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
+        return text.getvalue()
+
+    def latex(self) -> str:
+        """Return the table as a tabular with booktabs' rules."""
+        lines = [" & ".join(map(_escape, row)) + r" \\" for row in (self.header, *self.rows)]
+        lines = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
+        begin = rf"\begin{{tabular}}{{{'l' * len(self.header)}}}"
+        return "\n".join([begin, *lines, r"\end{tabular}"]) + "\n"
+
+
+def _escape(text: str) -> str:
+    """Write text for LaTeX."""
+    special = {c: rf"\{c}" for c in "&%$#_{}"}
+    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return text.translate(str.maketrans(special | {"±": r"$\pm$", "<": "$<$", ">": "$>$"}))
+
+
+def save_table(table: Table, stem: str | Path) -> list[Path]:
+    """Write a table to `stem`.md, `stem`.csv and `stem`.tex, and return the paths.
+
+    Raises:
+      InputError: a file cannot be written.
+    """
+    stem = Path(stem)
+    texts = {".md": table.markdown(), ".csv": table.csv(), ".tex": table.latex()}
+    return [write_text(stem.with_name(stem.name + end), text) for end, text in texts.items()]
+
+
+def settings_table(curves: "xr.Dataset", first_seeds: int | None = None) -> Table:
+    """Return a row a setting: best validation accuracy (%), its epoch, and what less choice gives.
+
+    "best" is the mean over seeds of each seed's best epoch, with a 95 % t interval and the sample
+    standard deviation; "best of the mean" the best epoch of the mean curve; "held out" reads each
+    seed at the epoch the other seeds choose; "last" the last epoch. "-": a seed diverged.
+
+    Args:
+      curves: labelled curves.
+      first_seeds: also give the best of that many seeds only, for comparison with as few.
+
+    Raises:
+      InputError: the curves lack a variable or dimension.
+    """
+    grid = [str(dim) for dim in curves.dims if dim not in ("seed", "epoch")]
+    curves = check(curves, ["valid_accuracy"], {dim: dim for dim in grid})
+    at_best, choices = best(curves), selection_bias(100 * curves.valid_accuracy)
+    over = interval(100 * at_best.valid_accuracy)
+    few = curves.sizes["seed"] > (first_seeds or curves.sizes["seed"])
+    header = [*grid, "best (%)", "95 %", "sd", "epoch of best"]
+    header += ["best of the mean (%)", "held out (%)", "last (%)", "diverged"]
+    rows = []
+    for values in itertools.product(*(curves[dim].values for dim in grid)):
+        at = dict(zip(grid, values, strict=True))
+        row, choice, epochs = over.sel(at), choices.sel(at), at_best.best_epoch.sel(at).values
+        cells = [
+            _number(row["mean"]),
+            f"{_number(row.lower)} to {_number(row.upper)}",
+            _number(row.sd),
+            f"{np.mean(epochs):.1f} ({epochs.min():.0f} to {epochs.max():.0f})",
+            *(_number(choice[name]) for name in ("max_of_mean", "held_out", "last")),
+            f"{int(at_best.diverged.sel(at).sum())} of {curves.sizes['seed']}",
+        ]
+        if few:
+            some = interval(100 * at_best.valid_accuracy.sel(at).isel(seed=slice(first_seeds)))
+            cells.append(f"{_number(some['mean'])} ± {_number(some.sd)}")
+        rows.append([*(str(v) if isinstance(v, str) else f"{v:.4g}" for v in values), *cells])
+    return Table(header + [f"first {first_seeds} seeds: best ± sd"] * few, rows)
+
+
+def _number(value: float, digits: int = 2) -> str:
+    return f"{float(value):.{digits}f}" if np.isfinite(value) else "-"

@@ -1,0 +1,142 @@
+"""What claims are measured by: one number a seed, accuracies in percent, from picked curves."""
+
+import math
+
+import numpy as np
+import xarray as xr
+
+from emnist_jax.claims.judge import Estimate, NotTestable, Runs
+from emnist_jax.stats import best, fraction_reached
+
+INF = math.inf
+LONG = 100  # epochs of the dense nets' protocol
+SPLIT = "the paper's number within a point: another split of the images, few seeds there"
+SIGN = "the sign of the difference, on the same seeds"
+
+
+def sgd(runs: Runs, rate: float, epochs: int = LONG) -> xr.Dataset:
+    """Return the curves of SGD at a learning rate."""
+    return runs.pick("sgd", learning_rate=rate, epochs=epochs)
+
+
+def rmsprop(runs: Runs, rate: float, epochs: int = LONG) -> xr.Dataset:
+    """Return the curves of RMSprop at a learning rate."""
+    return runs.pick("rmsprop", learning_rate=rate, epochs=epochs)
+
+
+def chosen(runs: Runs, epochs: int) -> xr.Dataset:
+    """Return the dense net's curves at the paper's choice for Adam."""
+    return runs.adam(1e-4, 0.9, 0.9999, epochs)
+
+
+def best_of(runs: Runs, name: str) -> tuple[xr.DataArray, ...]:
+    """Return the best accuracy of a rule's best setting, and the epoch of it."""
+    curves = runs.pick(name, epochs=LONG)
+    return held_out_best(best_accuracy(curves), best_epoch(curves))
+
+
+def best_accuracy(curves: xr.Dataset) -> xr.DataArray:
+    """Return the highest validation accuracy over epochs."""
+    return 100 * best(curves).valid_accuracy
+
+
+def best_epoch(curves: xr.Dataset) -> xr.DataArray:
+    """Return the epoch of the highest validation accuracy."""
+    return best(curves).best_epoch
+
+
+def accuracy_at(curves: xr.Dataset, epoch: int) -> xr.DataArray:
+    """Return the validation accuracy after an epoch."""
+    return 100 * curves.valid_accuracy.sel(epoch=epoch, drop=True)
+
+
+def reached_by(curves: xr.Dataset, epoch: int) -> xr.DataArray:
+    """Return the highest validation accuracy up to an epoch."""
+    return 100 * curves.valid_accuracy.sel(epoch=slice(0, epoch)).max("epoch")
+
+
+def first_epoch_share(curves: xr.Dataset) -> xr.DataArray:
+    """Return the validation accuracy after epoch 1 in percent of the best."""
+    return 100 * fraction_reached(curves.valid_accuracy)
+
+
+def change(
+    curves: xr.Dataset, variable: str, early: tuple[int, int], late: tuple[int, int]
+) -> xr.DataArray:
+    """Return the mean of a curve over late epochs less that over early ones."""
+    scale = 100 if variable.endswith("accuracy") else 1
+    first, last = (curves[variable].sel(epoch=slice(*span)).mean("epoch") for span in (early, late))
+    return scale * (last - first)
+
+
+def largest_fall(curves: xr.Dataset) -> xr.DataArray:
+    """Return the largest loss of validation accuracy from one epoch to the next (epoch 1 on)."""
+    steps = curves.valid_accuracy.sel(epoch=slice(1, None)).diff("epoch")
+    return -100 * steps.min("epoch")
+
+
+def roughness(curves: xr.Dataset) -> xr.DataArray:
+    """Return the mean rise (nats) of the training error over the epochs it rises on, 5 to 20."""
+    steps = curves.train_error.sel(epoch=slice(5, 20)).diff("epoch")
+    return steps.clip(min=0).mean("epoch")
+
+
+def paired(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
+    """Return a - b for the seeds both have.
+
+    Raises:
+        NotTestable: fewer than two common seeds.
+    """
+    difference = a - b  # xarray keeps the common labels
+    if difference.sizes["seed"] < 2:
+        raise NotTestable("fewer than two seeds in common")
+    return difference
+
+
+def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataArray, ...]:
+    """Return score, and values, of the best setting, chosen for each seed on the other seeds.
+
+    The best of many noisy means is too high; a seed that had no say in the choice is not.
+
+    Raises:
+        NotTestable: fewer than two seeds.
+    """
+    n = score.sizes["seed"]
+    if n < 2:
+        raise NotTestable("one seed gives no interval")
+    grid = [dim for dim in score.dims if dim != "seed"]
+    rows = [x.transpose(*grid, "seed").values.reshape(-1, n) for x in (score, *values)]
+    others = np.stack([np.delete(rows[0], i, axis=1).mean(1) for i in range(n)])
+    chosen = others.argmax(1)
+    seed = {"seed": score.seed.values}
+    return tuple(xr.DataArray(x[chosen, np.arange(n)], seed, "seed") for x in rows)
+
+
+def worst_step(scores: xr.DataArray, along: str) -> xr.DataArray:
+    """Return the gain between successive settings `along` a dimension where its mean is lowest.
+
+    "Always better" stands or falls with the step that gains least.
+    """
+    steps = scores.sortby(along).diff(along)
+    return steps.isel({along: int(steps.mean("seed").argmin(along))}, drop=True)
+
+
+def spread(values: xr.DataArray) -> Estimate:
+    """Return the standard deviation over seeds with its 95 % interval for normal values.
+
+    Raises:
+        NotTestable: fewer than two seeds.
+    """
+    from scipy.stats import chi2
+
+    n = values.sizes["seed"]
+    if n < 2:
+        raise NotTestable("one seed gives no spread")
+    sd = float(values.std("seed", ddof=1))
+    lower, upper = (sd * np.sqrt((n - 1) / chi2.ppf(q, n - 1)) for q in (0.975, 0.025))
+    return Estimate(sd, float(lower), float(upper), n)
+
+
+def exactly(value: float) -> Estimate:
+    """Return a number that is no mean of seeds, such as a time: its interval is itself."""
+    return Estimate(value, value, value)

@@ -1,0 +1,198 @@
+"""C1 to C3: one and two convolutions against the dense net, with times and operation counts.
+
+    python -m experiments.convnets --data emnist/balanced
+
+All three with the same Adam, b1 .9, b2 .9999, at eta 1e-4 and at 1e-3 (undamped Adam at 1e-4). The
+networks of each trial's best validation epoch then see the test images, once.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+import xarray as xr
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+
+import emnist_jax as ej
+from emnist_jax.figures import confusion_matrix, plot_confusion, plot_curves
+from emnist_jax.figures.tables import Table
+from emnist_jax.networks import Networks
+from emnist_jax.stats import best, fraction_reached, interval
+from experiments._common import (
+    CHOSEN,
+    CHOSEN_RATES,
+    draw,
+    main,
+    train_and_test,
+)
+from experiments._common import Options as CommonOptions
+
+NETWORKS: Mapping[str, nn.Module] = {
+    "dense": ej.MLP(hidden=(100, 100)),
+    "c1": ej.ConvNet(channels=(10,), hidden=(576, 160)),
+    "c2": ej.ConvNet(channels=(5, 10), hidden=(150,)),
+}
+RUNS = tuple(f"convnets/{cell}{part}" for cell in NETWORKS for part in ("", "/test"))
+
+
+@dataclass(frozen=True)
+class Options(CommonOptions):
+    """Options of this experiment."""
+
+    epochs: int = 30
+    """passes over the training images: enough for all to peak"""
+    learning_rate: tuple[float, ...] = CHOSEN_RATES
+    """learning rates of Adam with b1 .9, b2 .9999; 1e-3 is undamped Adam at 1e-4"""
+
+
+CAPTIONS = {
+    "accuracy": "ConvNets and the dense net with the same Adam: validation accuracy.",
+    "error": "ConvNets and the dense net, the same Adam: training (dashed) and validation error.",
+    "confusion_c1": "C1 at its best validation epoch (first eta): test images of each class by the "
+    "class they are read as, all seeds.",
+}
+
+
+def run(options: Options) -> dict[str, xr.Dataset]:
+    """Train the three networks, test them, and draw figures and the table of all.
+
+    Returns:
+        Curves by network, and test results by network + "/test".
+    """
+    found = measure(options)
+    draw(figures(found), tables(found), options.out / "convnets")
+    return found
+
+
+def measure(options: Options) -> dict[str, xr.Dataset]:
+    """Train and test every network, and save curves and results, named as `run` does."""
+    found = {}
+    for cell, model in NETWORKS.items():
+        grid = {"learning_rate": options.learning_rate, **CHOSEN}
+        found[cell], found[f"{cell}/test"] = train_and_test(
+            options, f"convnets/{cell}", model, grid, "best", test_with_confusion
+        )
+    return found
+
+
+def test_with_confusion(networks: Networks, data: ej.Dataset) -> xr.Dataset:
+    """Return errors, accuracies and confusion matrices (true class, predicted class)."""
+    split, names = data.test, list(data.classes)
+    predicted = networks.logits(split.images).argmax("class")
+    flat = predicted.values.reshape(-1, len(split.labels))
+    matrices = [confusion_matrix(split.labels, row, len(names)) for row in flat]
+    matrices = np.asarray(matrices, np.int32).reshape(*networks.epoch.shape, *matrices[0].shape)
+    dims = (*networks.epoch.dims, "true", "predicted")
+    tested = networks.evaluate(split).assign_coords(true=names, predicted=names)
+    return tested.assign(confusion=(dims, matrices), best_epoch=networks.epoch)
+
+
+def multiply_adds(model: nn.Module, height: int = 28, width: int = 28, classes: int = 47) -> int:
+    """Return the multiplications with additions of one image's forward pass, by layer shapes.
+
+    A dense layer has inputs x outputs; a convolution that keeps the size has rows x columns of its
+    image for every element of its kernel. Biases, activations and pooling are left out.
+    """
+    shapes = jax.eval_shape(
+        model.clone(classes=classes).init, jax.random.key(0), np.zeros((1, height, width, 1))
+    )
+    total = 0
+    for path, leaf in sorted(flatten_dict(shapes["params"]).items()):
+        if path[-1].endswith("kernel"):
+            layer = int(path[-1].split("_")[1]) if leaf.ndim == 4 else 0
+            positions = (height >> layer) * (width >> layer) if leaf.ndim == 4 else 1
+            total += positions * math.prod(leaf.shape)
+    return total
+
+
+def parameters(model: nn.Module, classes: int = 47) -> int:
+    """Return the number of parameters on 28x28 images."""
+    shapes = jax.eval_shape(
+        model.clone(classes=classes).init, jax.random.key(0), np.zeros((1, 28, 28, 1))
+    )
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes["params"]))
+
+
+def figures(found: Mapping[str, xr.Dataset]) -> dict:
+    """Return the curves of the three networks and C1's confusion matrix."""
+    curves = xr.concat(
+        [found[cell] for cell in NETWORKS],
+        "network",
+        combine_attrs="drop_conflicts",
+        join="exact",
+        coords="minimal",
+        compat="override",
+    ).assign_coords(network=list(NETWORKS))
+    matrix = found["c1/test"].confusion.isel(learning_rate=0).sum("seed")
+    return {
+        "accuracy": plot_curves(curves, hue="network", col="learning_rate"),
+        "error": plot_curves(
+            curves, hue="network", col="learning_rate", variables=("train_error", "valid_error")
+        ),
+        "confusion_c1": plot_confusion(matrix.values, matrix.true.values),
+    }
+
+
+def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
+    """Return accuracies, and sizes, operation counts and times, of the three networks."""
+    return {"accuracy": _accuracies(found), "cost": _costs(found)}
+
+
+def _accuracies(found: Mapping[str, xr.Dataset]) -> Table:
+    header = ["network", "eta", "best validation (%)", "95 %", "epoch", "after epoch 1 (%)"]
+    header += ["of the best (%)", "test at best epoch (%)", "95 %", "macro (%)", "test error"]
+    rows = []
+    for cell in NETWORKS:
+        curves, tested = found[cell], found[f"{cell}/test"]
+        at_best, valid, test = (
+            best(curves),
+            *(interval(100 * x) for x in (best(curves).valid_accuracy, tested.accuracy)),
+        )
+        share = 100 * fraction_reached(curves.valid_accuracy).mean("seed")
+        for rate in curves.learning_rate.values:
+            v, t = valid.sel(learning_rate=rate), test.sel(learning_rate=rate)
+            one = tested.sel(learning_rate=rate).mean("seed")
+            first = curves.valid_accuracy.sel(learning_rate=rate, epoch=1).mean("seed")
+            rows.append(
+                [
+                    cell,
+                    f"{rate:g}",
+                    f"{float(v['mean']):.2f}",
+                    f"{float(v.lower):.2f} to {float(v.upper):.2f}",
+                    f"{float(at_best.best_epoch.sel(learning_rate=rate).mean()):.1f}",
+                    f"{100 * float(first):.2f}",
+                    f"{float(share.sel(learning_rate=rate)):.1f}",
+                    f"{float(t['mean']):.2f}",
+                    f"{float(t.lower):.2f} to {float(t.upper):.2f}",
+                    f"{100 * float(one.macro_accuracy):.2f}",
+                    f"{float(one.error):.3f}",
+                ]
+            )
+    return Table(header, rows)
+
+
+def _costs(found: Mapping[str, xr.Dataset]) -> Table:
+    header = ["network", "parameters", "multiply-adds an image", "of dense", "s an epoch"]
+    header += ["of dense", "device"]
+    operations = {cell: multiply_adds(model) for cell, model in NETWORKS.items()}
+    seconds = {cell: float(found[cell].attrs["seconds_per_epoch"]) for cell in NETWORKS}
+    rows = [
+        [
+            cell,
+            f"{parameters(NETWORKS[cell]):,}",
+            f"{operations[cell]:,}",
+            f"{operations[cell] / operations['dense']:.1f}",
+            f"{seconds[cell]:.3g}",
+            f"{seconds[cell] / seconds['dense']:.1f}",
+            str(found[cell].attrs["device"]),
+        ]
+        for cell in NETWORKS
+    ]
+    return Table(header, rows)
+
+
+if __name__ == "__main__":
+    main(run, Options)

@@ -1,0 +1,179 @@
+"""The whole paper: every experiment, every claim judged, and a report of it all.
+
+    python -m experiments.paper --preset demo
+    python -m experiments.paper --out results
+    python -m experiments.paper --out results --report-only
+
+The first takes minutes on a laptop, with few small images drawn by the program; the second is the
+paper's protocol, for hours on a GPU; either goes on where it stopped. The third rebuilds figures,
+tables and README.md from the curves alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import xarray as xr
+
+from emnist_jax.errors import InputError, nearest
+from emnist_jax.figures import plot_budget
+from emnist_jax.report import Section, describe, report
+from emnist_jax.results import write_text
+from emnist_jax.stats import best, best_after_k
+from experiments import adam, batch_norm, convnets, forensics, rmsprop, samples, sgd, test_set
+from experiments._common import collect, draw, main
+
+EXPERIMENTS = {
+    "sgd": (sgd, "SGD (B1)"),
+    "rmsprop": (rmsprop, "RMSprop (R1)"),
+    "adam": (adam, "Adam (A1)"),
+    "forensics": (forensics, "Which Adam?"),
+    "batch_norm": (batch_norm, "Batch normalisation (N1)"),
+    "convnets": (convnets, "Convolutional networks (C1 to C3)"),
+    "test_set": (test_set, "Test results (T1, T2)"),
+}
+RULES = ("sgd", "rmsprop", "adam")
+CHANCE = 1 / 47
+# What a preset changes of each experiment's own defaults, which are the paper's protocol.
+_SMALL = {"size": 2820, "seeds": 3, "epochs": 10}
+PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "paper": {},
+    "demo": {
+        **dict.fromkeys(("sgd", "rmsprop", "batch_norm"), _SMALL),
+        **dict.fromkeys(("adam", "forensics"), _SMALL | {"seeds": 2, "epochs": 20}),
+        "convnets": _SMALL | {"seeds": 2, "epochs": 4},
+        "test_set": _SMALL | {"seeds": 2, "epochs": 7},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the whole."""
+
+    preset: Literal["demo", "paper"] = "paper"
+    """demo: few small images, few epochs, two seeds, minutes; paper: the full protocol, hours"""
+    data: str | None = None
+    """glyphs, a TensorFlow Datasets name, or a path of data; default: glyphs for the demo,
+    emnist/balanced for the paper"""
+    split: Literal["paper", "official"] = "paper"
+    """paper: all images pooled and split again; official: the source's own test part"""
+    seeds: int | None = None
+    """random initialisations of every setting; default: as each experiment has"""
+    adam_seeds: int | None = None
+    """the same for the largest experiment alone; the paper had 2"""
+    convnet_epochs: int | None = None
+    """epochs of the ConvNets; default: as that experiment has"""
+    only: tuple[str, ...] = ()
+    """run these experiments only; the report shows all that are finished"""
+    out: Path | None = None
+    """folder of results; default: runs/demo or runs/paper"""
+    overwrite: bool = False
+    """begin again, whatever is there"""
+    report_only: bool = False
+    """run nothing: figures, tables and the report from the curves that are there"""
+
+
+def run(options: Options) -> Path:
+    """Run what is not finished, and write the report; return its path.
+
+    Raises:
+        InputError: an unknown experiment, a folder of another run, or no curves to report.
+    """
+    out = options.out or Path("runs") / options.preset
+    for name in options.only:
+        if name not in EXPERIMENTS:
+            raise InputError(f'no experiment "{name}": {nearest(name, EXPERIMENTS)}')
+    if not options.report_only:
+        size = _SMALL["size"] if options.preset == "demo" else None
+        samples.run(samples.Options(data=data_of(options), split=options.split, size=size, out=out))
+        for name in options.only or EXPERIMENTS:
+            module = EXPERIMENTS[name][0]
+            module.measure(module.Options(**arguments(options, name, out)))
+    return write_report(out)
+
+
+def data_of(options: Options) -> str:
+    """Return the data to train on: those given, or the preset's."""
+    return options.data or {"demo": "glyphs", "paper": "emnist/balanced"}[options.preset]
+
+
+def arguments(options: Options, name: str, out: Path) -> dict[str, Any]:
+    """Return the arguments of an experiment's options: its preset's, then those given."""
+    chosen = dict(PRESETS[options.preset].get(name, {}))
+    chosen |= {"data": data_of(options), "split": options.split, "out": out}
+    seeds = (options.adam_seeds if name == "adam" else None) or options.seeds
+    chosen |= {"seeds": seeds} if seeds else {}
+    if name == "convnets" and options.convnet_epochs:
+        chosen["epochs"] = options.convnet_epochs
+    return chosen | {"overwrite": options.overwrite}
+
+
+def write_report(out: Path) -> Path:
+    """Write all figures, tables and README.md from the curves in a folder.
+
+    Raises:
+        InputError: no curves there.
+    """
+    found = collect(out)
+    known = {run for module, _ in EXPERIMENTS.values() for run in module.RUNS}
+    found = {name: curves for name, curves in found.items() if name in known}
+    if not found:
+        raise InputError(f"{out}: no finished experiment here; run without --report-only first")
+    sections = []
+    sample = Path("samples") / "figure_1_samples.png"
+    if (out / sample).exists():
+        sections.append(Section("Data (D1)", {}, [(str(sample), "25 training images.")]))
+    for name, (module, title) in EXPERIMENTS.items():
+        if any(run in found for run in module.RUNS):
+            sections.append(_section(name, module, title, found, out))
+    if all(rule in found for rule in RULES):
+        sections.append(_budgets(found, out))
+    path = write_text(out / "README.md", report(found, sections))
+    print(path)
+    return path
+
+
+def _section(name: str, module: Any, title: str, found: Mapping, out: Path) -> Section:
+    """Return an experiment's section, its figures and tables written anew; short if unfinished."""
+    missing = [run for run in module.RUNS if run not in found]
+    if missing:
+        return Section(title, {}, [], f"Not finished: {', '.join(missing)}.")
+    runs = found if name == "forensics" else _runs_of(name, found)
+    tables, figures = module.tables(runs), module.figures(runs)
+    draw(figures, tables, out / name)
+    protocol = describe([found[run] for run in module.RUNS])
+    shown = [
+        (f"{name}/{figure}.png", f"{module.CAPTIONS[figure]} {protocol}") for figure in figures
+    ]
+    captions = {
+        f"{table.replace('_', ' ').capitalize()}. {protocol}": tables[table] for table in tables
+    }
+    return Section(title, captions, shown, getattr(module, "finding", lambda _: "")(runs))
+
+
+def _runs_of(name: str, found: Mapping[str, xr.Dataset]) -> Any:
+    """Return an experiment's curves: one Dataset, or those of its cells by name."""
+    if name in found:
+        return found[name]
+    return {
+        run.removeprefix(f"{name}/"): c for run, c in found.items() if run.startswith(f"{name}/")
+    }
+
+
+def _budgets(found: Mapping[str, xr.Dataset], out: Path) -> Section:
+    """Return what tuning buys: the three rules had 5, 6 and 32 settings to choose from."""
+    budgets = {}
+    for rule in RULES:
+        after = best_after_k(best(found[rule]).valid_accuracy, failed=CHANCE)
+        budgets[rule] = (after.k, after.expected, after.lower, after.upper)
+    protocol = describe([found[rule] for rule in RULES])
+    note = "mean over the orders of trying settings · band: 95 % bootstrap over seeds"
+    draw({"budgets": plot_budget(budgets, note=note)}, {}, out / "rules")
+    caption = "Best validation accuracy to expect after k settings tried in random order."
+    return Section("Tuning budgets", {}, [("rules/budgets.png", f"{caption} {protocol}")])
+
+
+if __name__ == "__main__":
+    main(run, Options)

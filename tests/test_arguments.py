@@ -1,0 +1,183 @@
+"""Bad arguments of a sweep: one line each, never a traceback; good ones: the plan they mean."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import emnist_jax as ej
+from emnist_jax.plan import make_plan
+
+DATA = ej.Dataset(
+    *[(np.zeros((n, 4, 4, 1), np.uint8), np.arange(n) % 3) for n in (30, 6, 6)],
+    classes=("a", "b", "c"),
+    name="zeros",
+)
+RATES = {"learning_rate": [0.1, 0.01]}
+
+
+def plan(model=None, rule="adam", grid=RATES, seeds=2, epochs=3, batch_size=5, **rest):
+    defaults = {"metrics": None, "dtype": "float32", "keep": None}
+    model = ej.MLP() if model is None else model
+    return make_plan(DATA, model, rule, grid, seeds, epochs, batch_size, **(defaults | rest))
+
+
+def test_a_good_plan():
+    made = plan()
+    assert (made.trials, made.shape, made.dims) == (4, (2, 2), ("learning_rate", "seed"))
+    np.testing.assert_array_equal(made.hyper()["learning_rate"], np.float32([0.1, 0.1, 0.01, 0.01]))
+    np.testing.assert_array_equal(made.trial_seeds(), [0, 1, 0, 1])
+    assert made.structure.model.classes == 3
+
+
+REFUSED = {
+    "rule": ({"rule": "adm"}, 'unknown rule "adm": did you mean "adam"'),
+    "no rule": ({"rule": 5}, "rule=5: give a rule's name"),
+    "a list of rules": ({"rule": ["sgd"]}, "give a rule's name"),
+    "model": ({"model": "MLP"}, "is no Flax module"),
+    "model class": ({"model": ej.MLP}, "is no Flax module"),
+    "batch": ({"batch_size": 31}, "batch_size=31 is larger than the 30 training images"),
+    "no epochs": ({"epochs": 0}, "epochs=0"),
+    "endless": ({"epochs": 10**12}, "epochs="),
+    "half a batch": ({"batch_size": 2.5}, "batch_size=2.5"),
+    "dtype": ({"dtype": "float16"}, 'use "float32" or "float64"'),
+    "x64 is off": ({"dtype": "float64"}, "jax_enable_x64"),
+    "keep": ({"keep": "bset"}, 'did you mean "best"'),
+    "metrics": ({"metrics": [len]}, "give a mapping"),
+    "metric": ({"metrics": {"margin": 5}}, "give a mapping"),
+    "metric's name": ({"metrics": {"error": len}}, "'error' cannot be a metric's name"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_in_one_line(case):
+    arguments, reason = REFUSED[case]
+    with pytest.raises(ej.InputError) as error:
+        plan(**arguments)
+    assert reason in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"trials_at_once": 0}, "trials_at_once=0"),
+        ({"trials_at_once": 2.0}, "trials_at_once=2.0"),
+        ({"checkpoint_minutes": -1}, "checkpoint_minutes=-1"),
+        ({"checkpoint_minutes": math.nan}, "checkpoint_minutes=nan"),
+        ({"checkpoint_minutes": "5"}, "checkpoint_minutes='5'"),
+        ({"out": 5}, "out=5: give the path of a folder"),
+    ],
+)
+def test_a_sweep_refuses_before_it_writes(tmp_path, monkeypatch, arguments, reason):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ej.InputError, match=reason):
+        ej.sweep(DATA, ej.MLP(), "sgd", RATES, batch_size=5, **{"out": "run", **arguments})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_grid_leaves_what_is_there(tmp_path):
+    (tmp_path / "curves.nc").write_text("precious")
+    with pytest.raises(ej.InputError, match="unknown rule"):
+        ej.sweep(DATA, ej.MLP(), "no rule", RATES, batch_size=5, out=tmp_path, overwrite=True)
+    assert (tmp_path / "curves.nc").read_text() == "precious"
+
+
+@pytest.mark.parametrize("data", ["glyps", 5, None, ([1], [2], [3]), "emnist/balancd"])
+def test_unknown_data_is_one_line(data):
+    with pytest.raises(ej.InputError) as error:
+        ej.sweep(data, ej.MLP(), "sgd", RATES)
+    assert "\n" not in str(error.value)
+
+
+number = st.one_of(st.floats(), st.integers(), st.booleans(), st.none(), st.text(max_size=3))
+anything = st.one_of(
+    number, st.lists(number, max_size=3), st.dictionaries(number, number, max_size=2)
+)
+name = st.one_of(st.sampled_from(["learning_rate", "b1", "b2", "eps", "dropout"]), number)
+value = st.one_of(st.floats(0, 1), st.lists(st.floats(0, 1), max_size=3), anything)
+mapping = st.dictionaries(name, value, max_size=4)
+grids = st.one_of(
+    mapping, st.lists(mapping, max_size=3), anything, st.builds(lambda m: m | RATES, mapping)
+)
+
+
+@settings(max_examples=2500, deadline=None)
+@given(grid=grids, seeds=st.one_of(st.integers(1, 5), anything))
+def test_any_grid_and_seeds_are_refused_in_one_line_or_meant(grid, seeds):
+    try:
+        made = plan(grid=grid, seeds=seeds)
+    except ej.InputError as error:
+        assert "\n" not in str(error)
+        return
+    hyper = made.hyper()
+    assert made.trials == len(made.grid.settings) * len(made.seeds) == math.prod(made.shape)
+    assert len(set(made.seeds.tolist())) == len(made.seeds)
+    assert all(v.shape == (made.trials,) for v in hyper.values())
+    assert ((hyper["learning_rate"] > 0) & np.isfinite(hyper["learning_rate"])).all()
+    for bounded in ("b1", "b2", "dropout"):
+        if bounded in hyper:
+            assert ((hyper[bounded] >= 0) & (hyper[bounded] < 1)).all()
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    arguments=st.fixed_dictionaries(
+        {},
+        optional={
+            "rule": st.one_of(st.sampled_from(["sgd", "adamw"]), anything),
+            "model": anything,
+            "epochs": st.one_of(st.integers(-1, 3), anything),
+            "batch_size": st.one_of(st.integers(-1, 40), anything),
+            "metrics": anything,
+            "dtype": st.one_of(st.just("float32"), anything),
+            "keep": st.one_of(st.just("best"), anything),
+        },
+    )
+)
+def test_any_arguments_are_refused_in_one_line_or_meant(arguments):
+    try:
+        made = plan(**arguments)
+    except ej.InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert made.epochs == arguments.get("epochs", 3) >= 1
+        assert 1 <= made.structure.batch_size == arguments.get("batch_size", 5) <= 30
+
+
+def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
+    from experiments import _common, sgd
+
+    for words, reason in (
+        (["--data", "glyps"], 'did you mean "glyphs"'),
+        (["--learning-rate", "-0.1"], "learning_rate=-0.1 must be positive"),
+        (["--learning-rate"], "learning_rate has no values"),
+        (["--epochs", "0"], "epochs=0: give a whole number from 1"),
+        (["--seeds", "0"], "seeds=0"),
+        (["--batch-size", "100000"], "batch_size=100000 is larger than"),
+    ):
+        monkeypatch.setattr("sys.argv", ["sgd", "--out", str(tmp_path / "runs"), *words])
+        with pytest.raises(SystemExit) as stopped:
+            _common.main(sgd.run, sgd.Options)
+        *_, error = capsys.readouterr().err.splitlines()  # the sweep's name may stand before it
+        assert stopped.value.code == 2
+        assert error.startswith("error: ") and reason in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_resume_command_does_not_begin_again(monkeypatch, capsys):
+    from experiments import _common, sgd
+
+    def interrupted(options):
+        raise KeyboardInterrupt
+
+    interrupted.__module__ = sgd.__name__
+    words = ["-m", "experiments.sgd", "--overwrite", "--out", "my runs"]
+    monkeypatch.setattr("sys.argv", ["sgd", *words[2:]])
+    monkeypatch.setattr("sys.orig_argv", ["/somewhere/python3", *words])
+    with pytest.raises(SystemExit) as stopped:
+        _common.main(interrupted, sgd.Options)
+    assert stopped.value.code == 130
+    command = capsys.readouterr().err.rpartition(": ")[2].strip()
+    assert command == "python -m experiments.sgd --out 'my runs'"

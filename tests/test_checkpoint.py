@@ -1,0 +1,320 @@
+"""Resume: bit for bit after any interruption, never from damage, never from another run."""
+
+import os
+import signal
+import threading
+import time
+from functools import partial
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import emnist_jax as ej
+from emnist_jax import checkpoint
+from emnist_jax.checkpoint import Checkpoints, State, check_same, locked, stop_signals
+from emnist_jax.runner import Runner
+
+RULES = {
+    "rmsprop": "rmsprop",
+    "adam": "adam",
+    "random keys in its state": partial(optax.noisy_sgd, key=jax.random.key(0)),
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return ej.load("glyphs", size=660)
+
+
+def run(data, out=None, *, rule="adam", model=None, grid=None, **options):
+    """A sweep of three chunks, the last one padded, with a trial that overflows."""
+    defaults = {
+        "seeds": 1,
+        "epochs": 3,
+        "keep": "best",
+        "trials_at_once": 2,
+        "checkpoint_minutes": 0,
+    }
+    return ej.sweep(
+        data,
+        model or ej.MLP(hidden=(8,)),
+        rule,
+        grid or {"learning_rate": [1e-3, 3e38, 1e-2, 0.1, 0.03]},
+        out=out,
+        progress_bar=False,
+        **(defaults | options),
+    )
+
+
+class StopAfterSaveError(Exception):
+    pass
+
+
+def run_stopping_after_every_save(monkeypatch, data, out, **options):
+    """Resume the run until it ends; return its result and how often it was stopped."""
+    save, stops = Checkpoints.save, []
+
+    def save_and_stop(self, state):
+        save(self, state)
+        stops.append(state.epoch)
+        raise StopAfterSaveError
+
+    while True:
+        monkeypatch.setattr(Checkpoints, "save", save_and_stop)
+        try:
+            return run(data, out, **options), len(stops)
+        except StopAfterSaveError:
+            pass
+        finally:
+            monkeypatch.setattr(Checkpoints, "save", save)
+
+
+def assert_same_bits(found, expected):
+    for (curves, networks), (others, other_networks) in [(found, expected)]:
+        assert set(curves) == set(others)
+        for name in curves:
+            assert curves[name].values.tobytes() == others[name].values.tobytes(), name
+        leaves = jax.tree.leaves(networks.variables), jax.tree.leaves(other_networks.variables)
+        for a, b in zip(*leaves, strict=True):
+            assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+        np.testing.assert_array_equal(networks.epoch, other_networks.epoch)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_run_stopped_after_every_save_equals_one_left_alone(tmp_path, monkeypatch, data, rule):
+    expected = run(data, rule=RULES[rule])
+    found, stops = run_stopping_after_every_save(
+        monkeypatch, data, tmp_path / "run", rule=RULES[rule]
+    )
+    assert stops == 3 * 4  # chunks times epochs 0 to 3
+    assert_same_bits(found, expected)
+    assert np.isnan(found[0].valid_error.sel(learning_rate=3e38).values[:, 1:]).all()
+
+
+def test_dropout_and_running_statistics_resume_too(tmp_path, monkeypatch, data):
+    norm = ej.BatchNorm(statistics="running")
+    options = {
+        "model": ej.MLP(hidden=(8,), batch_norm=norm),
+        "grid": {"learning_rate": [1e-3, 1e-2], "dropout": [0.1, 0.4]},
+        "keep": "last",
+    }
+    expected = run(data, **options)
+    found, _ = run_stopping_after_every_save(monkeypatch, data, tmp_path / "run", **options)
+    assert_same_bits(found, expected)
+
+
+def stop_after(monkeypatch, data, out, saves, **options):
+    """Run until the given number of saves, then stop without any clearing up."""
+    save, left = Checkpoints.save, [saves]
+
+    def count(self, state):
+        save(self, state)
+        left[0] -= 1
+        if not left[0]:
+            raise StopAfterSaveError
+
+    monkeypatch.setattr(Checkpoints, "save", count)
+    with pytest.raises(StopAfterSaveError):
+        run(data, out, **options)
+    monkeypatch.setattr(Checkpoints, "save", save)
+
+
+def test_a_finished_run_is_returned_untouched_and_overwrite_redoes_it(tmp_path, monkeypatch, data):
+    first = run(data, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        ".lock",
+        "curves.nc",
+        "networks.safetensors",
+    ]
+    monkeypatch.setitem(ej.sweep.__globals__, "_run", lambda *_: pytest.fail("trained again"))
+    assert_same_bits(run(data, tmp_path), first)
+    monkeypatch.undo()
+    before = (tmp_path / "curves.nc").stat().st_ino
+    assert_same_bits(run(data, tmp_path, overwrite=True), first)
+    assert (tmp_path / "curves.nc").stat().st_ino != before
+
+
+def test_at_most_two_checkpoints_are_kept(tmp_path, monkeypatch, data):
+    for saves in (1, 2, 5):
+        stop_after(monkeypatch, data, tmp_path / str(saves), saves)
+        files = sorted((tmp_path / str(saves) / "checkpoint").iterdir())
+        assert len(files) == min(saves, 2) and files[-1].stem == f"{saves:06d}"
+
+
+CHANGES = {
+    "epochs": {"epochs": 4},
+    "seeds": {"seeds": [1]},
+    "model": {"model": ej.MLP(hidden=(9,))},
+    "rule": {"rule": "sgd"},
+    "settings": {"grid": {"learning_rate": [1e-3, 3e38, 1e-2, 0.1, 0.031]}},
+    "batch_size": {"batch_size": 60},
+    "dims": {"grid": [{"learning_rate": rate} for rate in (1e-3, 3e38, 1e-2, 0.1, 0.03)]},
+    "keep": {"keep": "last"},
+}
+
+
+@pytest.mark.parametrize("state", ["interrupted", "finished"])
+def test_another_configuration_is_refused_naming_what_differs(tmp_path, monkeypatch, data, state):
+    if state == "finished":
+        run(data, tmp_path)
+    else:
+        stop_after(monkeypatch, data, tmp_path, 3)
+    for name, change in CHANGES.items():
+        with pytest.raises(ej.InputError, match=rf"another run \(.*{name} .* there, .* here") as e:
+            run(data, tmp_path, **change)
+        assert "\n" not in str(e.value) and "--overwrite" in str(e.value)
+    with pytest.raises(ej.InputError, match="data_hash"):
+        run(ej.load("glyphs", size=670), tmp_path)
+
+
+def test_other_code_cannot_resume_but_finished_runs_remain(tmp_path, monkeypatch, data):
+    stop_after(monkeypatch, data, tmp_path / "begun", 3)
+    finished = run(data, tmp_path / "finished")
+    monkeypatch.setattr("emnist_jax.plan._code", lambda: "1.0 another")
+    with pytest.raises(ej.InputError, match=r"another run .*code"):
+        run(data, tmp_path / "begun")
+    assert_same_bits(run(data, tmp_path / "finished"), finished)
+
+
+def test_a_changed_rule_of_the_callers_own_is_another_run(tmp_path, data):
+    def rule(learning_rate):
+        return optax.sgd(learning_rate)
+
+    run(data, tmp_path, rule=rule)
+
+    def rule(learning_rate):
+        return optax.sgd(2 * learning_rate)
+
+    with pytest.raises(ej.InputError, match=r"another run .*own_code"):
+        run(data, tmp_path, rule=rule)
+
+
+@pytest.mark.parametrize("damage", ["flip", "tear", "empty", "not safetensors"])
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_damaged_checkpoints_are_passed_over(tmp_path, monkeypatch, capsys, data, damage, damaged):
+    expected = run(data)
+    stop_after(monkeypatch, data, tmp_path, 6)
+    for path in sorted((tmp_path / "checkpoint").iterdir())[-damaged:]:
+        raw = bytearray(path.read_bytes())
+        if damage == "flip":
+            raw[-5] ^= 1
+        path.write_bytes({"tear": raw[:-9], "empty": b"", "flip": raw}.get(damage, b"x" * 99))
+    assert_same_bits(run(data, tmp_path), expected)
+    assert capsys.readouterr().err.count("damaged, its checksum is wrong") == damaged
+
+
+def test_any_flipped_bit_of_a_checkpoint_is_noticed(tmp_path):
+    values = {"valid_error": np.ones((2, 3), np.float32)}
+    state = State(1, 2, 3, [np.arange(6.0)], values, [], np.zeros(2), np.zeros((1, 2)), 5.0)
+    checkpoints = Checkpoints(tmp_path, {"epochs": 2}, 1)
+    checkpoints.save(state)
+    (path,) = tmp_path.glob("*.safetensors")
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        raw = bytearray(whole)
+        raw[position] ^= 1 << position % 8
+        path.write_bytes(raw)
+        assert checkpoints.restore() is None, position
+    path.write_bytes(whole)
+    restored = checkpoints.restore()
+    assert restored[:3] == (1, 2, 3) and restored.wall_seconds == 5
+    np.testing.assert_array_equal(restored.arrays[0], np.arange(6.0))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_then_stops(tmp_path, monkeypatch, data, number):
+    expected = run(data)
+    record = Runner.record
+
+    def record_then_signal(self, state, chunk, trials, epoch):
+        record(self, state, chunk, trials, epoch)
+        if (chunk.trials.start, epoch) == (2, 1):
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Runner, "record", record_then_signal)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path, checkpoint_minutes=60)
+    monkeypatch.undo()
+    state = Checkpoints(tmp_path / "checkpoint", {}, 1)
+    monkeypatch.setattr(checkpoint, "check_same", lambda *_: None)
+    saved = state.restore()
+    monkeypatch.undo()
+    assert (saved.chunk, saved.epoch) == (1, 1)
+    assert_same_bits(run(data, tmp_path), expected)
+
+
+def test_a_second_signal_stops_at_once_and_handlers_come_back():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), stop_signals() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        pytest.fail("the second signal was not heard")
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_outside_the_main_thread_a_sweep_runs_too(tmp_path, data):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(run(data, tmp_path)))
+    thread.start()
+    thread.join()
+    assert_same_bits(found[0], run(data))
+
+
+def test_a_locked_folder_is_refused_and_free_afterwards(tmp_path, data):
+    with locked(tmp_path), pytest.raises(ej.InputError, match="another run is writing here"):
+        run(data, tmp_path)
+    run(data, tmp_path, epochs=1)
+
+
+def test_what_killed_runs_left_is_removed(tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    left = [tmp_path / ".curves.nc.x7.tmp", tmp_path / "checkpoint/.000001.safetensors.x8.tmp"]
+    for path in [*left, tmp_path / "my.tmp"]:
+        path.write_text("half")
+    with locked(tmp_path):
+        assert [path.exists() for path in left] == [False, False]
+    assert (tmp_path / "my.tmp").exists()  # not ours
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, data):
+    (tmp_path / "file").write_text("in the way")
+    for out in (tmp_path / "file", tmp_path / "file/run"):
+        with pytest.raises(ej.InputError, match=r"file.*cannot be written"):
+            run(data, out)
+
+
+def test_a_full_disk_keeps_the_older_checkpoints(tmp_path, monkeypatch, data):
+    """A stand-in for a full disk: the write fails before the file is whole."""
+    expected = run(data)
+    stop_after(monkeypatch, data, tmp_path, 3)
+    newest = sorted((tmp_path / "checkpoint").iterdir())
+    fsync = os.fsync
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ej.InputError, match=r"No space left on device; make room"):
+        run(data, tmp_path)
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert sorted((tmp_path / "checkpoint").iterdir()) == newest  # and no half-written file
+    assert_same_bits(run(data, tmp_path), expected)
+
+
+def test_check_same_ignores_what_it_is_told_to(tmp_path):
+    check_same(tmp_path, {"a": [1, 2], "code": 1}, {"a": (1, 2), "code": 2}, ignore=("code",))
+    with pytest.raises(ej.InputError, match="code 1 there, 2 here"):
+        check_same(tmp_path, {"code": 1}, {"code": 2})
+
+
+def test_a_checkpoint_is_due_after_its_minutes(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, {}, 5)
+    saved = checkpoints.saved_at
+    monkeypatch.setattr(time, "monotonic", lambda: saved + 299)
+    assert not checkpoints.due
+    monkeypatch.setattr(time, "monotonic", lambda: saved + 300)
+    assert checkpoints.due

@@ -1,0 +1,180 @@
+"""The report and its tables say what the curves say."""
+
+import csv
+import io
+
+import numpy as np
+import paper_world
+import pytest
+import scipy.stats
+from paper_world import altered
+
+from emnist_jax.claims import PAPER, Verdict, judge
+from emnist_jax.figures.tables import Table, save_table, settings_table
+from emnist_jax.report import (
+    Section,
+    bounds,
+    claims_table,
+    corrections_table,
+    describe,
+    readings_table,
+    report,
+    runs_table,
+    summary,
+)
+
+WORLD = paper_world.world()
+
+
+def rows_of(table):
+    return {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
+
+
+def judged(runs):
+    return [judge(claim, runs) for claim in PAPER]
+
+
+def test_claims_table_has_what_was_measured_and_the_verdict():
+    rows = rows_of(claims_table(judged(WORLD)))
+    assert list(rows) == [claim.id for claim in PAPER]
+    assert {row["verdict"] for row in rows.values()} == {"**holds**"}
+    best = WORLD["rmsprop"].valid_accuracy.sel(learning_rate=0.001).max("epoch").values * 100
+    low, high = scipy.stats.t.interval(0.95, 4, best.mean(), scipy.stats.sem(best))
+    assert rows["R1h"]["result"] == f"{best.mean():.2f} % [{low:.2f}, {high:.2f}]"
+    assert rows["R1h"]["bounds"] == "81.7 to 83.7"
+    assert rows["C2c"]["result"] == f"{146 / 101:.2f} times"
+
+
+def test_changed_curve_changes_the_report():
+    change = altered("rmsprop", "valid_accuracy", {0: 0.02, 8: 0.9, 100: 0.8}, learning_rate=0.001)
+    before, after = report(WORLD, []), report(change(WORLD), [])
+    assert f"**{len(PAPER)} claims**: {len(PAPER)} hold, 0 do not hold" in before
+    assert f"**{len(PAPER)} claims**: {len(PAPER)} hold" not in after
+    row = next(line for line in after.splitlines() if line.startswith("| R1h |"))
+    assert row.endswith("| **does not hold** |")
+    assert "90.00 %" in row
+
+
+def test_summary_has_ten_lines_that_name_what_falls():
+    points = {0: 0.02, 1: 0.7, 5: 0.82, 10: 0.85, 100: 0.8}
+    change = altered("sgd", "valid_accuracy", points, learning_rate=0.1)
+    runs = change(WORLD)
+    lines = summary(judged(runs), runs)
+    assert len(lines) == 10
+    (line,) = (line for line in lines if line.startswith("**SGD.**"))
+    assert (
+        "6 of 7 tested claims hold. Does not hold: SGD at eta .01 is the choice for quality (B1g:"
+        in line
+    )
+
+
+def test_summary_of_nothing_says_which_run_is_missing():
+    lines = summary(judged({}), {})
+    assert lines[0].endswith(f"0 undecided, {len(PAPER)} not testable.")
+    assert any("Not testable: sgd was not run." in line for line in lines)
+
+
+def test_summary_counts_what_each_reading_of_adam_explains():
+    runs = {"adam": WORLD["adam"]}
+    about = [claim for claim in PAPER if claim.any_adam]
+    tested = [judge(claim, runs).verdict for claim in about]
+    known = sum(verdict is not Verdict.UNTESTABLE for verdict in tested)
+    assert f"Algorithm 1 {known} of {known};" in summary(judged(runs), runs)[-1]
+
+
+def test_readings_table_names_the_readings_that_match():
+    runs = WORLD | {"forensics/adam_uncorrected": WORLD["adam"].sel(b1=[0.9])}
+    rows = rows_of(readings_table(runs))
+    assert set(rows) == {c.id for c in PAPER if c.any_adam or c.id.startswith("A1")}
+    assert rows["A1p"]["matched by"] == "Algorithm 1; no bias correction"
+    assert rows["A1p"]["no bias correction"].startswith("83.00 %")
+    assert rows["A1p"]["moments divided by 1 - b"] == ""
+    assert rows_of(readings_table({}))["A1p"]["matched by"] == "not testable"
+
+
+def test_runs_table_has_sizes_times_and_devices():
+    attrs = {
+        "seconds_per_epoch": 0.5,
+        "wall_seconds": 90.0,
+        "device": "a device",
+        "commit": "c" * 40,
+    }
+    curves = WORLD["adam"].assign_attrs(attrs)
+    (row,) = runs_table({"adam": curves, "test": WORLD["test_set/c1/test"]}).rows
+    assert row == ["adam", "any", "32", "5", "100", "0.5", "1.5", "a device", "c" * 10]
+
+
+def test_correction_of_the_two_accuracies_has_its_z():
+    row = next(row for row in corrections_table().rows if row[1].startswith("87.44"))
+    p = (0.8744 + 0.871) / 2
+    z = (0.8744 - 0.871) / np.sqrt(p * (1 - p) * 2 / 15_800)
+    assert f"z = {z:.2f}" in row[3]
+
+
+def test_sections_show_tables_figures_and_captions():
+    table = Table(["a"], [["b"]])
+    text = report(WORLD, [Section("Title", {"Caption.": table}, [("x/y.png", "Seen.")], "Text.")])
+    assert "## Title\n\nText.\n\nCaption.\n\n| a |\n| --- |\n| b |\n\n![Seen.](x/y.png)" in text
+    assert "nan" not in text
+
+
+def test_caption_tells_data_seeds_and_protocol():
+    told = describe([WORLD["sgd"], WORLD["sgd"].isel(seed=slice(2), epoch=slice(11))])
+    assert told == "Data: handmade; seeds: 2 or 5; epochs: 10 or 100; minibatch 50."
+
+
+@pytest.mark.parametrize(
+    ("claim", "text"), [("B1b", "below 0"), ("D1", "above 50"), ("R1j", "0 to 2")]
+)
+def test_bounds_in_words(claim, text):
+    assert bounds(next(c for c in PAPER if c.id == claim)) == text
+
+
+# Tables
+
+AWKWARD = Table(["a_b", "50 %"], [["x | y", "1 ± 2"], ['say "hi", twice', r"\d {1} #3 & <4"]])
+
+
+def test_csv_reads_back():
+    read = list(csv.reader(io.StringIO(AWKWARD.csv())))
+    assert read == [AWKWARD.header, *AWKWARD.rows]
+
+
+def test_markdown_keeps_bars_in_their_cells():
+    lines = AWKWARD.markdown().splitlines()
+    assert lines[:3] == ["| a_b | 50 % |", "| --- | --- |", r"| x \| y | 1 ± 2 |"]
+
+
+def test_latex_escapes_what_it_would_obey():
+    lines = AWKWARD.latex().splitlines()
+    assert lines[0] == r"\begin{tabular}{ll}"
+    assert lines[2] == r"a\_b & 50 \% \\"
+    assert r"1 $\pm$ 2 \\" in lines[4]
+    assert lines[5].endswith(r"\textbackslash{}d \{1\} \#3 \& $<$4 \\")
+
+
+def test_table_is_written_three_times(tmp_path):
+    paths = save_table(AWKWARD, tmp_path / "name.of" / "table")
+    assert [p.name for p in paths] == ["table.md", "table.csv", "table.tex"]
+    assert paths[1].read_text() == AWKWARD.csv()
+
+
+def test_settings_table_is_computed_over_seeds():
+    curves = paper_world.rmsprop()
+    curves.valid_accuracy.loc[{"seed": 4, "epoch": slice(3, None), "learning_rate": 0.3}] = np.nan
+    for name in ("train_error", "valid_error", "train_accuracy"):
+        curves[name] = curves[name].where(curves.valid_accuracy.notnull())
+    table = settings_table(curves, first_seeds=3)
+    rows = rows_of(table)
+    assert list(rows) == ["0.3", "0.1", "0.03", "0.01", "0.003", "0.001"]
+    best = 100 * curves.valid_accuracy.sel(learning_rate=0.001).max("epoch").values
+    low, high = scipy.stats.t.interval(0.95, 4, best.mean(), scipy.stats.sem(best))
+    row = rows["0.001"]
+    assert row["best (%)"] == f"{best.mean():.2f}"
+    assert row["95 %"] == f"{low:.2f} to {high:.2f}"
+    assert row["sd"] == f"{best.std(ddof=1):.2f}"
+    assert row["epoch of best"] == "8.0 (8 to 8)"
+    assert row["last (%)"] == "80.00"
+    assert row["first 3 seeds: best ± sd"] == f"{best[:3].mean():.2f} ± {best[:3].std(ddof=1):.2f}"
+    assert (rows["0.3"]["diverged"], rows["0.3"]["last (%)"]) == ("1 of 5", "-")
+    assert "first 3 seeds: best ± sd" not in settings_table(curves).header
