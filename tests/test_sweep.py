@@ -181,7 +181,7 @@ def test_provenance_names_what_made_the_curves(data):
     [
         ({"epochs": 0}, "epochs=0"),
         ({"batch_size": 10**6}, "larger than the 1000 training images"),
-        ({"seeds": 0}, "at least one seed"),
+        ({"seeds": 0}, "seeds=0: give a whole number from 1"),
         ({"seeds": [1, 1]}, "twice"),
         ({"grid": {}}, "the grid is empty"),
         ({"grid": {"learning_rate": []}}, "no values"),

@@ -1,0 +1,73 @@
+"""Measure everything and write results.json and README.md.
+
+    python -m benchmarks            # about ten minutes on two cores
+    python -m benchmarks --quick    # two minutes, to runs/benchmarks
+
+Let nothing else run meanwhile.
+"""
+
+import json
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import tyro
+
+import emnist_jax as ej
+from emnist_jax import results
+from emnist_jax.errors import InputError
+
+PACKAGES = ("jax", "flax", "optax", "torch", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Speed of this library and its peers, measured in one run."""
+
+    quick: bool = False
+    """fewer and shorter runs"""
+    out: Path | None = None
+    """folder of results.json and README.md (default: benchmarks; runs/benchmarks if quick)"""
+
+
+def run(options: Options) -> None:
+    """Measure and write.
+
+    Raises:
+        InputError: PyTorch is not installed, or `out` cannot be written.
+    """
+    if find_spec("torch") is None:
+        raise InputError('PyTorch is not installed: run pip install -e ".[bench]"')
+    import jax
+
+    from benchmarks import report, roofline, scaling, steps
+
+    folder = options.out or (Path("runs/benchmarks") if options.quick else Path(__file__).parent)
+    began = time.perf_counter()
+    data = ej.load("glyphs")
+    machine = roofline.machine()
+    found: dict[str, object] = {
+        "quick": options.quick,
+        "device": f"{len(jax.devices())} x {results.describe_device(jax.devices()[0])}",
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+        "commit": results.commit(),
+        "machine": machine,
+        "steps": steps.measure(data, steps.QUICK if options.quick else steps.FULL, machine),
+        "scaling": scaling.measure(data, machine, options.quick),
+    }
+    found["minutes"] = (time.perf_counter() - began) / 60
+    found = json.loads(json.dumps(found))
+    results.write_text(folder / "results.json", json.dumps(found, indent=1) + "\n")
+    results.write_text(folder / "README.md", report.render(found))
+    print(folder / "README.md")
+
+
+if __name__ == "__main__":
+    try:
+        run(tyro.cli(Options, description=__doc__))
+    except InputError as error:
+        sys.exit(print(error, file=sys.stderr) or 2)

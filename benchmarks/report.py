@@ -1,0 +1,287 @@
+"""What was measured, as Markdown: goals first, then every table. JSON in, text out."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+OURS = "emnist_jax"
+EAGER = "PyTorch eager", "PyTorch eager, fused"
+ENSEMBLE = ("torch.func ensemble",)
+
+
+class Goal(NamedTuple):
+    """A goal, what was measured, and whether it is met (None: not measured in this run)."""
+
+    text: str
+    measured: str
+    met: bool | None
+
+
+def render(results: Mapping) -> str:
+    """Return the whole report as Markdown."""
+    sections = [
+        "# Benchmarks",
+        "`make bench` (or `python -m benchmarks`; `--quick` for a first look) measures all of this "
+        "anew and writes this page and `results.json`. What was tried to get here is in "
+        "[notes.md](notes.md).",
+        _conditions(results),
+        "## Goals",
+        _table(
+            ("goal", "measured", ""),
+            [
+                (g.text, g.measured, {True: "met", False: "**missed**", None: ""}[g.met])
+                for g in goals(results)
+            ],
+        ),
+    ]
+    sections += _steps(results["steps"])
+    if "scaling" in results:
+        sections += _scaling(results["scaling"])
+    return "\n\n".join(sections) + "\n"
+
+
+def _conditions(results: Mapping) -> str:
+    machine = results["machine"]
+    low, high = (value / 1e9 for value in machine["flop_per_second_range"])
+    slow, fast = (value / 1e9 for value in machine["bytes_per_second_range"])
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    quick = "**A quick run: few rounds, no ConvNet at full length.** " if results["quick"] else ""
+    return (
+        f"{quick}{results['device']}; {versions}; commit {results['commit']}; "
+        f"{results['minutes']:.1f} minutes in all. Largest measured rates: float32 matrix product "
+        f"{machine['flop_per_second'] / 1e9:.0f} GFLOP/s ({low:.0f} to {high:.0f}, by "
+        f"{machine['product_by']}), copy {machine['bytes_per_second'] / 1e9:.1f} GB/s read and "
+        f"written ({slow:.1f} to {fast:.1f})."
+    )
+
+
+def goals(results: Mapping) -> list[Goal]:
+    """Return every goal with what this run says about it."""
+    steps, found = results["steps"], []
+    for network, rule, trials, names, factor, against in (
+        ("dense", "sgd", 25, EAGER, 4, "PyTorch eager"),
+        ("dense", "adam", 25, EAGER, 4, "PyTorch eager"),
+        ("dense", "sgd", 25, ENSEMBLE, 2, "a `torch.func` ensemble of as many"),
+        ("dense", "adam", 25, ENSEMBLE, 2, "a `torch.func` ensemble of as many"),
+        ("C1", "adam", 5, EAGER, 2, "PyTorch eager"),
+        ("C2", "adam", 5, EAGER, 1.5, "PyTorch eager"),
+    ):
+        text = f"{network}, {rule}, {trials} trials: at least {factor} x faster than {against}"
+        found.append(_ratio_goal(steps, text, network, rule, trials, names, factor))
+    found += [_matrix_goal(steps)]
+    for network in ("dense", "C1", "C2"):
+        for rule in ("sgd", "adam"):
+            found.append(_seeds_goal(steps, network, rule))
+    if "scaling" in results:
+        found += _scaling_goals(results["scaling"])
+    return found
+
+
+def ratio(peer: Mapping, ours: Mapping) -> tuple[float, float, float]:
+    """Return how many times faster ours is: by medians, and the extremes of both ranges."""
+    return (
+        peer["ms"] / ours["ms"],
+        peer["least"] / ours["most"],
+        peer["most"] / ours["least"],
+    )
+
+
+def _find(steps: Iterable[Mapping], **wanted) -> list[Mapping]:
+    return [row for row in steps if all(row[name] == value for name, value in wanted.items())]
+
+
+def _ratio_goal(steps, text, network, rule, trials, names, factor) -> Goal:
+    rows = _find(steps, network=network, rule=rule)
+    ours = _find(rows, name=OURS, trials=trials)
+    # A loop over single networks costs as much for each of 25 as for one.
+    peers = [r for r in rows if r["name"] in names and r["trials"] in (1, trials)]
+    if names == ENSEMBLE:
+        peers = [r for r in peers if r["trials"] == trials]
+    if not ours or not peers:
+        return Goal(text, "not measured", None)
+    best = min(peers, key=lambda row: row["ms"])
+    middle, low, high = ratio(best, ours[0])
+    measured = f"{middle:.2f} x ({low:.2f} to {high:.2f}; {ours[0]['ms']:.3f} against "
+    return Goal(text, f"{measured}{best['ms']:.3f} ms)", middle >= factor)
+
+
+def _matrix_goal(steps) -> Goal:
+    text = "dense SGD sweep: at least 65 % of the measured matrix rate"
+    rows = _find(steps, network="dense", rule="sgd", name=OURS)
+    if not rows:
+        return Goal(text, "not measured", None)
+    best = max(rows, key=lambda row: row["matrix_rate"])
+    measured = f"{best['matrix_rate']:.0%} at {best['trials']} trials"
+    return Goal(text, measured, best["matrix_rate"] >= 0.65)
+
+
+def _seeds_goal(steps, network, rule) -> Goal:
+    text = f"{network}, {rule}: five seeds no dearer than one, a model-step"
+    rows = {r["trials"]: r for r in _find(steps, network=network, rule=rule, name=OURS)}
+    if not {1, 5} <= rows.keys():
+        return Goal(text, "not measured", None)
+    measured = f"{rows[5]['ms']:.3f} against {rows[1]['ms']:.3f} ms"
+    return Goal(text, measured, rows[5]["ms"] <= rows[1]["ms"])
+
+
+def _scaling_goals(scaling: Mapping) -> list[Goal]:
+    shares = {r["rule"]: r["share"] for r in scaling["evaluation"] if r["network"] == "dense"}
+    imported, sweep = scaling["start"]["import"], scaling["start"]["sweep"]
+    heavy = imported["heavy"]
+    hours = scaling["paper"]["total_hours"]
+    return [
+        Goal(
+            "evaluation of 115,800 images: under 35 % of the dense epoch",
+            ", ".join(f"{rule} {share:.0%}" for rule, share in shares.items()),
+            max(shares.values()) < 0.35,
+        ),
+        Goal(
+            "`import emnist_jax`: under 1.5 s, without TFDS, matplotlib, Orbax",
+            f"{imported['median']:.2f} s, Python itself included; loaded: {heavy}",
+            imported["median"] < 1.5 and heavy == "[]",
+        ),
+        Goal(
+            "second start of a sweep to its first epoch: under 5 s",
+            f"{sweep['second']:.1f} s, the epoch itself left out",
+            sweep["second"] < 5,
+        ),
+        Goal(
+            "the paper's dense experiments (25 + 30 + 160 trials, 100 epochs): under 3 hours",
+            f"{hours:.2f} hours, projected",
+            hours < 3,
+        ),
+    ]
+
+
+def _steps(rows: list[Mapping]) -> list[str]:
+    """Return a table for each network and rule."""
+    sections = [
+        "## A training step, a model",
+        "Milliseconds: median (least to most). Batch 50. Programs that train one network at a time "
+        "cost the same for each of many, so they stand in the first column; `x` is how often this "
+        "library's fastest column is faster. `rate` is the fraction of the measured matrix rate, "
+        "`bound` of the least time that the step's operations and bytes allow, both for the "
+        "fastest column. PyTorch runs with the number of threads it is fastest with.",
+    ]
+    groups = dict.fromkeys((row["network"], row["rule"]) for row in rows)
+    for network, rule in groups:
+        group = _find(rows, network=network, rule=rule)
+        counts = sorted({row["trials"] for row in group if row["name"] == OURS})
+        best = min(row["ms"] for row in group if row["name"] == OURS)
+        lines = []
+        for name in dict.fromkeys(row["name"] for row in group):
+            named = {row["trials"]: row for row in _find(group, name=name)}
+            if not named.keys() & set(counts):  # a process a core: not a number of trials
+                named = {1: next(iter(named.values()))}
+            fastest = min(named.values(), key=lambda row: row["ms"])
+            threads = f" ({fastest['threads']} thr.)" if "threads" in fastest else ""
+            lines.append(
+                (
+                    name + threads,
+                    *(_milliseconds(named.get(count)) for count in counts),
+                    f"{fastest['ms'] / best:.2f}",
+                    f"{fastest['matrix_rate']:.0%}",
+                    f"{fastest['bound']:.0%}",
+                )
+            )
+        head = ("", *(f"{n} trial{'s' * (n > 1)}" for n in counts), "x", "rate", "bound")
+        sections += [f"### {network}, {rule}", _table(head, lines)]
+    return sections
+
+
+def _milliseconds(row: Mapping | None) -> str:
+    if row is None:
+        return ""
+    digits = 3 if row["ms"] < 1 else 2
+    return f"{row['ms']:.{digits}f} ({row['least']:.{digits}f} to {row['most']:.{digits}f})"
+
+
+def _scaling(scaling: Mapping) -> list[str]:
+    """Return the tables of the scaling studies."""
+    start, paper = scaling["start"], scaling["paper"]
+    sections = ["## Scaling", "Milliseconds a step a model: median (least to most)."]
+    for name, title, columns in (
+        (
+            "trials",
+            "Trials at once (dense, Adam; memory of at least one a device)",
+            ("trials", "state_mib", "scratch_mib"),
+        ),
+        ("chunks", "40 trials (dense, Adam) in chunks", ("trials_at_once", "chosen")),
+        ("images", "Training images (dense, SGD, 10 trials)", ("images",)),
+        ("width", "Width (dense, SGD, 10 trials)", ("width", "matrix_rate")),
+        ("devices", "Devices (dense, SGD, 10 trials on each)", ("devices",)),
+    ):
+        head = (*(column.replace("_", " ") for column in columns), "ms")
+        lines = [
+            (*(_cell(column, row[column]) for column in columns), _milliseconds(_in_ms(row)))
+            for row in scaling[name]
+        ]
+        sections += [f"### {title}", _table(head, lines)]
+    evaluation = [
+        (
+            *(r["network"], r["rule"], str(r["trials"]), f"{r['images']:,}"),
+            *(_span(r["epoch"]), _span(r["evaluation"]), f"{r['share']:.0%}"),
+        )
+        for r in scaling["evaluation"]
+    ]
+    head = ("network", "rule", "trials", "training images", "epoch, s", "evaluation, s", "share")
+    sections += ["### Evaluation of all training and validation images", _table(head, evaluation)]
+    sections += ["### Around training", _table(("", "seconds"), _around(scaling, start))]
+    hours = [
+        (rule, str(paper["trials"][rule]), f"{hours:.2f}") for rule, hours in paper["hours"].items()
+    ]
+    hours.append(("all", str(sum(paper["trials"].values())), f"{paper['total_hours']:.2f}"))
+    head = ("rule", "trials", "hours")
+    sections += [
+        "### The paper's dense experiments, projected",
+        "100 epochs of 100,000 images, 115,800 evaluated after each.",
+        _table(head, hours),
+    ]
+    return sections
+
+
+def _around(scaling: Mapping, start: Mapping) -> list[tuple[str, str]]:
+    lines = []
+    for row in scaling["checkpoint"]:
+        what = f"checkpoint of {row['trials']} x {row['network']}, Adam ({row['mib']:.0f} MiB)"
+        lines += [(f"{what}: {verb}", _span(row[verb])) for verb in ("save", "restore")]
+    for row in scaling["compilation"]:
+        what = f"compile epoch and evaluation, {row['network']}, Adam, 5 trials"
+        lines.append((what, f"{row['seconds']:.1f}"))
+    sweep, load = start["sweep"], start["load"]
+    return [
+        *lines,
+        ("`python -c pass`", f"{start['import']['python_alone']:.2f}"),
+        ("`python -c 'import emnist_jax'`", _span(start["import"])),
+        ("draw 26,320 glyphs", f"{load['first']:.2f}"),
+        ("load them from the cache", f"{load['cached']:.2f}"),
+        ("first start of 25 dense trials, to the first epoch", f"{sweep['first']:.1f}"),
+        ("the same, second start", f"{sweep['second']:.1f}"),
+    ]
+
+
+def _in_ms(row: Mapping) -> dict:
+    return {
+        "ms": row["seconds"] * 1000,
+        "least": row["least"] * 1000,
+        "most": row["most"] * 1000,
+    }
+
+
+def _span(timing: Mapping) -> str:
+    return f"{timing['median']:.2f} ({timing['least']:.2f} to {timing['most']:.2f})"
+
+
+def _cell(column: str, value) -> str:
+    if column == "chosen":
+        return "by default" if value else ""
+    if column == "matrix_rate":
+        return f"{value:.0%}"
+    if value is None:
+        return ""
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _table(head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    rows = [head, ["---"] * len(head), *map(list, lines)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)

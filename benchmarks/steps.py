@@ -1,0 +1,127 @@
+"""The time of a training step, a model: this library and its peers in one race."""
+
+import gc
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import emnist_jax as ej
+from benchmarks import ours, peers, peers_numpy, peers_torch, roofline
+from benchmarks.timing import Contestant, race
+from emnist_jax._setup import cores
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure."""
+
+    trials: tuple[int, ...]
+    ensembles: tuple[int, ...]  # numbers of networks in the peers' ensembles
+    images: dict[str, int]  # training images of one timed epoch of ours, by network
+    seconds: float  # of a timed run, where it can be chosen
+    rounds: int
+    limit: float  # seconds after which a contestant sits out, after two rounds at least
+    compiled: bool  # whether torch.compile takes part
+
+
+FULL = Effort(
+    (1, 5, 25, 64), (1, 5, 25, 64), {"dense": 10_000, "C1": 1000, "C2": 1000}, 0.3, 5, 4.0, True
+)
+QUICK = Effort((1, 5), (5,), {"dense": 10_000, "C1": 250, "C2": 250}, 0.05, 2, 0.5, False)
+RULES = "sgd", "adam"
+OURS = "emnist_jax"
+# An ensemble of so many ConvNets needs gigabytes and seconds a step (grouped convolutions).
+LARGEST_CONV_ENSEMBLE = 25
+
+
+def measure(data: ej.Dataset, effort: Effort, machine: dict) -> list[dict]:
+    """Race every network and rule, and return a row for each contestant."""
+    return [
+        row
+        for network in ours.NETWORKS
+        for rule in RULES
+        for row in _group(data, network, rule, effort, machine)
+    ]
+
+
+def _group(data: ej.Dataset, network: str, rule: str, effort: Effort, machine: dict) -> list[dict]:
+    model = ours.NETWORKS[network]
+    part = ours.part(data, effort.images[network])
+    print(f"{network}, {rule}", file=sys.stderr, flush=True)
+    entries = [
+        (Contestant(OURS, n, sweep.epoch, sweep.steps), {"trials_at_once": sweep.at_once})
+        for n in effort.trials
+        for sweep in [ours.Sweep(part, model, rule, n)]
+    ]
+    opened: list[peers_torch.Processes] = []
+    entries += _peers(data, network, rule, effort, opened)
+    # A contestant is known by its name and its number of trials.
+    named = [Contestant(f"{c.name}/{c.trials}", c.trials, c.run, c.steps) for c, _ in entries]
+    timings = race(named, effort.seconds, effort.rounds, effort.limit)
+    for processes in opened:
+        processes.close()
+    image, classes = data.train.images.shape[1:], len(data.classes)
+    cost = roofline.cost(model, rule, image, classes, ours.BATCH)
+    rows = []
+    for (contestant, more), (timing, steps) in zip(entries, timings.values(), strict=True):
+        milliseconds = timing.times(1000)
+        rows.append(
+            {"network": network, "rule": rule, "name": contestant.name}
+            | {"trials": contestant.trials, "ms": milliseconds.median}
+            | {"least": milliseconds.least, "most": milliseconds.most}
+            | {"rounds": timing.rounds, "steps": steps}
+            | {"matrix_rate": cost.flop / timing.median / machine["flop_per_second"]}
+            | {"bound": cost.seconds(machine) / timing.median}
+            | more
+        )
+    del entries, named
+    gc.collect()
+    return rows
+
+
+def _peers(
+    data: ej.Dataset, network: str, rule: str, effort: Effort, opened: list
+) -> Iterator[tuple[Contestant, dict]]:
+    model, rate, split = ours.NETWORKS[network], ours.RATES[rule], data.train
+    largest = effort.trials[-1] if network == "dense" else LARGEST_CONV_ENSEMBLE
+    sizes = [n for n in effort.ensembles if n <= largest]
+    weights = [ours.initial_weights(model, data, seed) for seed in range(max(sizes))]
+    common = rule, rate, weights[0], split
+
+    def enter(name: str, peer: peers.Peer, **more) -> tuple[Contestant, dict]:
+        run = peers.runner(peer, len(split.labels), ours.BATCH)
+        return Contestant(name, peer.trials, run), more
+
+    def eager(threads: int, **options) -> peers_torch.Eager:
+        return peers_torch.Eager(*common, threads=threads, **options)
+
+    def ensemble(n: int, threads: int, **options) -> peers_torch.Ensemble:
+        return peers_torch.Ensemble(rule, rate, weights[:n], split, threads=threads, **options)
+
+    one = _best_threads(lambda t: enter("", eager(t))[0])
+    many = _best_threads(lambda t: enter("", ensemble(5, t))[0])
+    yield enter("PyTorch eager", eager(one, fused=False), threads=one)
+    yield enter("PyTorch eager, fused", eager(one), threads=one)
+    processes = peers_torch.Processes(*common, cores=cores())
+    opened.append(processes)
+    yield enter("PyTorch eager, a process a core", processes, threads=1)
+    for n in sizes:
+        yield enter("torch.func ensemble", ensemble(n, many), threads=many)
+    if effort.compiled:
+        peers_torch.forget_compiled()
+        yield enter("torch.compile", eager(one, compiled=True), threads=one)
+        for n in sorted({*sizes} & {5, 25 if network == "dense" else 5}):
+            peer = ensemble(n, many, compiled=True)
+            yield enter("torch.compile of the ensemble", peer, threads=many)
+    yield enter("Flax loop", peers.FlaxLoop(*common))
+    yield enter("numpy, float64", peers_numpy.Numpy(*common))
+
+
+def _best_threads(make) -> int:
+    """Return how many threads PyTorch is fastest with, by a short race."""
+    counts = sorted({1, cores()})
+    contestants = [
+        Contestant(str(threads), c.trials, c.run) for threads in counts for c in [make(threads)]
+    ]
+    timings = race(contestants, 0.1, 3, 1.0)
+    return min(counts, key=lambda threads: timings[str(threads)][0].median)

@@ -1,0 +1,226 @@
+"""The benchmarks compare like with like: every peer makes the same training step."""
+
+import json
+from functools import cache
+
+import jax
+import numpy as np
+import pytest
+
+import emnist_jax as ej
+from benchmarks import ours, peers, peers_numpy, roofline, timing
+from emnist_jax import train
+from emnist_jax.data import Split
+
+torch = pytest.importorskip("torch", reason="the bench extra is not installed")
+
+from benchmarks import peers_torch, report, steps  # noqa: E402 (need torch)
+
+SMALL = {
+    "dense": ej.MLP(hidden=(12, 9)),
+    "one convolution": ej.ConvNet(channels=(3,), hidden=(8,)),
+    "two convolutions": ej.ConvNet(channels=(2, 3), hidden=(7,)),
+}
+RATE = 0.01
+
+
+def _data():
+    rng = np.random.default_rng(0)
+    part = Split(
+        rng.integers(0, 256, (60, 12, 12, 1), np.uint8), rng.integers(0, 6, 60).astype(np.int32)
+    )
+    return ej.load({"train": part, "valid": part, "test": part}, classes=list("abcdef"))
+
+
+DATA, ORDER = _data(), np.random.default_rng(1).permutation(60).reshape(3, 20)
+
+
+def start_of(network, seed):
+    """Return initial weights, convolution kernels enlarged: else their gradients would be tiny."""
+    weights = ours.initial_weights(SMALL[network], DATA, seed)
+    return {n: 30 * w if n.endswith("_kernel") else w for n, w in weights.items()}
+
+
+@cache
+def ours_after(network, rule, seed):
+    """Return this library's weights after a step on each row of `ORDER`."""
+    model, rule = SMALL[network].clone(classes=6), ej.rules.find(rule)(RATE)
+    params, key = start_of(network, seed), jax.random.key(0)
+    trial = train.Trial(params, {}, rule.init(params))
+    step = jax.jit(lambda *args: train.step(model, rule, *args, key))
+    for rows in ORDER:
+        images = train.scale(jax.numpy.asarray(DATA.train.images[rows]), "float32")
+        trial = step(trial, images, DATA.train.labels[rows])
+    return jax.device_get(trial.params)
+
+
+def assert_same_moves(weights, network, rule, seed):
+    """Compare how far weights have moved, to 1 % of the farthest move in each array."""
+
+    def compare(got, expected, start):
+        farthest = np.abs(expected - start).max()
+        assert farthest > 1e-5
+        np.testing.assert_allclose(got - start, expected - start, rtol=0, atol=0.01 * farthest)
+
+    jax.tree.map(compare, weights, ours_after(network, rule, seed), start_of(network, seed))
+
+
+MAKERS = {
+    "Flax loop": lambda rule, w, split: peers.FlaxLoop(rule, RATE, w, split),
+    "numpy": lambda rule, w, split: peers_numpy.Numpy(rule, RATE, w, split),
+    "eager": lambda rule, w, split: peers_torch.Eager(rule, RATE, w, split, threads=1, fused=False),
+    "eager, fused": lambda rule, w, split: peers_torch.Eager(rule, RATE, w, split, threads=1),
+}
+
+
+@pytest.mark.parametrize("network", SMALL)
+@pytest.mark.parametrize("rule", steps.RULES)
+@pytest.mark.parametrize("maker", MAKERS)
+def test_a_peer_makes_the_same_steps(maker, rule, network):
+    peer = MAKERS[maker](rule, start_of(network, 3), DATA.train)
+    peer.run(ORDER)
+    (weights,) = peer.weights()
+    assert_same_moves(weights, network, rule, 3)
+
+
+@pytest.mark.parametrize("network", SMALL)
+@pytest.mark.parametrize("rule", steps.RULES)
+def test_an_ensemble_makes_the_same_steps_for_each_network(rule, network):
+    starts = [start_of(network, seed) for seed in (0, 3)]
+    peer = peers_torch.Ensemble(rule, RATE, starts, DATA.train, threads=1)
+    peer.run(ORDER)
+    for seed, weights in zip((0, 3), peer.weights(), strict=True):
+        assert_same_moves(weights, network, rule, seed)
+
+
+def test_our_contestant_trains_every_trial_for_an_epoch():
+    sweep = ours.Sweep(ours.part(DATA, 150), SMALL["dense"], "sgd", 5)
+    assert (sweep.trials, sweep.steps) == (5, 3)
+    before = jax.device_get(sweep.state.params["logits"]["kernel"])
+    sweep.epoch()
+    after = jax.device_get(sweep.state.params["logits"]["kernel"])
+    assert sweep.at_once * sweep.chunks >= 5
+    assert (np.abs(after - before).max(axis=(1, 2)) > 1e-4).all()
+
+
+def test_part_keeps_the_papers_proportions():
+    part = ours.part(DATA, 1000)
+    assert (len(part.train.labels), len(part.valid.labels)) == (1000, 158)
+    np.testing.assert_array_equal(part.train.images[60:120], DATA.train.images)
+
+
+@pytest.mark.parametrize(
+    ("network", "parameters", "flop"),
+    [
+        # 100 multiply-adds a weight and product (batch 50): 3 products, 2 in the first layer.
+        ("dense", 93_347, 100 * (2 * 78_400 + 3 * (10_000 + 4_700))),
+        # 784 positions see each of the 250 kernel weights.
+        ("C1", 1_229_683, 100 * (2 * 784 * 250 + 3 * (1960 * 576 + 576 * 160 + 160 * 47))),
+        ("C2", 82_137, 100 * (2 * 784 * 125 + 3 * (196 * 1250 + 490 * 150 + 150 * 47))),
+    ],
+)
+def test_operations_and_parameters_of_the_papers_networks(network, parameters, flop):
+    cost = roofline.cost(ours.NETWORKS[network], "sgd", (28, 28, 1), 47, 50)
+    assert cost == (parameters, flop, 8 * parameters + 50 * 784)
+
+
+def test_adam_moves_three_times_the_bytes_of_sgd():
+    sgd, adam = (
+        roofline.cost(ours.NETWORKS["dense"], rule, (28, 28, 1), 47, 50).bytes - 50 * 784
+        for rule in ("sgd", "adam")
+    )
+    assert adam == 3 * sgd
+
+
+def test_the_slower_of_computing_and_copying_bounds_a_step():
+    cost = roofline.Cost(1, flop=200, bytes=30)
+    assert cost.seconds({"flop_per_second": 100, "bytes_per_second": 100}) == 2
+    assert cost.seconds({"flop_per_second": 100, "bytes_per_second": 10}) == 3
+
+
+def test_contestants_alternate_and_the_slow_sit_out(monkeypatch):
+    now, calls = [0.0], []
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+
+    def work(name, seconds):
+        calls.append(name)
+        now[0] += seconds
+
+    found = timing.alternate(
+        {"quick": lambda: work("quick", 1), "slow": lambda: work("slow", 9)}, rounds=4, limit=10
+    )
+    assert calls == ["quick", "slow", "quick", "slow", "quick", "quick"]
+    assert found == {"quick": (1, 1, 1, 4), "slow": (9, 9, 9, 2)}
+
+
+def test_a_race_counts_a_step_of_one_model(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+
+    def run(steps):
+        now[0] += 6 * steps
+
+    found = timing.race(
+        [timing.Contestant("free", 3, run), timing.Contestant("fixed", 2, run, steps=5)],
+        seconds=60,
+        rounds=3,
+        limit=1000,
+    )
+    assert found["free"] == ((2, 2, 2, 3), 10)
+    assert found["fixed"] == ((3, 3, 3, 3), 5)
+
+
+def row(name, trials, ms, network="dense", rule="sgd", **more):
+    timed = {"ms": ms, "least": 0.9 * ms, "most": 1.1 * ms, "rounds": 5, "steps": 100}
+    shares = {"matrix_rate": 0.1 / ms, "bound": 0.1 / ms}
+    return (
+        {"network": network, "rule": rule, "name": name, "trials": trials} | timed | shares | more
+    )
+
+
+RESULTS = {
+    "quick": False,
+    "device": "2 x a device",
+    "versions": {"python": "3"},
+    "commit": "abc",
+    "minutes": 1.0,
+    "machine": {
+        "flop_per_second": 2e11,
+        "flop_per_second_range": [1e11, 3e11],
+        "product_by": "jax",
+        "bytes_per_second": 2e10,
+        "bytes_per_second_range": [1e10, 3e10],
+    },
+    "steps": [
+        row("emnist_jax", 1, 0.30),
+        row("emnist_jax", 5, 0.25),
+        row("emnist_jax", 25, 0.20),
+        row("PyTorch eager", 1, 0.9, threads=1),
+        row("PyTorch eager, fused", 1, 0.7, threads=1),
+        row("torch.func ensemble", 25, 0.5, threads=2),
+    ],
+}
+
+
+def test_goals_are_judged_against_the_best_variant_of_a_peer():
+    found = {goal.text: goal for goal in report.goals(RESULTS)}
+    eager = found["dense, sgd, 25 trials: at least 4 x faster than PyTorch eager"]
+    assert eager.measured.startswith("3.50 x (2.86 to 4.28;")
+    assert eager.met is False
+    many = found[
+        "dense, sgd, 25 trials: at least 2 x faster than a `torch.func` ensemble of as many"
+    ]
+    assert many.met is True
+    assert found["dense, sgd: five seeds no dearer than one, a model-step"].met is True
+    assert found["dense SGD sweep: at least 65 % of the measured matrix rate"].met is False
+    assert found["C1, adam, 5 trials: at least 2 x faster than PyTorch eager"].met is None
+
+
+def test_the_report_holds_every_contestant_and_whole_tables():
+    text = report.render(json.loads(json.dumps(RESULTS)))
+    assert "| PyTorch eager, fused (1 thr.) | 0.700 (0.630 to 0.770) |" in text
+    assert "2 x a device; python 3; commit abc" in text
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 2
+    for lines in tables:
+        assert len({line.count("|") for line in lines}) == 1
