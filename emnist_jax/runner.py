@@ -38,9 +38,9 @@ class Runner:
     def fresh(self, trials_at_once: int | None) -> State:
         """Return the state of a sweep that has not begun."""
         plan, devices, one_each = self.plan, self.mesh.size, self._one_trial_each()
-        size = trials_at_once or parallel.chunk_size(
-            plan.trials, parallel.bytes_of(one_each) // devices, devices
-        )
+        trial_bytes = parallel.bytes_of(one_each) // devices
+        room = parallel.room_for_trials(self.mesh.devices.flat[0])
+        size = trials_at_once or parallel.chunk_size(plan.trials, trial_bytes, devices, room)
         parts = [f"{part}_{name}" for part in self.data for name, _ in plan.structure.metrics]
         shape = (plan.trials, plan.epochs + 1)
         values = {name: np.full(shape, np.nan, plan.structure.dtype) for name in parts}

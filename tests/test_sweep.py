@@ -201,13 +201,14 @@ def test_bad_arguments_get_one_clear_line(data, wrong, message):
 
 
 def test_chunks_fit_the_cache_and_waste_little():
-    assert parallel.chunk_size(25, 373_388, 2) == 26
+    room = parallel.room_for_trials(jax.devices()[0])
+    assert parallel.chunk_size(25, 373_388, 2, room) == 26
     for trials, bytes_each, devices in itertools.product(
         (1, 7, 25, 160), (4e5, 1.2e6, 1.5e7), (1, 2, 8)
     ):
-        size = parallel.chunk_size(trials, int(bytes_each), devices)
+        size = parallel.chunk_size(trials, int(bytes_each), devices, room)
         assert size % devices == 0
-        assert size == devices or size // devices * bytes_each <= 5 * 2**20
+        assert size == devices or size // devices * bytes_each <= room
         assert size < trials + devices
 
 
