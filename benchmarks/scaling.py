@@ -162,7 +162,7 @@ def checkpoint(data: ej.Dataset, quick: bool) -> list[dict]:
         state = sweep.runner.fresh(n)._replace(chunk=0, epoch=1, arrays=arrays)
         with tempfile.TemporaryDirectory() as folder:
             configuration = sweep.runner.plan.configuration()
-            checkpoints = Checkpoints(Path(folder) / "checkpoint", configuration, 0)
+            checkpoints = Checkpoints(Path(folder) / "checkpoint", configuration, "this device", 0)
             checkpoints.save(state)  # warm
             save = partial(checkpoints.save, state)
             timed = alternate({"save": save, "restore": checkpoints.restore}, ROUNDS)

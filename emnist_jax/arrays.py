@@ -11,6 +11,10 @@ from emnist_jax.errors import InputError
 from emnist_jax.results import write_whole
 
 
+class DamagedError(InputError):
+    """A file whose bytes are not those that were written."""
+
+
 def save(path: str | Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> Path:
     """Write arrays, text about them, and a checksum of both.
 
@@ -29,22 +33,28 @@ def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return the arrays that `save` wrote, and the text about them.
 
     Raises:
-        InputError: no such file, not such a file, or a damaged one.
+        InputError: no such file, or one that cannot be read.
+        DamagedError: not such a file, or a damaged one.
     """
     from safetensors import safe_open
 
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
         with safe_open(path, framework="numpy") as stored:
             about = dict(stored.metadata())
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         intact = about.pop("checksum") == _checksum(arrays, about)
+    except MemoryError:
+        raise
     except Exception:  # damaged bytes raise many kinds
         intact = False
     if not intact:
-        raise InputError(f"{path}: damaged, its checksum is wrong")
+        raise DamagedError(f"{path}: damaged, its checksum is wrong")
     return arrays, about
 
 

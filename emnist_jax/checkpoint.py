@@ -41,9 +41,15 @@ class State(NamedTuple):
 class Checkpoints:
     """The checkpoints of one run in a folder: the newest two, each with what it is a run of."""
 
-    def __init__(self, folder: Path, configuration: Mapping[str, object], every_minutes: float):
-        self.folder, self.configuration, self.every = folder, configuration, 60 * every_minutes
-        self.saved_at = time.monotonic()
+    def __init__(
+        self,
+        folder: Path,
+        configuration: Mapping[str, object],
+        devices: str,
+        every_minutes: float,
+    ):
+        self.folder, self.configuration, self.devices = folder, configuration, devices
+        self.every, self.saved_at = 60 * every_minutes, time.monotonic()
 
     @property
     def due(self) -> bool:
@@ -57,7 +63,7 @@ class Checkpoints:
             InputError: it cannot be written (full disk); the older checkpoints stay.
         """
         numbers = self._numbers()
-        about = {"configuration": json.dumps(self.configuration)}
+        about = {"configuration": json.dumps(self.configuration), "devices": self.devices}
         arrays.save(self._path(max(numbers, default=0) + 1), _to_arrays(state), about)
         for old in numbers[:-1]:
             self._path(old).unlink(missing_ok=True)
@@ -67,15 +73,22 @@ class Checkpoints:
         """Return the newest checkpoint that is whole, or None.
 
         Raises:
-            InputError: it is of another run; the message says what differs.
+            InputError: it is of another run (the message says what differs), or cannot be read.
         """
         for number in reversed(self._numbers()):
             try:
                 stored, about = arrays.load(self._path(number))
-            except InputError as error:
+            except arrays.DamagedError as error:
                 print(f"{error}; going on without it", file=sys.stderr)
+                self._path(number).unlink(missing_ok=True)  # it must not count as one of two
                 continue
             check_same(self.folder.parent, json.loads(about["configuration"]), self.configuration)
+            if about["devices"] != self.devices:
+                print(
+                    f"{self.folder.parent}: begun on {about['devices']}, going on on {self.devices}"
+                    ": equal to rounding, not to the last bit",
+                    file=sys.stderr,
+                )
             return _from_arrays(stored)
         return None
 

@@ -10,6 +10,10 @@ class InputError(ValueError):
     Command lines print the line and exit with code 2; library callers catch a `ValueError`.
     """
 
+    def __init__(self, message: object):
+        """Keep the message on one line, whatever names and reasons were put into it."""
+        super().__init__(" ".join(str(message).split()))
+
 
 def nearest(name: str, options: Iterable[str]) -> str:
     """Return a hint naming the option closest to `name`, then all options.

@@ -55,17 +55,11 @@ def place(mesh: Mesh, tree, spec: PartitionSpec = TRIALS):
 @lru_cache(maxsize=32)
 def programs(structure: Structure, mesh: Mesh) -> Programs:
     """Return the compiled functions of a structure, the same ones every time it is asked for."""
-    model, rule, batch_size, evaluation_batch, metrics, dtype = structure
-    fields = model.__dataclass_fields__
-
-    def build(hyper: Mapping[str, jax.Array]):
-        chosen = {name: value for name, value in hyper.items() if name in fields}
-        rest = {name: value for name, value in hyper.items() if name not in fields}
-        return model.clone(**chosen), rule(**rest)
+    _, _, batch_size, evaluation_batch, metrics, dtype = structure
 
     def init(hyper, seeds, images):
         def one(hyper, seed):
-            return train.init(*build(hyper), seed, images, dtype)
+            return train.init(*build(structure, hyper), seed, images, dtype)
 
         return jax.vmap(one)(hyper, seeds)
 
@@ -74,13 +68,13 @@ def programs(structure: Structure, mesh: Mesh) -> Programs:
 
         def one(hyper, seed, trial):
             key = train.key_for(seed, train.DROPOUT, number)
-            return train.epoch(*build(hyper), trial, images, labels, key)
+            return train.epoch(*build(structure, hyper), trial, images, labels, key)
 
         return jax.vmap(one)(hyper, seeds, trials)
 
     def evaluate(hyper, trials, parts):
         def one(hyper, trial):
-            model, _ = build(hyper)
+            model, _ = build(structure, hyper)
             means = {
                 part: train.evaluate(model, trial, *arrays, evaluation_batch, dict(metrics))
                 for part, arrays in parts.items()
@@ -103,6 +97,14 @@ def programs(structure: Structure, mesh: Mesh) -> Programs:
         ),
         compiled(evaluate, (TRIALS, TRIALS, REPLICATED)),
     )
+
+
+def build(structure: Structure, hyper: Mapping[str, jax.Array | float]):
+    """Return the model and the optax transformation of one setting of hyperparameters."""
+    fields = structure.model.__dataclass_fields__
+    chosen = {name: value for name, value in hyper.items() if name in fields}
+    rest = {name: value for name, value in hyper.items() if name not in fields}
+    return structure.model.clone(**chosen), structure.rule(**rest)
 
 
 def minibatches(images: jax.Array, labels: jax.Array, batch_size: int, epoch):

@@ -1,28 +1,22 @@
 """What a sweep will do: its arguments checked, before anything is computed or written."""
 
-import hashlib
-import inspect
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from emnist_jax import parallel, rules, train
 from emnist_jax.data import Dataset
 from emnist_jax.errors import InputError, nearest
+from emnist_jax.fingerprint import LIBRARIES, installed, own_code, package_code
 from emnist_jax.grid import Grid, GridLike, check_count, check_seeds, make_grid
 
 EVALUATION_BATCH = 500
 KEEP = ("best", "last")
 METRICS = {"error": train.cross_entropy, "accuracy": train.accuracy}
-_LIBRARIES = ("emnist_jax", "optax", "flax")
-_NUMERIC_CODE = ("train", "layers", "models", "rules", "parallel", "plan", "runner", "sweep")
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ class Plan:
         structure = self.structure
         return {
             "batch_size": structure.batch_size,
-            "code": _code(),
+            "code": package_code(),
             "data": self.data.name,
             "data_hash": self.data.hash,
             "dims": list(self.dims),
@@ -85,13 +79,15 @@ class Plan:
             "keep": self.keep,
             "metrics": [name for name, _ in structure.metrics],
             "model": describe(structure.model),
-            "own_code": _own_code(
+            "model_fields": describe(structure.model, defaults=True),
+            "own_code": own_code(
                 type(structure.model), structure.rule, *dict(structure.metrics).values()
             ),
             "rule": self.rule_name,
             "seeds": self.seeds.tolist(),
             "settings": list(self.grid.settings),
             "split_hash": self.data.split_hash,
+            "versions": {name: installed(name) for name in LIBRARIES},
         }
 
 
@@ -140,7 +136,43 @@ def make_plan(
         dtype,
     )
     made = make_grid(grid, rule_function, model, dtype)
+    _check_fit(structure, made.settings[0], data)
     return Plan(data, structure, rules.name_of(rule), made, check_seeds(seeds), int(epochs), keep)
+
+
+def _check_fit(structure: parallel.Structure, setting: Mapping[str, float], data: Dataset) -> None:
+    """Trace one step and one evaluation without computing them: do the parts fit together?"""
+    model, batch = structure.model, structure.batch_size
+    images = jax.ShapeDtypeStruct((batch, *data.train.images.shape[1:]), jnp.uint8)
+    labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
+
+    def once(images, labels):
+        own_model, rule = parallel.build(structure, setting)
+        trial = train.init(own_model, rule, 0, images, structure.dtype)
+        x = train.scale(images, structure.dtype)
+        trial = train.step(own_model, rule, trial, x, labels, jax.random.key(0))
+        logits = own_model.apply({"params": trial.params, **trial.variables}, x)
+        return logits, {name: metric(logits, labels) for name, metric in structure.metrics}
+
+    try:
+        hash(model)
+        logits, metrics = jax.eval_shape(once, images, labels)
+    except InputError:
+        raise
+    except Exception as error:  # the caller's own code raises whatever it likes
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"{describe(model)} with the rule cannot take a step on images of "
+            f"{'x'.join(map(str, images.shape[1:]))}: {type(error).__name__}: {reason}"
+        ) from error
+    if logits.shape != (batch, len(data.classes)):
+        raise InputError(
+            f"{describe(model)} gives outputs of shape {logits.shape} for {batch} images of "
+            f"{len(data.classes)} classes; it must give ({batch}, {len(data.classes)})"
+        )
+    for name, values in metrics.items():
+        if values.shape != (batch,):
+            raise InputError(f"metrics: {name} gives {values.shape}, not one number an image")
 
 
 def _own_metrics(metrics: Mapping[str, train.Metric] | None) -> list[tuple[str, train.Metric]]:
@@ -160,47 +192,15 @@ def _evaluation_batch(model: nn.Module, batch_size: int) -> int:
     return batch_size if getattr(norm, "statistics", None) == "minibatch" else EVALUATION_BATCH
 
 
-def describe(model: nn.Module) -> str:
-    """Return a model as one would write it: its class and the fields that are not defaults."""
+def describe(model: nn.Module, defaults: bool = False) -> str:
+    """Return a model as one would write it: its class and, unless asked, no default fields."""
     fields = {
         name: getattr(model, name)
         for name, field in model.__dataclass_fields__.items()
-        if name not in ("parent", "name") and getattr(model, name) != field.default
+        if name not in ("parent", "name") and (defaults or getattr(model, name) != field.default)
     }
     parts = [
-        f"{name}={describe(value) if isinstance(value, nn.Module) else repr(value)}"
+        f"{name}={describe(value, defaults) if isinstance(value, nn.Module) else repr(value)}"
         for name, value in fields.items()
     ]
     return f"{type(model).__name__}({', '.join(parts)})"
-
-
-def _own_code(*things: object) -> str | None:
-    """Return a hash of the source of what the caller has written: a model, a rule, metrics.
-
-    None without such. A function is taken by itself, without what it calls.
-    """
-    candidates = []
-    for thing in things:
-        while isinstance(thing, partial):
-            thing = thing.func
-        classes = thing.__mro__ if inspect.isclass(thing) else ()
-        candidates += [thing, *(member for c in classes for member in vars(c).values())]
-    functions = filter(inspect.isfunction, candidates)
-    own = [f for f in functions if f.__module__.partition(".")[0] not in _LIBRARIES]
-    sources = []
-    for function in own:
-        with suppress(OSError, TypeError):  # made by a library, or typed where no source is kept
-            sources.append(inspect.getsource(function))
-    return hashlib.sha256("".join(sources).encode()).hexdigest()[:12] if own else None
-
-
-def _code() -> str:
-    """Return the package's version and a hash of the modules that decide a trial's numbers."""
-    folder, digest = Path(__file__).parent, hashlib.sha256()
-    for name in _NUMERIC_CODE:
-        digest.update((folder / f"{name}.py").read_bytes())
-    try:
-        installed = version("emnist_jax")
-    except PackageNotFoundError:
-        installed = "uninstalled"
-    return f"{installed} {digest.hexdigest()[:12]}"

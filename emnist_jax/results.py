@@ -11,13 +11,13 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from emnist_jax.errors import InputError
+from emnist_jax.fingerprint import installed
 
 PACKAGES = ("emnist_jax", "jax", "jaxlib", "flax", "optax", "numpy", "xarray")
 
@@ -49,7 +49,7 @@ def load(path: str | Path) -> xr.Dataset:
         given = curves.attrs.pop("checksum")
         intact = given == checksum(curves)
     except Exception as error:  # HDF5 raises many kinds for damaged bytes
-        raise InputError(f"{path}: not readable as curves ({type(error).__name__})") from None
+        raise InputError(f"{path}: not readable as curves; use --overwrite to redo it") from error
     if not intact:
         raise InputError(f"{path}: damaged, its checksum is wrong; use --overwrite to redo it")
     return curves
@@ -84,6 +84,7 @@ def write_whole(path: str | Path, content: bytes) -> Path:
                 os.fsync(file.fileno())  # else a power cut may leave the new name with no content
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
+            _sync_folder(path.parent)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
@@ -92,6 +93,16 @@ def write_whole(path: str | Path, content: bytes) -> Path:
         advice = "; make room and run the same command again" if full else ""
         raise InputError(f"{path}: cannot be written: {error.strerror or error}{advice}") from error
     return path
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a renamed file's name on the disk too, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -107,22 +118,26 @@ def remove_unfinished(folder: Path) -> None:
 
 def provenance(configuration: Mapping[str, object]) -> dict[str, str]:
     """Return where results come from: command, configuration, versions, device and commit."""
-    import jax
-
-    devices = jax.devices()
     return {
         "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "configuration": json.dumps(configuration, sort_keys=True),
         "versions": json.dumps(
-            {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+            {"python": platform.python_version()} | {name: installed(name) for name in PACKAGES}
         ),
-        "device": f"{len(devices)} x {describe_device(devices[0])}",
+        "device": describe_devices(),
         "commit": commit(),
     }
 
 
-def describe_device(device) -> str:
-    """Return the model of a device: a GPU's own name, a CPU's from the system."""
+def describe_devices() -> str:
+    """Return the number and model of JAX's devices: a GPU's own name, a CPU's from the system."""
+    import jax
+
+    devices = jax.devices()
+    return f"{len(devices)} x {_describe_device(devices[0])}"
+
+
+def _describe_device(device) -> str:
     if device.platform != "cpu":
         return str(device.device_kind)
     with suppress(OSError):
@@ -147,11 +162,4 @@ def commit() -> str:
         changed = git("status", "--porcelain", "--untracked-files=no", "--", str(folder))
         return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except Exception:
         return "unknown"

@@ -18,6 +18,8 @@ import optax
 from emnist_jax.errors import InputError, nearest
 
 Rule = Callable[..., optax.GradientTransformation]
+_DECAY_RATES = {"b1", "b2", "b3", "beta", "beta1", "beta2", "beta3", "rho"}
+_DECAY_RATES |= {"decay", "decay_rate", "momentum", "dropout"}  # all of them in [0, 1)
 REQUIRED = inspect.Parameter.empty  # the default of an argument that has none
 
 
@@ -230,5 +232,7 @@ def check_value(name: str, value: float) -> None:
         raise InputError(f"{name}={value!r} is not a number")
     if name in ("learning_rate", "eps") and not 0 < value < math.inf:
         raise InputError(f"{name}={value:g} must be positive and finite")
-    if name in ("b1", "b2", "b3", "decay", "momentum", "dropout") and not 0 <= value < 1:
+    if math.isinf(value):
+        raise InputError(f"{name}={value:g} must be finite")
+    if name in _DECAY_RATES and not 0 <= value < 1:
         raise InputError(f"{name}={value:g} is outside [0, 1)")

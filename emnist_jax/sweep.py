@@ -86,16 +86,20 @@ def sweep(
         checkpoints, stop = None, Event()
         if out is not None:
             folder = Path(out)
-            stack.enter_context(locked(folder))
             checkpoints = Checkpoints(
-                folder / "checkpoint", plan.configuration(), checkpoint_minutes
+                folder / "checkpoint",
+                plan.configuration(),
+                results.describe_devices(),
+                checkpoint_minutes,
             )
+            if not overwrite and (curves := _finished(plan, folder)) is not None:
+                checkpoints.clear()  # a run may be killed between its results and this
+                return (
+                    curves if keep is None else (curves, _finished_networks(plan, folder, curves))
+                )
+            stack.enter_context(locked(folder))
             if overwrite:
                 _remove(folder, checkpoints)
-            if (folder / "curves.nc").exists():
-                found = _finished(plan, folder)
-                checkpoints.clear()
-                return found
             stop = stack.enter_context(stop_signals())
         show = stack.enter_context(progress(progress_bar))
         curves, trained = _run(plan, trials_at_once, checkpoints, stop, show)
@@ -104,32 +108,61 @@ def sweep(
                 trained.save(folder / "networks.safetensors")
             results.save(curves, folder / "curves.nc")  # last: its presence says all is there
             checkpoints.clear()
+        if stop.is_set():  # while the results were written
+            raise KeyboardInterrupt
     return curves if trained is None else (curves, trained)
 
 
+def finished(
+    data: Dataset | str | tuple,
+    model: nn.Module,
+    rule: str | rules.Rule,
+    grid: GridLike,
+    *,
+    out: str | Path,
+    seeds: int | Sequence[int] = 5,
+    epochs: int = 10,
+    batch_size: int = 50,
+    metrics: Mapping[str, train.Metric] | None = None,
+    dtype: str = "float32",
+    keep: str | None = None,
+) -> xr.Dataset | None:
+    """Return the curves of a finished `sweep` of these arguments in `out`, None if there is none.
+
+    Raises:
+        InputError: bad arguments, or `out` holds another run.
+    """
+    data = data if isinstance(data, Dataset) else load(data)
+    plan = make_plan(data, model, rule, grid, seeds, epochs, batch_size, metrics, dtype, keep)
+    return _finished(plan, Path(out))
+
+
 def _remove(folder: Path, checkpoints: Checkpoints) -> None:
-    """Remove what a run left in its folder."""
+    """Remove what a run, and what was made from it, left in a folder; its curves first."""
     try:
-        (folder / "curves.nc").unlink(missing_ok=True)
+        for name in ("curves.nc", "test/curves.nc", "networks.safetensors"):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be removed: {error.strerror}") from error
     checkpoints.clear()
 
 
-def _finished(plan: Plan, folder: Path) -> xr.Dataset | tuple[xr.Dataset, Networks]:
-    """Return what a finished run left in its folder."""
+def _finished(plan: Plan, folder: Path) -> xr.Dataset | None:
+    if not (folder / "curves.nc").exists():
+        return None
     curves = results.load(folder / "curves.nc")
     begun = json.loads(curves.attrs.get("configuration", "{}"))
     # Finished curves name the code they came from; only unfinished ones must not change it. What an
     # older version did not record is not compared.
     now = {name: value for name, value in plan.configuration().items() if name in begun}
-    check_same(folder, begun, now, ignore=("code",))
-    if plan.keep is None:
-        return curves
+    check_same(folder, begun, now, ignore=("code", "versions"))
+    return curves
+
+
+def _finished_networks(plan: Plan, folder: Path, curves: xr.Dataset) -> Networks:
     like = curves.valid_error.isel(epoch=0, drop=True)
-    structure = plan.structure
-    path = folder / "networks.safetensors"
-    return curves, networks.load(path, structure.model, like, structure.evaluation_batch)
+    path, structure = folder / "networks.safetensors", plan.structure
+    return networks.load(path, structure.model, like, structure.evaluation_batch)
 
 
 def _run(

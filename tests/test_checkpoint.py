@@ -12,9 +12,11 @@ import optax
 import pytest
 
 import emnist_jax as ej
-from emnist_jax import checkpoint
+from emnist_jax import arrays, checkpoint, results
 from emnist_jax.checkpoint import Checkpoints, State, check_same, locked, stop_signals
+from emnist_jax.errors import InputError
 from emnist_jax.runner import Runner
+from emnist_jax.sweep import finished
 
 RULES = {
     "rmsprop": "rmsprop",
@@ -172,7 +174,7 @@ def test_another_configuration_is_refused_naming_what_differs(tmp_path, monkeypa
 def test_other_code_cannot_resume_but_finished_runs_remain(tmp_path, monkeypatch, data):
     stop_after(monkeypatch, data, tmp_path / "begun", 3)
     finished = run(data, tmp_path / "finished")
-    monkeypatch.setattr("emnist_jax.plan._code", lambda: "1.0 another")
+    monkeypatch.setattr("emnist_jax.plan.package_code", lambda: "1.0 another")
     with pytest.raises(ej.InputError, match=r"another run .*code"):
         run(data, tmp_path / "begun")
     assert_same_bits(run(data, tmp_path / "finished"), finished)
@@ -208,7 +210,7 @@ def test_damaged_checkpoints_are_passed_over(tmp_path, monkeypatch, capsys, data
 def test_any_flipped_bit_of_a_checkpoint_is_noticed(tmp_path):
     values = {"valid_error": np.ones((2, 3), np.float32)}
     state = State(1, 2, 3, [np.arange(6.0)], values, [], np.zeros(2), np.zeros((1, 2)), 5.0)
-    checkpoints = Checkpoints(tmp_path, {"epochs": 2}, 1)
+    checkpoints = Checkpoints(tmp_path, {"epochs": 2}, "1 x CPU", 1)
     checkpoints.save(state)
     (path,) = tmp_path.glob("*.safetensors")
     whole = path.read_bytes()
@@ -237,7 +239,7 @@ def test_a_signal_saves_and_then_stops(tmp_path, monkeypatch, data, number):
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path, checkpoint_minutes=60)
     monkeypatch.undo()
-    state = Checkpoints(tmp_path / "checkpoint", {}, 1)
+    state = Checkpoints(tmp_path / "checkpoint", {}, "1 x CPU", 1)
     monkeypatch.setattr(checkpoint, "check_same", lambda *_: None)
     saved = state.restore()
     monkeypatch.undo()
@@ -312,9 +314,93 @@ def test_check_same_ignores_what_it_is_told_to(tmp_path):
 
 
 def test_a_checkpoint_is_due_after_its_minutes(tmp_path, monkeypatch):
-    checkpoints = Checkpoints(tmp_path, {}, 5)
+    checkpoints = Checkpoints(tmp_path, {}, "1 x CPU", 5)
     saved = checkpoints.saved_at
     monkeypatch.setattr(time, "monotonic", lambda: saved + 299)
     assert not checkpoints.due
     monkeypatch.setattr(time, "monotonic", lambda: saved + 300)
     assert checkpoints.due
+
+
+def test_a_signal_while_results_are_written_stops_too(tmp_path, monkeypatch, data):
+    expected = run(data)
+    save = results.save
+
+    def save_under_a_signal(curves, path):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return save(curves, path)
+
+    monkeypatch.setattr(results, "save", save_under_a_signal)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path)
+    monkeypatch.undo()
+    assert not (tmp_path / "checkpoint").exists()  # it had finished
+    assert_same_bits(run(data, tmp_path), expected)
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_no_reason_to_begin_again(
+    tmp_path, monkeypatch, data
+):
+    stop_after(monkeypatch, data, tmp_path, 3)
+    saved = sorted((tmp_path / "checkpoint").iterdir())
+
+    def refuse(path, mode):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(arrays, "open", refuse, raising=False)
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
+        run(data, tmp_path)
+    monkeypatch.undo()
+    assert sorted((tmp_path / "checkpoint").iterdir()) == saved
+
+
+def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(tmp_path):
+    state = State(1, 2, 3, [np.arange(6.0)], {}, [], np.zeros(2), np.zeros((1, 2)), 5.0)
+    checkpoints = Checkpoints(tmp_path, {}, "1 x CPU", 1)
+    for _ in range(2):
+        checkpoints.save(state)
+    first, second = sorted(tmp_path.glob("*.safetensors"))
+    second.write_bytes(second.read_bytes()[:-9])
+    checkpoints.restore()
+    checkpoints.save(state)
+    assert first.exists() and len(list(tmp_path.glob("*.safetensors"))) == 2
+
+
+def test_other_devices_go_on_and_say_so(tmp_path, monkeypatch, data, capsys):
+    expected, _ = run(data)
+    stop_after(monkeypatch, data, tmp_path, 3)
+    monkeypatch.setattr(results, "describe_devices", lambda: "8 x another device")
+    curves, _ = run(data, tmp_path)
+    assert "going on on 8 x another device: equal to rounding" in capsys.readouterr().err
+    np.testing.assert_allclose(curves.valid_error, expected.valid_error, rtol=1e-5)
+
+
+def test_a_finished_run_is_returned_while_its_folder_cannot_be_written(tmp_path, data):
+    expected = run(data, tmp_path)
+    with locked(tmp_path):  # as on a read-only disk, no lock can be had
+        assert_same_bits(run(data, tmp_path), expected)
+
+
+def test_overwrite_leaves_nothing_made_from_the_old_run(tmp_path, monkeypatch, data):
+    run(data, tmp_path)
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "curves.nc").write_bytes(b"results on test images")
+
+    def stop(self, state):
+        raise StopAfterSaveError
+
+    monkeypatch.setattr(Checkpoints, "save", stop)
+    with pytest.raises(StopAfterSaveError):
+        run(data, tmp_path, overwrite=True)
+    assert not list(tmp_path.rglob("*.nc")) and not list(tmp_path.glob("*.safetensors"))
+
+
+def test_finished_tells_a_run_from_another(tmp_path, data):
+    grid = {"learning_rate": [1e-2, 1e-3]}
+    arguments = {"seeds": 1, "epochs": 1}
+    model = ej.MLP(hidden=(8,))
+    assert finished(data, model, "sgd", grid, out=tmp_path, **arguments) is None
+    curves = ej.sweep(data, model, "sgd", grid, out=tmp_path, progress_bar=False, **arguments)
+    assert finished(data, model, "sgd", grid, out=tmp_path, **arguments).identical(curves)
+    with pytest.raises(InputError, match=r"hidden=\(8,\).* there, .*hidden=\(9,\)"):
+        finished(data, ej.MLP(hidden=(9,)), "sgd", grid, out=tmp_path, **arguments)

@@ -148,7 +148,7 @@ def test_every_flipped_bit_of_arrays_is_noticed(tmp_path):
     with pytest.raises(InputError, match="damaged"):
         arrays.load(path)
     path.unlink()
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="No such file"):
         arrays.load(path)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -192,6 +193,13 @@ def test_provenance_names_what_made_the_curves(data):
         ({"dtype": "float16"}, "float16"),
         ({"keep": "bset"}, 'did you mean "best"'),
         ({"model": "mlp"}, "no Flax module"),
+        ({"model": ej.MLP(classes=10)}, "it must give"),
+        ({"model": ej.MLP(hidden=100)}, r"MLP\(hidden=100, classes=47\) with the rule cannot"),
+        ({"model": nn.Dense(47)}, "cannot take a step"),
+        ({"rule": lambda learning_rate: None}, "cannot take a step"),
+        ({"metrics": {"mean": lambda logits, labels: logits.mean()}}, "one number an image"),
+        ({"rule": "adamw", "grid": {"learning_rate": 1, "weight_decay": np.inf}}, "finite"),
+        ({"rule": "adadelta", "grid": {"learning_rate": 1, "rho": 1.5}}, r"outside \[0, 1\)"),
     ],
 )
 def test_bad_arguments_get_one_clear_line(data, wrong, message):
