@@ -4,7 +4,7 @@ from emnist_jax._setup import prepare_jax
 
 prepare_jax()
 
-from emnist_jax import rules, stats  # noqa: E402
+from emnist_jax import rules, schedules, stats  # noqa: E402
 from emnist_jax.data import Dataset, load  # noqa: E402
 from emnist_jax.errors import InputError  # noqa: E402
 from emnist_jax.figures import plot_curves  # noqa: E402
@@ -25,6 +25,7 @@ __all__ = [
     "plot_curves",
     "rules",
     "save_curves",
+    "schedules",
     "stats",
     "sweep",
 ]

@@ -6,6 +6,7 @@ import re
 import types
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ LIBRARIES = ("jax", "jaxlib", "flax", "optax")
 _KNOWN = ("emnist_jax", "builtins", "numpy", "chex", *LIBRARIES)  # their versions are recorded
 _NUMERIC_CODE = (
     *("train", "layers", "models", "rules", "grid", "plan"),
-    *("parallel", "runner", "sweep", "checkpoint", "arrays"),
+    *("parallel", "runner", "schedules", "sweep", "checkpoint", "arrays"),
 )
 
 
@@ -48,19 +49,18 @@ def _describe(thing: object, parts: list[str], seen: set[int]) -> None:
     elif inspect.isfunction(thing):
         function = inspect.unwrap(thing)
         if not _known(function):
-            _describe_function(function, parts, seen)
-    elif not callable(thing):
-        parts.append(_value(thing))
-
-
-def _describe_function(function: types.FunctionType, parts: list[str], seen: set[int]) -> None:
-    parts.append(_code_text(function.__code__))
-    parts.append(f"{_value(function.__defaults__)} {_value(function.__kwdefaults__)}")
-    named = inspect.getclosurevars(function)
-    for scope in (named.nonlocals, named.globals):
-        for name, value in sorted(scope.items()):
+            parts.append(_code_text(function.__code__))
+            parts.append(f"{_value(function.__defaults__)} {_value(function.__kwdefaults__)}")
+        named = inspect.getclosurevars(function)
+        # A library's function may close over the caller's, as a schedule does over a rule.
+        scopes = (named.nonlocals,) if _known(function) else (named.nonlocals, named.globals)
+        for name, value in sorted(
+            ((n, v) for scope in scopes for n, v in scope.items()), key=itemgetter(0)
+        ):
             parts.append(name)
             _describe(value, parts, seen)
+    elif not callable(thing):
+        parts.append(_value(thing))
 
 
 def _code_text(code: types.CodeType) -> str:

@@ -188,10 +188,14 @@ def find(rule: str | Rule) -> Rule:
     """
     if callable(rule):
         return rule
-    found = RULES.get(rule) or (rule in _optax_rules() and getattr(optax, rule))
-    if not found:
-        raise InputError(f'unknown rule "{rule}": {nearest(rule, {*RULES, *_optax_rules()})}')
-    return found
+    if rule not in names():
+        raise InputError(f'unknown rule "{rule}": {nearest(rule, names())}')
+    return RULES.get(rule) or getattr(optax, rule)
+
+
+def names() -> list[str]:
+    """Return the names of all rules, this module's and optax's."""
+    return sorted({*RULES, *_optax_rules()})
 
 
 def _optax_rules() -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from emnist_jax import rules
+from emnist_jax import rules, schedules
 from emnist_jax.fingerprint import own_code
 
 FACTOR = 1.0
@@ -48,6 +48,12 @@ def test_globals_count_also_of_functions_called(rule, monkeypatch):
 
 def test_arguments_bound_to_a_function_count():
     assert own_code(partial(using_a_global, 0.1)) != own_code(partial(using_a_global, 0.2))
+
+
+def test_a_rule_under_a_schedule_counts():
+    one = schedules.cosine(closing_over(1.0), 10)
+    assert own_code(one) == own_code(schedules.cosine(closing_over(1.0), 10))
+    assert own_code(one) != own_code(schedules.cosine(closing_over(3.0), 10))
 
 
 def test_a_models_methods_count():

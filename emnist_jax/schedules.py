@@ -1,0 +1,110 @@
+"""Learning-rate schedules: a rule whose learning rate changes from update to update.
+
+    rule = cosine("adam", steps=schedules.steps(data, epochs=10, batch_size=50), warmup=100)
+    sweep(data, model, rule, {"learning_rate": [1e-3, 1e-4], "b1": [0, 0.9]}, epochs=10)
+
+A schedule must know how many updates there will be, which a rule's name cannot tell it; so it is a
+function that makes a rule of a rule. The shape (0 to 1) multiplies the rule's finished update:
+where the update is proportional to the learning rate, as it is for every rule of `rules`, this is
+the rule at learning rate eta * shape(t), and eta stays a number on an axis of the sweep.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+
+import optax
+
+from emnist_jax import rules
+from emnist_jax.data import Dataset
+from emnist_jax.errors import InputError
+from emnist_jax.grid import check_count
+
+MOST_STEPS = 10**9
+
+
+def steps(data: Dataset, epochs: int, batch_size: int = 50) -> int:
+    """Return the number of updates of a sweep: epochs times whole minibatches an epoch.
+
+    Raises:
+        InputError: epochs or batch size out of range.
+    """
+    check_count("epochs", epochs)
+    check_count("batch_size", batch_size, most=len(data.train.labels))
+    return epochs * (len(data.train.labels) // batch_size)
+
+
+def cosine(rule: str | rules.Rule, steps: int, warmup: int = 0, final: float = 0.0) -> rules.Rule:
+    """Return the rule with a learning rate that falls along half a cosine.
+
+    The rate rises as in `warmup`, and after w warm-up updates update t = w + 1, w + 2, ... takes
+    eta (final + (1 - final) (1 + cos(pi (t - w - 1) / (steps - w))) / 2) (Loshchilov & Hutter,
+    2017, without restarts).
+
+    Args:
+        rule: a rule's name, or a rule.
+        steps: number of updates of the whole training (see `steps`), the warm-up included.
+        warmup: number of updates of the warm-up, fewer than `steps`.
+        final: fraction of the learning rate to fall to, in [0, 1].
+
+    Returns:
+        A rule with the same hyperparameters; equal arguments give the same one.
+
+    Raises:
+        InputError: an unknown rule, or numbers out of range.
+    """
+    check_count("steps", steps, most=MOST_STEPS)
+    _check_warmup(warmup)
+    if warmup >= steps:
+        raise InputError(f"warmup={warmup} leaves nothing of the {steps} updates; give fewer")
+    if not isinstance(final, int | float) or not 0 <= final <= 1:
+        raise InputError(f"final={final!r}: give a fraction of the learning rate, 0 to 1")
+    details = f"steps={steps}, warmup={warmup}, final={final:g}"
+    return _scheduled(
+        rules.find(rule),
+        "cosine",
+        details,
+        optax.cosine_decay_schedule,
+        (1, steps - warmup, final),
+        warmup,
+    )
+
+
+def warmup(rule: str | rules.Rule, steps: int) -> rules.Rule:
+    """Return the rule with a learning rate that first rises: update t takes eta t / (steps + 1).
+
+    After `steps` updates it is eta. No update is wasted on a rate of 0.
+
+    Returns:
+        A rule with the same hyperparameters; equal arguments give the same one.
+
+    Raises:
+        InputError: an unknown rule, or a number of steps out of range.
+    """
+    _check_warmup(steps)
+    return _scheduled(
+        rules.find(rule), "warmup", f"steps={steps}", optax.constant_schedule, (1,), steps
+    )
+
+
+def _check_warmup(number: int) -> None:
+    if number != 0:
+        check_count("warmup", number, most=MOST_STEPS)
+
+
+@lru_cache  # the same function for the same arguments: a sweep compiles once for a function
+def _scheduled(
+    rule: rules.Rule, kind: str, details: str, make: Callable, arguments: tuple, warmup: int
+) -> rules.Rule:
+    """Return the rule with its update times a schedule, after a warm-up."""
+    shape = make(*arguments)
+    if warmup:
+        rise = optax.linear_schedule(1 / (warmup + 1), 1, warmup)
+        shape = optax.join_schedules([rise, shape], [warmup])
+
+    @wraps(rule)  # its hyperparameters and, for provenance, its source are the rule's
+    def scheduled(*args, **hyperparameters):
+        made = rule(*args, **hyperparameters)
+        return optax.chain(made, optax.scale_by_schedule(shape))
+
+    scheduled.__name__ = f"{kind}({rules.name_of(rule)}, {details})"
+    return scheduled

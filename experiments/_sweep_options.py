@@ -1,0 +1,300 @@
+"""The command line of `experiments.sweep`: its options depend on the chosen rule and model."""
+
+import argparse
+import inspect
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from flax import linen as nn
+
+import emnist_jax as ej
+from emnist_jax import ranges, rules
+from emnist_jax.data import SOURCES, SPLITS
+from emnist_jax.errors import InputError, nearest
+from emnist_jax.grid import GridLike, check_count, make_grid, model_fields
+from experiments._common import Options as CommonOptions
+
+MODELS = {"mlp": ej.MLP, "convnet": ej.ConvNet}
+SCHEDULES = ("constant", "cosine")
+EPILOG = """\
+values: numbers, or ranges in quotes: "logspace(-4,-1,7)", "linspace(0,0.9,4)", or
+"1-logspace(-4,-1,4)" for 0.9999 to 0.9. Several values are a dimension of the grid. With
+--samples, settings are drawn at random instead: from "loguniform(1e-5,1e-1)",
+"uniform(0,0.5)" and from lists.
+
+--config FILE holds the same options, which the command line overrules:
+    rule = "adam"
+    learning-rate = "logspace(-4,-1,7)"
+    b1 = [0, 0.9]
+    batch-norm = true"""
+
+
+@dataclass(frozen=True)
+class Options(CommonOptions):
+    """What to train: the options of every experiment, and what the others come to."""
+
+    epochs: int = 10
+    name: str = "sweep"
+    model: nn.Module = field(default_factory=ej.MLP)
+    rule: str = "adam"
+    grid: GridLike = ()
+    schedule: str = "constant"
+    warmup: int = 0
+
+
+def parse(words: Sequence[str], about: str) -> Options | None:
+    """Return what the words of a command line ask for; None if that was a list, now printed.
+
+    Raises:
+        InputError: an unknown option or name, or a value that cannot be meant.
+    """
+    first = _Parser(add_help=False, allow_abbrev=False)
+    for name in ("--config", "--rule", "--model", "--list"):
+        first.add_argument(name)
+    early = first.parse_known_args(words)[0]
+    if early.list is not None:
+        return _print_list(early.list)
+    config = _read_config(Path(early.config)) if early.config else {}
+    rule = str(early.rule or config.get("rule", "adam"))
+    model = str(early.model or config.get("model", "mlp"))
+    if model not in MODELS:
+        raise InputError(f'unknown model "{model}": {nearest(model, MODELS)}')
+    parser = _make_parser(about, rule, model)
+    try:
+        before = parser.read(_words(config, parser.names())) if config else None
+    except InputError as error:
+        raise InputError(f"{early.config}: {error}") from None
+    return _make_options(parser.read(words, before), rules.find(rule), rule, model)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Options of which a wrong one is an `InputError`."""
+
+    def error(self, message: str):
+        """Raise instead of printing the usage."""
+        raise InputError(message)
+
+    def read(
+        self, words: Sequence[str], before: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Return what the words say, over what was said before; refuse words that mean nothing."""
+        chosen, rest = self.parse_known_args(words, before)
+        for word in rest:
+            name = word.partition("=")[0]
+            if name.startswith("--"):
+                what = f"rule {chosen.rule} and model {chosen.model}"
+                raise InputError(f"no option {name} with {what}: {nearest(name, self.names())}")
+            raise InputError(f'unexpected "{word}": every value follows an option; see --help')
+        return chosen
+
+    def names(self) -> list[str]:
+        """Return the options there are, without those that only print or negate."""
+        no = ("-h", "--help", "--list", "--no-")
+        return [name for name in self._option_string_actions if not name.startswith(no)]
+
+
+def _make_parser(about: str, rule: str, model: str) -> _Parser:
+    """Return the options of every sweep, and those of this rule and this model."""
+    parser = _Parser(
+        prog="python -m experiments.sweep",
+        usage="%(prog)s --learning-rate VALUE ... [options]",
+        description=about,
+        epilog=EPILOG,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_general(parser.add_argument_group("the sweep"))
+    function = rules.find(rule)
+    # The rules of optax explain themselves at length.
+    text = _about(function) if function in rules.RULES.values() else _line(function)
+    group = parser.add_argument_group(f"rule {rule}", text)
+    for name, default in _rule_options(function).items():
+        _add_values(group, name, "required" if default is rules.REQUIRED else _default(default))
+    group = parser.add_argument_group(f"model {model}", _about(MODELS[model]))
+    for name, default in _model_options(MODELS[model]).items():
+        if name == "batch_norm":
+            _add_switch(group, name, "batch normalisation before every ReLU")
+        elif isinstance(default, float):
+            _add_values(group, name, _default(default))
+        else:
+            _add_counts(group, name, default)
+    return parser
+
+
+def _add_general(group: argparse._ArgumentGroup) -> None:
+    """Add the options of every sweep."""
+    usual = {one.name: one.default for one in fields(Options)}
+    add = group.add_argument
+    add("--list", metavar="KIND", help="print what there is of rules, models or data")
+    add("--config", metavar="FILE", help="a TOML file of options, see below")
+    add("--rule", default="adam", metavar="NAME", help="learning rule (default: adam)")
+    add("--model", default="mlp", metavar="NAME", help="mlp (the default) or convnet")
+    add("--samples", type=int, metavar="N", help="draw so many settings instead of a grid")
+    add("--sample-seed", type=int, default=0, metavar="N", help="of the draw (default: 0)")
+    add("--schedule", choices=SCHEDULES, default="constant", help="of the learning rate")
+    add("--warmup", type=int, default=0, metavar="N", help="updates over which it first rises")
+    add("--data", default=usual["data"], help="glyphs (the default); --list data tells more")
+    add("--split", choices=SPLITS, default=usual["split"], help="of train, validation and test")
+    add("--size", type=int, metavar="N", help="use a fixed random subset of so many images")
+    for name, text in {
+        "seeds": "random initialisations of every setting: 0, 1, ...",
+        "epochs": "passes over the training images",
+        "batch_size": "images a minibatch",
+    }.items():
+        text = f"{text} ({_default(usual[name])})"
+        add(_flag(name), type=int, default=usual[name], metavar="N", help=text)
+    add("--out", type=Path, default=usual["out"], metavar="FOLDER", help="default: runs")
+    add("--name", default=usual["name"], help="results go to FOLDER/NAME (default: sweep)")
+    _add_switch(group, "overwrite", "begin again, whatever is there; otherwise it is resumed")
+
+
+def _add_values(group: argparse._ArgumentGroup, name: str, text: str) -> None:
+    group.add_argument(_flag(name), nargs="+", metavar="VALUE", help=text)
+
+
+def _add_counts(group: argparse._ArgumentGroup, name: str, default: int | Sequence[int]) -> None:
+    """Add a whole number, or as many as one likes."""
+    nargs = None if isinstance(default, int) else "*"
+    text = _default(default if nargs is None else " ".join(map(str, default)))
+    group.add_argument(_flag(name), type=int, nargs=nargs, metavar="N", default=default, help=text)
+
+
+def _add_switch(group: argparse._ArgumentGroup, name: str, text: str) -> None:
+    """Add --name and --no-name; the latter overrules a file."""
+    switch = argparse.BooleanOptionalAction
+    group.add_argument(_flag(name), action=switch, default=False, help=text)
+
+
+def _default(value: object) -> str:
+    return f"default: {value:g}" if isinstance(value, float) else f"default: {value}"
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _rule_options(rule: rules.Rule) -> dict[str, object]:
+    """Return a rule's hyperparameters that a grid can hold: those that are real numbers."""
+    # Some rules of optax have a learning rate of None; a comparison states its learning rates.
+    options = {"learning_rate": rules.REQUIRED}
+    for name, default in rules.hyperparameters(rule).items():
+        if default is rules.REQUIRED or isinstance(default, float):
+            options[name] = default
+    return options
+
+
+def _model_options(model: type[nn.Module]) -> dict[str, object]:
+    """Return a model's fields with their defaults, but for the classes: the data tell these."""
+    own = [one for one in fields(model) if one.name not in ("classes", "parent", "name")]
+    return {one.name: one.default for one in own}
+
+
+def _make_options(
+    chosen: argparse.Namespace, rule: rules.Rule, rule_name: str, model: str
+) -> Options:
+    """Return the options, checked as far as possible without data."""
+    given = vars(chosen)
+    made = _make_model(given, MODELS[model])
+    grid = _make_grid(given, rule, made)
+    make_grid(grid, rule, made)  # refuses values out of range
+    if chosen.warmup:
+        check_count("warmup", chosen.warmup)
+    path = Path(chosen.name)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise InputError(f'--name "{chosen.name}": give the name of a folder inside --out')
+    kept = {name: given[name] for name in ("name", "schedule", "warmup")}
+    kept |= {one.name: given[one.name] for one in fields(CommonOptions)}
+    return Options(**kept, model=made, rule=rule_name, grid=grid)
+
+
+def _make_model(given: Mapping[str, object], model: type[nn.Module]) -> nn.Module:
+    """Return the model with its structure; what is a number on an axis belongs to the grid."""
+    chosen = {}
+    for name, default in _model_options(model).items():
+        if name == "batch_norm":
+            chosen[name] = ej.BatchNorm() if given[name] else None
+        elif isinstance(default, int):
+            check_count(name, given[name])
+            chosen[name] = given[name]
+        elif not isinstance(default, float):
+            for number in given[name]:
+                check_count(name, number)
+            chosen[name] = tuple(given[name])
+    return model(**chosen)
+
+
+def _make_grid(given: Mapping[str, object], rule: rules.Rule, model: nn.Module) -> GridLike:
+    """Return the grid of lists, or the settings drawn."""
+    options = _rule_options(rule)
+    for name, default in options.items():
+        if default is rules.REQUIRED and given[name] is None:
+            raise InputError(f"give {_flag(name)} a value or more, such as {_flag(name)} 1e-3 1e-4")
+    names = [name for name in (*options, *sorted(model_fields(model))) if given[name] is not None]
+    values = {name: ranges.parse(name, given[name]) for name in names}
+    if given["samples"] is not None:
+        return ranges.draw(values, given["samples"], given["sample_seed"])
+    for name, one in values.items():
+        if isinstance(one, ranges.Distribution):
+            raise InputError(f"{_flag(name)} is to be drawn from: say how often, --samples 30")
+    return {name: one if len(one) > 1 else one[0] for name, one in values.items()}
+
+
+# Files and lists
+
+
+def _read_config(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # not TOML, or not text at all
+        raise InputError(f"{path}: is no TOML: {' '.join(str(error).split())}") from None
+
+
+def _words(config: Mapping[str, object], names: Iterable[str]) -> list[str]:
+    """Return a file's options as a command line says them."""
+    names = sorted({*names} - {"--config"})
+    words = []
+    for key, value in config.items():
+        flag = _flag(key)
+        if flag not in names:
+            raise InputError(f'no option "{key}": {nearest(flag, names).replace("--", "")}')
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [flag, *map(str, value)]
+        elif isinstance(value, str | int | float):
+            words.append(f"{flag}={value}")
+        else:
+            raise InputError(f'"{key}": give a number, a text, true or false, or a list')
+    return words
+
+
+def _print_list(kind: str) -> None:
+    """Print what there is of a kind, a line each."""
+    kinds: dict[str, Callable[[], Mapping[str, str]]] = {
+        "rules": lambda: {name: _line(rules.find(name)) for name in _rule_names()},
+        "models": lambda: {name: _line(model) for name, model in MODELS.items()},
+        "data": lambda: SOURCES,
+    }
+    if kind not in kinds:
+        raise InputError(f'nothing to list of "{kind}": {nearest(kind, kinds)}')
+    lines = kinds[kind]()
+    for name, line in lines.items():
+        print(f"{name:{max(map(len, lines))}}  {line}".rstrip())
+
+
+def _rule_names() -> list[str]:
+    return [*rules.RULES, *(name for name in rules.names() if name not in rules.RULES)]
+
+
+def _about(thing: object) -> str:
+    """Return a docstring without the account of its arguments."""
+    return (inspect.getdoc(thing) or "").partition("\n\nArgs:")[0]
+
+
+def _line(thing: object) -> str:
+    """Return the first paragraph of a docstring as one line."""
+    return " ".join(_about(thing).partition("\n\n")[0].split())

@@ -1,0 +1,123 @@
+"""Any sweep from the command line: a model, a learning rule, the values to try, data.
+
+python -m experiments.sweep --rule adam --learning-rate 1e-4 1e-3 --b1 0 0.9 --seeds 5 --data glyphs
+"""
+
+import shlex
+import sys
+
+import numpy as np
+import xarray as xr
+
+import emnist_jax as ej
+from emnist_jax import rules, schedules
+from emnist_jax.errors import InputError
+from emnist_jax.figures import plot_best_against_rate, plot_curves, summarise
+from emnist_jax.figures.tables import settings_table
+from emnist_jax.stats import best
+from experiments._common import draw, train
+from experiments._sweep_options import Options, parse
+
+MOST_LINES, MOST_PANELS, MOST_SAMPLES = 8, 4, 5  # of a figure, to be readable
+
+
+def run(options: Options) -> xr.Dataset:
+    """Train the sweep, save its curves, figures and table, and print where they are."""
+    rule = scheduled_rule(options)
+    curves = train(options, options.name, options.model, rule, options.grid)
+    folder = options.out / options.name
+    print(folder / "curves.nc")
+    shown = ranked(curves) if "sample" in curves.dims else curves
+    draw(figures(shown), {"settings": settings_table(shown)}, folder)
+    print(f"{folder / 'settings.md'}\n\n{summarise(shown)}")
+    return curves
+
+
+def scheduled_rule(options: Options) -> str | rules.Rule:
+    """Return the rule by name, or the rule with its schedule, which has to know the data's size."""
+    if options.schedule == "constant":
+        return schedules.warmup(options.rule, options.warmup) if options.warmup else options.rule
+    data = ej.load(options.data, split=options.split, size=options.size)
+    updates = schedules.steps(data, options.epochs, options.batch_size)
+    return schedules.cosine(options.rule, updates, options.warmup)
+
+
+# Figures and tables
+
+
+def ranked(curves: xr.Dataset) -> xr.Dataset:
+    """Return drawn samples, the best first, each labelled by what was drawn for it."""
+    order = np.argsort(-_score(curves).fillna(-np.inf).values, kind="stable")
+    curves = curves.isel(sample=order)
+    drawn = [name for name, values in curves.coords.items() if values.dims == ("sample",)]
+    for name in [name for name in drawn if len(set(curves[name].values)) == 1]:
+        curves = curves.drop_vars(name).assign_coords({name: curves[name].values[0]})
+        drawn.remove(name)
+    labels = [
+        " ".join([f"{number}:", *(f"{name}={curves[name].values[i]:.4g}" for name in drawn)])
+        for i, number in enumerate(order)
+    ]
+    return curves.assign_coords(sample=labels)
+
+
+def figures(curves: xr.Dataset) -> dict:
+    """Return learning curves and, where there are several, accuracies against learning rates.
+
+    The first dimension of the grid is told apart by colour, a second of few values by panels; the
+    others stand at the best setting. Of ranked samples, the best are drawn.
+    """
+    if "sample" in curves.dims:
+        return _figures_of_samples(curves)
+    score = _score(curves).fillna(-np.inf)
+    dims = [str(dim) for dim in score.dims if score.sizes[dim] > 1]
+    top = score.argmax(dims) if dims else {}
+    hue, col = (*dims, None, None)[:2]
+    col = col if col and curves.sizes[col] <= MOST_PANELS else None
+    shown = curves.isel({dim: top[dim] for dim in dims if dim not in (hue, col)})
+    if hue and curves.sizes[hue] > MOST_LINES:
+        spread = np.linspace(0, curves.sizes[hue] - 1, MOST_LINES).round().astype(int)
+        shown = shown.isel({hue: spread})
+    made = {"curves": plot_curves(shown, hue=hue, col=col)}
+    if "learning_rate" in dims and curves.sizes["learning_rate"] > 2:
+        others = [dim for dim in dims if dim != "learning_rate"]
+        hue = next((dim for dim in others if curves.sizes[dim] <= MOST_LINES), None)
+        shown = curves.isel({dim: top[dim] for dim in others if dim != hue})
+        made["best_against_rate"] = plot_best_against_rate(shown, hue=hue)
+    return made
+
+
+def _figures_of_samples(curves: xr.Dataset) -> dict:
+    few = curves.isel(sample=slice(MOST_SAMPLES))
+    made = {"curves": plot_curves(few, hue="sample" if few.sizes["sample"] > 1 else None)}
+    if "sample" in curves.learning_rate.dims:
+        by_rate = curves.swap_dims(sample="learning_rate").sortby("learning_rate")
+        made["best_against_rate"] = plot_best_against_rate(by_rate)
+        for axes in made["best_against_rate"].axes:  # neighbours differ in more than their rate
+            for drawn in axes.containers:
+                drawn.lines[0].set_linestyle("none")
+    return made
+
+
+def _score(curves: xr.Dataset) -> xr.DataArray:
+    """Return each setting's mean over seeds of the best validation accuracy."""
+    return best(curves).valid_accuracy.mean("seed")
+
+
+def main() -> None:
+    """Run from the command line: bad input is one line and exit code 2."""
+    try:
+        options = parse(sys.argv[1:], __doc__)
+        if options is not None:
+            run(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        kept = [word for word in sys.orig_argv[1:] if word != "--overwrite"]
+        again = shlex.join(["python", *kept])
+        print(f"\nstopped; to go on from here: {again}", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
