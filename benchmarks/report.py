@@ -135,7 +135,7 @@ def _scaling_goals(scaling: Mapping) -> list[Goal]:
             max(shares.values()) < 0.35,
         ),
         Goal(
-            "`import emnist_jax`: under 1.5 s, without TFDS, matplotlib, Orbax",
+            "`import emnist_jax`: under 1.5 s, without TFDS, matplotlib, scipy.stats",
             f"{imported['median']:.2f} s, Python itself included; loaded: {heavy}",
             imported["median"] < 1.5 and heavy == "[]",
         ),

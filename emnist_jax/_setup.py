@@ -1,6 +1,7 @@
 """What JAX must know before it starts: one CPU device a core, a folder for compiled programs."""
 
 import os
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +22,9 @@ def prepare_jax() -> None:
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        # Only time is lost where this folder cannot be used, so not two warnings a program.
+        unused = "Error (reading|writing) persistent compilation cache entry"
+        warnings.filterwarnings("ignore", unused)
 
 
 def cores() -> int:
@@ -33,5 +37,5 @@ def cores() -> int:
 def cache_folder() -> Path:
     """Return EMNIST_JAX_CACHE, else emnist_jax in XDG_CACHE_HOME or ~/.cache."""
     if folder := os.environ.get("EMNIST_JAX_CACHE"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emnist_jax"
+        return Path(folder).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "emnist_jax"

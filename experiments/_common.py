@@ -1,17 +1,24 @@
 """What every experiment shares: options, command line, training, figures and tables on disk."""
 
+import io
+import itertools
+import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import redirect_stderr
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import tyro
 import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import results
-from emnist_jax.errors import InputError
+from emnist_jax.errors import InputError, nearest
+from emnist_jax.sweep import finished
 
 if TYPE_CHECKING:
     from flax import linen as nn
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
 
     from emnist_jax.figures.tables import Table
     from emnist_jax.networks import Networks
+
+T = TypeVar("T")
 
 CHOSEN = {"b1": 0.9, "b2": 0.9999}
 """The paper's decay rates for Adam on every network but the baseline."""
@@ -56,7 +65,10 @@ def train(
     options: Options, folder: str, model: "nn.Module", rule: str, grid: Mapping[str, object]
 ) -> xr.Dataset:
     """Train a sweep with the common options, saved and resumed in `folder` of the results."""
-    return _sweep(options, folder, model, rule, grid)
+    run = _arguments(options, folder, model, rule, grid)
+    if options.overwrite or finished(**run) is None:
+        _announce(folder)
+    return ej.sweep(**run, overwrite=options.overwrite)
 
 
 def train_and_test(
@@ -71,44 +83,58 @@ def train_and_test(
 
     Returns:
         The curves, and what `test` (default: error and accuracies) gives. Both lie in `folder`,
-        the latter in test/; finished ones are returned as they are.
+        the latter in test/; finished ones are returned as they are, and need no networks there.
 
     Raises:
         InputError: `folder` holds another run.
     """
-    where = options.out / folder
-    curves_path, tested_path = where / "curves.nc", where / "test" / "curves.nc"
-    if curves_path.exists() and tested_path.exists() and not options.overwrite:
-        curves = results.load(curves_path)
-        there = curves.sizes["epoch"] - 1, curves.sizes["seed"], curves.attrs["data_hash"]
-        if there == (options.epochs, options.seeds, _data(options).hash):
-            return curves, results.load(tested_path)
-    curves, networks = _sweep(options, folder, model, "adam", grid, keep=keep)
-    data = _data(options)
+    run = _arguments(options, folder, model, "adam", grid) | {"keep": keep}
+    path = run["out"] / "test" / "curves.nc"
+    curves = None if options.overwrite else finished(**run)
+    if curves is not None and (tested := _tested_with(curves, path)) is not None:
+        return curves, tested
+    lost = curves is not None and not (run["out"] / "networks.safetensors").exists()
+    if curves is None or lost:
+        _announce(folder)
+    curves, networks = ej.sweep(**run, overwrite=options.overwrite or lost)
+    data = run["data"]
     tested = networks.evaluate(data.test) if test is None else test(networks, data)
-    tested = tested.assign_attrs(curves.attrs | {"images": len(data.test.labels), "keep": keep})
-    results.save(tested, tested_path)
+    own = {"images": len(data.test.labels), "keep": keep}
+    own["curves_checksum"] = results.checksum(curves)
+    tested = tested.assign_attrs(curves.attrs | own)
+    results.save(tested, path)
     return curves, tested
 
 
-def _sweep(options: Options, folder: str, model, rule: str, grid, **more):
-    print(f"{folder}:", file=sys.stderr)
-    return ej.sweep(
-        _data(options),
-        model,
-        rule,
-        grid,
-        seeds=options.seeds,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        out=options.out / folder,
-        overwrite=options.overwrite,
-        **more,
-    )
+def _tested_with(curves: xr.Dataset, path: Path) -> xr.Dataset | None:
+    """Return the test results in `path` if they are of the networks of these very curves."""
+    if not path.exists():
+        return None
+    tested = results.load(path)
+    # The checksum covers the curves' attributes too, so their configuration.
+    same = tested.attrs.get("curves_checksum") == results.checksum(curves)
+    return tested if same else None
 
 
-def _data(options: Options) -> ej.Dataset:
-    return ej.load(options.data, split=options.split, size=options.size)
+def _arguments(
+    options: Options, folder: str, model: "nn.Module", rule: str, grid: Mapping[str, object]
+) -> dict[str, Any]:
+    """Return the arguments of a sweep, and of the question whether it is finished."""
+    return {
+        "data": ej.load(options.data, split=options.split, size=options.size),
+        "model": model,
+        "rule": rule,
+        "grid": grid,
+        "seeds": options.seeds,
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "out": options.out / folder,
+    }
+
+
+def _announce(folder: str) -> None:
+    """Say what is trained now, where its progress is shown; errors alone go to stderr."""
+    print(f"{folder}:", flush=True)
 
 
 def collect(folder: Path) -> dict[str, xr.Dataset]:
@@ -139,17 +165,54 @@ def save_figures(figures: Mapping[str, "Figure"], folder: Path) -> list[Path]:
     return paths
 
 
-def main(run: Callable, options: type) -> None:
-    """Run an experiment from the command line: bad input is one line and exit code 2."""
-    chosen = tyro.cli(options, description=sys.modules[run.__module__].__doc__)
+def parse(options: type[T], module: ModuleType) -> T:
+    """Return the options of the command line of an experiment's module; --help prints and exits.
+
+    Raises:
+        InputError: an unknown option, or a value that is none.
+    """
+    command = f"python -m experiments.{Path(module.__file__).stem}"
+    printed = io.StringIO()
     try:
-        run(chosen)
+        with redirect_stderr(printed):
+            chosen, unknown = tyro.cli(
+                options, prog=command, description=module.__doc__, return_unknown_args=True
+            )
+    except SystemExit as stopped:
+        if not stopped.code:
+            raise
+        raise InputError(f"{_box_text(printed.getvalue())}; see {command} --help") from None
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        if not word.startswith("-"):
+            raise InputError(f'"{word}" belongs to no option; see {command} --help')
+        names = [f"--{field.name.replace('_', '-')}" for field in fields(options)]
+        raise InputError(f'no option "{word}": {nearest(word, names)}')
+    return chosen
+
+
+def _box_text(box: str) -> str:
+    """Return what is wrong from a box that tyro draws: its text between title and next rule."""
+    plain = re.sub(r"\x1b\[[\d;]*m", "", box)
+    lines = [line.strip("│ ") for line in plain.splitlines()[1:]]
+    below_title = itertools.dropwhile(lambda line: not line.strip("─-"), lines)
+    said = " ".join(itertools.takewhile(lambda line: line.strip("─-"), below_title))
+    return said.removeprefix("Error parsing ").rstrip(".")
+
+
+def main(run: Callable, options: type) -> None:
+    """Run an experiment from the command line."""
+    guarded(lambda: run(parse(options, sys.modules[run.__module__])))
+
+
+def guarded(command: Callable[[], object]) -> None:
+    """Call a command: bad input is one line and exit code 2, Ctrl-C says how to go on."""
+    try:
+        command()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        import shlex
-
         kept = [word for word in sys.orig_argv[1:] if word != "--overwrite"]
         again = shlex.join(["python", *kept])
         print(f"\nstopped; to go on from here: {again}", file=sys.stderr)

@@ -18,6 +18,7 @@ import xarray as xr
 
 from emnist_jax.errors import InputError, nearest
 from emnist_jax.figures import plot_budget
+from emnist_jax.grid import check_count
 from emnist_jax.report import Section, describe, report
 from emnist_jax.results import write_text
 from emnist_jax.stats import best, best_after_k
@@ -79,12 +80,10 @@ def run(options: Options) -> Path:
     """Run what is not finished, and write the report; return its path.
 
     Raises:
-        InputError: an unknown experiment, a folder of another run, or no curves to report.
+        InputError: options that cannot be meant, a folder of another run, or no curves to report.
     """
-    out = options.out or Path("runs") / options.preset
-    for name in options.only:
-        if name not in EXPERIMENTS:
-            raise InputError(f'no experiment "{name}": {nearest(name, EXPERIMENTS)}')
+    check(options)
+    out = Path("runs") / options.preset if options.out is None else options.out
     if not options.report_only:
         size = _SMALL["size"] if options.preset == "demo" else None
         samples.run(samples.Options(data=data_of(options), split=options.split, size=size, out=out))
@@ -94,19 +93,37 @@ def run(options: Options) -> Path:
     return write_report(out)
 
 
+def check(options: Options) -> None:
+    """Refuse what cannot be meant, before anything is written.
+
+    Raises:
+        InputError: an unknown experiment, or a number below 1.
+    """
+    for name in options.only:
+        if name not in EXPERIMENTS:
+            raise InputError(f'no experiment "{name}": {nearest(name, EXPERIMENTS)}')
+    for name in ("seeds", "adam_seeds", "convnet_epochs"):
+        if getattr(options, name) is not None:
+            check_count(name, getattr(options, name))
+
+
 def data_of(options: Options) -> str:
     """Return the data to train on: those given, or the preset's."""
-    return options.data or {"demo": "glyphs", "paper": "emnist/balanced"}[options.preset]
+    if options.data is not None:
+        return options.data
+    return {"demo": "glyphs", "paper": "emnist/balanced"}[options.preset]
 
 
 def arguments(options: Options, name: str, out: Path) -> dict[str, Any]:
     """Return the arguments of an experiment's options: its preset's, then those given."""
     chosen = dict(PRESETS[options.preset].get(name, {}))
     chosen |= {"data": data_of(options), "split": options.split, "out": out}
-    seeds = (options.adam_seeds if name == "adam" else None) or options.seeds
-    chosen |= {"seeds": seeds} if seeds else {}
-    if name == "convnets" and options.convnet_epochs:
-        chosen["epochs"] = options.convnet_epochs
+    given = {"seeds": options.seeds}
+    if name == "adam" and options.adam_seeds is not None:
+        given["seeds"] = options.adam_seeds
+    if name == "convnets":
+        given["epochs"] = options.convnet_epochs
+    chosen |= {option: value for option, value in given.items() if value is not None}
     return chosen | {"overwrite": options.overwrite}
 
 

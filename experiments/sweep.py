@@ -3,7 +3,6 @@
 python -m experiments.sweep --rule adam --learning-rate 1e-4 1e-3 --b1 0 0.9 --seeds 5 --data glyphs
 """
 
-import shlex
 import sys
 
 import numpy as np
@@ -11,11 +10,10 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import rules, schedules
-from emnist_jax.errors import InputError
 from emnist_jax.figures import plot_best_against_rate, plot_curves, summarise
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.stats import best
-from experiments._common import draw, train
+from experiments._common import draw, guarded, train
 from experiments._sweep_options import Options, parse
 
 MOST_LINES, MOST_PANELS, MOST_SAMPLES = 8, 4, 5  # of a figure, to be readable
@@ -104,19 +102,14 @@ def _score(curves: xr.Dataset) -> xr.DataArray:
 
 
 def main() -> None:
-    """Run from the command line: bad input is one line and exit code 2."""
-    try:
+    """Run from the command line."""
+
+    def command():
         options = parse(sys.argv[1:], __doc__)
         if options is not None:
             run(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        kept = [word for word in sys.orig_argv[1:] if word != "--overwrite"]
-        again = shlex.join(["python", *kept])
-        print(f"\nstopped; to go on from here: {again}", file=sys.stderr)
-        sys.exit(130)
+
+    guarded(command)
 
 
 if __name__ == "__main__":

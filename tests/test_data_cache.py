@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from idx_files import emnist_files, write_folder
 
+from emnist_jax._setup import cache_folder
 from emnist_jax.data import cache, idx, load
 
 SIZE = 1316
@@ -125,36 +126,38 @@ def test_a_pickle_is_never_loaded(cache_dir):
 
 
 @pytest.mark.parametrize("obstacle", ["file in its place", "no permission"])
-def test_an_unwritable_cache_is_a_warning(tmp_path, cache_dir, obstacle):
+def test_an_unwritable_cache_is_one_line(tmp_path, cache_dir, obstacle, capsys):
     if obstacle == "no permission":
         if os.geteuid() == 0:
             pytest.skip("root may write everywhere")
         cache_dir.mkdir(mode=0o500)
     else:
         cache_dir.write_text("in the way")
-    with pytest.warns(UserWarning, match="array cache not written"):
-        data = load(size=SIZE)
+    data = [load(size=SIZE), load(size=SIZE)][1]
     assert len(data.train) == 1000
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"array cache not written to {cache_dir}: ")
 
 
-def test_a_failed_write_leaves_nothing(cache_dir, monkeypatch):
+def test_a_failed_write_leaves_nothing(cache_dir, monkeypatch, capsys):
     def full_disk(file, **arrays):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full_disk)
-    with pytest.warns(UserWarning, match="No space left"):
-        load(size=SIZE)
+    load(size=SIZE)
+    line = f"array cache not written to {cache_dir}: No space left on device\n"
+    assert capsys.readouterr().err == line
     assert list(cache_dir.iterdir()) == []
 
 
 def test_what_a_killed_process_left_is_removed_in_time(cache_dir):
     cache_dir.mkdir()
-    for name, age in (("old.tmp", 7200), ("new.tmp", 10)):
+    for name, age in (("emnist_jax-o.tmp", 7200), ("emnist_jax-n.tmp", 10), ("mine.tmp", 7200)):
         (cache_dir / name).write_text("half")
         os.utime(cache_dir / name, (time.time() - age,) * 2)
     load(size=SIZE)
-    assert {path.name for path in cache_dir.glob("*.tmp")} == {"new.tmp"}
+    assert {path.name for path in cache_dir.glob("*.tmp")} == {"emnist_jax-n.tmp", "mine.tmp"}
 
 
 def test_two_processes_at_once_both_succeed(cache_dir):
@@ -177,11 +180,23 @@ def test_second_load_of_glyphs_is_fast(cache_dir):
 
 
 def test_folder_follows_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("EMNIST_JAX_CACHE", str(tmp_path / "own"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache.folder() == tmp_path / "own"
-    monkeypatch.delenv("EMNIST_JAX_CACHE")
-    assert cache.folder() == tmp_path / "xdg" / "emnist_jax"
-    monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.folder() == tmp_path / ".cache" / "emnist_jax"
+    monkeypatch.setenv("EMNIST_JAX_CACHE", "~/own")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "own"
+    monkeypatch.delenv("EMNIST_JAX_CACHE")
+    assert cache_folder() == tmp_path / "xdg" / "emnist_jax"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == tmp_path / ".cache" / "emnist_jax"
+
+
+def test_an_unwritable_cache_of_programs_is_silent(tmp_path):
+    (tmp_path / "compiled").write_text("in the way")
+    code = """import emnist_jax, jax
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+print(jax.jit(lambda x: x * 2)(21.0))"""
+    environment = os.environ | {"EMNIST_JAX_CACHE": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("42.0", "")

@@ -194,6 +194,7 @@ def test_unusable_calls():
         (lambda: load("glyphs", size=2), "too few"),
         (lambda: load("glyphs", size=2.5), "whole number"),
         (lambda: load("glyphs", classes="ab"), "arrays only"),
+        (lambda: load(pair(50), classes=5), "classes=5: give a list of names"),
         (lambda: load("./no-such-folder"), "no such folder"),
         (lambda: load("no\0such\nname"), "no such folder"),
         (lambda: load(3), "expected a pair"),

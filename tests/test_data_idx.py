@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ from idx_files import arrays, emnist_files, idx_bytes, write_folder, write_zip
 from emnist_jax.data import idx, load
 from emnist_jax.errors import InputError
 
-SHARED = Path(os.environ.get("EMNIST_JAX_TEST_DATA", Path(__file__).parents[2] / "shared/emnist"))
+SHARED = Path(
+    os.environ.get("EMNIST_JAX_TEST_DATA") or Path(__file__).parents[2] / "shared" / "emnist"
+)
+POOL_LABELS = SHARED / "emnist-pool47-train-labels-idx1-ubyte.gz"
 TRAIN_IMAGES = "emnist-balanced-train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "emnist-balanced-train-labels-idx1-ubyte.gz"
 
@@ -181,6 +185,46 @@ def test_archive_with_a_member_outside_is_refused(tmp_path, member):
     assert not list(tmp_path.rglob("evil*"))
 
 
+def test_archive_with_one_name_twice_is_refused(tmp_path):
+    files, _ = emnist_files()
+    files |= {f"old/{TRAIN_IMAGES}": files[TRAIN_IMAGES], "old/notes": b"1", "notes": b"2"}
+    with pytest.raises(InputError, match=rf"holds {TRAIN_IMAGES} twice"):
+        load(write_zip(tmp_path / "gzip.zip", files))
+    del files[f"old/{TRAIN_IMAGES}"]  # other files may share a name
+    assert len(load(write_zip(tmp_path / "gzip.zip", files)).classes) == 47
+
+
+@pytest.mark.parametrize("name", [TRAIN_IMAGES, TRAIN_IMAGES.removesuffix(".gz")])
+def test_a_member_too_large_is_not_unpacked(tmp_path, monkeypatch, name):
+    files, _ = emnist_files()
+    raw = gzip.decompress(files.pop(TRAIN_IMAGES)) + bytes(10**6)
+    files[name] = gzip.compress(raw, 0) if name.endswith(".gz") else raw
+    monkeypatch.setattr(idx, "_MAX_MEMBER", 10**6 if name.endswith(".gz") else 10**9)
+    unpacked, read = [], zipfile.ZipExtFile.read
+    monkeypatch.setattr(
+        zipfile.ZipExtFile, "read", lambda *a: unpacked.append(len(b := read(*a))) or b
+    )
+    with pytest.raises(InputError, match=r"too l(arge|ong)") as error:
+        load(write_zip(tmp_path / "gzip.zip", files))
+    assert name in one_line(error)
+    assert sum(unpacked) < 100
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("gzip.tar.gz", "unpack it and give the folder"),
+        ("gzip.tgz", "unpack it and give the folder"),
+        (TRAIN_IMAGES, "give the folder that holds them"),
+    ],
+)
+def test_another_kind_of_file_is_told_what_to_do(tmp_path, name, advice):
+    (tmp_path / name).write_bytes(gzip.compress(b"whatever"))
+    with pytest.raises(InputError, match=advice) as error:
+        load(tmp_path / name)
+    assert name in one_line(error)
+
+
 def test_damaged_archives(tmp_path):
     files, _ = emnist_files()
     raw = write_zip(tmp_path / "gzip.zip", files).read_bytes()
@@ -237,7 +281,7 @@ def test_round_trip(shape, zipped, seed):
     np.testing.assert_array_equal(decoded, array)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real EMNIST files in {SHARED.name}/")
+@pytest.mark.skipif(not POOL_LABELS.is_file(), reason="EMNIST_JAX_TEST_DATA has no real files")
 def test_real_files(tmp_path):
     for file in SHARED.glob("emnist-*"):
         shutil.copy(file, tmp_path)
@@ -249,7 +293,7 @@ def test_real_files(tmp_path):
     axis = np.arange(28)
     spread = [np.average((axis - 13.5) ** 2, weights=ones.sum(1 - i)) for i in (0, 1)]
     assert spread[0] > 2 * spread[1]
-    raw = gzip.decompress((SHARED / "emnist-pool47-train-labels-idx1-ubyte.gz").read_bytes())
+    raw = gzip.decompress(POOL_LABELS.read_bytes())
     official = load(tmp_path, "official")
     counts = np.bincount(np.concatenate([official.train.labels, official.valid.labels]))
     np.testing.assert_array_equal(counts, np.bincount(np.frombuffer(raw[8:], np.uint8)))

@@ -1,6 +1,7 @@
 """The experiments: counts by hand, command lines, and a small run from end to end."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import paper_world
@@ -155,9 +156,40 @@ def test_another_run_in_the_folder_is_refused(tmp_path):
     grid = {"learning_rate": (1e-3,), **_common.CHOSEN}
     model = ej.MLP(hidden=(4,))
     _common.train_and_test(sgd.Options(**TINY, out=tmp_path), "a", model, grid, "last")
-    other = sgd.Options(**TINY | {"epochs": 2}, out=tmp_path)
-    with pytest.raises(InputError, match="epochs"):
-        _common.train_and_test(other, "a", model, grid, "last")
+    for changed in ({"epochs": 2}, {"batch_size": 10}, {"seeds": 1}):
+        other = sgd.Options(**TINY | changed, out=tmp_path)
+        with pytest.raises(InputError, match=f"another run .*{next(iter(changed))}"):
+            _common.train_and_test(other, "a", model, grid, "last")
+    same = sgd.Options(**TINY, out=tmp_path)
+    with pytest.raises(InputError, match="keep"):
+        _common.train_and_test(same, "a", model, grid, "best")
+    with pytest.raises(InputError, match="settings"):
+        _common.train_and_test(same, "a", model, grid | {"b1": 0.5}, "last")
+
+
+def test_networks_are_needed_only_to_test_them(tmp_path, capsys):
+    options, grid = sgd.Options(**TINY, out=tmp_path), {"learning_rate": (1e-3,)}
+    again = partial(_common.train_and_test, options, "a", ej.MLP(hidden=(4,)), grid, "last")
+    curves, tested = again()
+    assert capsys.readouterr().out.splitlines()[0] == "a:"
+    (tmp_path / "a/networks.safetensors").unlink()
+    xr.testing.assert_identical(again()[0], curves)
+    assert capsys.readouterr().out == ""  # nothing was trained
+    (tmp_path / "a/test/curves.nc").unlink()
+    retrained, retested = again()
+    assert capsys.readouterr().out.splitlines()[0] == "a:"
+    xr.testing.assert_equal(retrained, curves)
+    xr.testing.assert_equal(retested, tested)
+
+
+def test_networks_of_other_curves_are_tested_again(tmp_path):
+    options, grid = sgd.Options(**TINY, out=tmp_path), {"learning_rate": (1e-3,)}
+    again = partial(_common.train_and_test, options, "a", ej.MLP(hidden=(4,)), grid, "last")
+    _, tested = again()
+    path = tmp_path / "a/test/curves.nc"
+    stale = results.load(path).attrs | {"curves_checksum": "another"}
+    results.save((tested * 0).assign_attrs(stale), path)
+    xr.testing.assert_identical(again()[1], tested)
 
 
 def test_paper_runs_resumes_and_rebuilds_its_report(tmp_path, monkeypatch, capsys):
@@ -228,6 +260,7 @@ def test_every_option_has_help(module, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         _common.main(module.run, module.Options)
     text = capsys.readouterr().out
+    assert text.startswith(f"usage: python -m {module.__name__} [-h]")
     for name in module.Options.__dataclass_fields__:
         assert f"--{name.replace('_', '-')}" in text
     assert f"python -m experiments.{module.__name__.split('.')[-1]}" in text

@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.colors import same_color
 from PIL import Image
 
-from emnist_jax import figures
+from emnist_jax import figures, results
 from emnist_jax.errors import InputError
 
 VARIABLES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy")
@@ -537,10 +537,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(InputError, match=r"figure\.svg cannot be written: No space left"):
+    with pytest.raises(InputError, match=r"figure\.svg: cannot be written: No space left"):
         figures.save_figure(draw(), tmp_path / "figure", ("svg",))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_of_a_figure_is_removed(tmp_path, monkeypatch):
+    with monkeypatch.context() as killed:
+        killed.setattr("os.unlink", lambda *_: None)
+        killed.setattr("os.replace", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            figures.save_figure(draw(), tmp_path / "figure", ("svg",))
+    assert list(tmp_path.iterdir())
+    results.remove_unfinished(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_formats_are_refused_before_anything_is_written(tmp_path):

@@ -164,5 +164,7 @@ def _from_arrays(
 
 def _class_names(splits: Sequence[Split], classes: Sequence[str] | None) -> tuple[str, ...]:
     if classes is not None:
+        if not isinstance(classes, Sequence | np.ndarray):
+            raise InputError(f"classes={classes!r:.60}: give a list of names, one a class")
         return tuple(classes)
     return tuple(map(str, range(max(int(part.labels.max()) for part in splits) + 1)))

@@ -4,7 +4,7 @@ time.
 The file's name says what it was made from: first the request (source, split, size), then the state
 of the source (size and times of every file) and of this package's code. Whatever changes, the old
 file is not found, and the new one replaces it. A zip checksum guards every byte; a damaged file is
-built again. A cache that cannot be written is no reason to fail: it is said once, as a warning.
+built again. A cache that cannot be written is no reason to fail: one line on stderr says so, once.
 """
 
 import contextlib
@@ -12,27 +12,21 @@ import functools
 import hashlib
 import json
 import os
+import sys
 import tempfile
 import time
-import warnings
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
+from emnist_jax._setup import cache_folder
 from emnist_jax.data.dataset import Dataset, Split, freeze
 
 _PARTS = ("train", "valid", "test")
 _ABANDONED_SECONDS = 3600.0
-
-
-def folder() -> Path:
-    """Return EMNIST_JAX_CACHE, else XDG_CACHE_HOME/emnist_jax, else ~/.cache/emnist_jax."""
-    if own := os.environ.get("EMNIST_JAX_CACHE"):
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "emnist_jax"
+_UNFINISHED = "emnist_jax-"  # begins the name of a file being written; the folder may be shared
 
 
 def fingerprint(files: Iterable[os.DirEntry[str] | Path]) -> str:
@@ -54,7 +48,7 @@ def cached(request: tuple, state: str, build: Callable[[], Dataset]) -> Dataset:
         build: makes the dataset; called at most once.
     """
     wanted, current = _digest(repr(request)), _digest(state + _code_version())
-    path = folder() / f"{wanted}-{current}.npz"
+    path = cache_folder() / f"{wanted}-{current}.npz"
     data = _read(path)
     if data is None:
         data = build()
@@ -97,17 +91,22 @@ def _write(path: Path, data: Dataset) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = file.name
+        handle, temporary = tempfile.mkstemp(".tmp", _UNFINISHED, path.parent)
+        with open(handle, "wb") as file:
             np.savez(file, **arrays)
         os.replace(temporary, path)
         _remove_replaced(path)
     except OSError as error:
-        warnings.warn(f"array cache not written to {path.parent}: {error}", stacklevel=2)
+        _say_once(f"array cache not written to {path.parent}: {error.strerror or error}")
     finally:
         if temporary and os.path.exists(temporary):
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _remove_replaced(path: Path) -> None:
@@ -115,7 +114,7 @@ def _remove_replaced(path: Path) -> None:
     for old in path.parent.glob(f"{path.name.split('-')[0]}-*.npz"):
         if old != path:
             old.unlink(missing_ok=True)
-    for left in path.parent.glob("*.tmp"):
+    for left in path.parent.glob(f"{_UNFINISHED}*.tmp"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
                 left.unlink()

@@ -14,6 +14,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -27,6 +28,8 @@ _FILE = re.compile(
 )
 _UBYTE = 8  # IDX's code of unsigned bytes
 _MAX_DEFLATE = 1032  # deflate cannot expand a byte to more
+_MAX_MEMBER = 4 * 2**30  # bytes; EMNIST's largest file has half of one GiB
+_TAR = re.compile(r".+\.(tar(\.\w+)?|t[gbx]z2?)", re.IGNORECASE)
 _DIGITS = tuple("0123456789")
 _UPPER = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 # The label of each class in the files, for official variants that come without a mapping file.
@@ -75,15 +78,21 @@ def decode(raw: bytes, name: str, ndim: int) -> np.ndarray:
 
 
 def _decode_plain(raw: bytes, name: str, ndim: int) -> np.ndarray:
-    shape = _read_shape(raw, name, ndim)
-    start, length = 4 + 4 * ndim, math.prod(shape)
-    if len(raw) - start != length:
-        state = "truncated" if len(raw) - start < length else "too long"
+    shape = _check_size(raw, len(raw), name, ndim)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(shape)
+
+
+def _check_size(header: bytes, size: int, name: str, ndim: int) -> tuple[int, ...]:
+    """Return the shape that an IDX header states, which a file of `size` bytes must have."""
+    shape = _read_shape(header, name, ndim)
+    size, length = size - (4 + 4 * ndim), math.prod(shape)
+    if size != length:
+        state = "truncated" if size < length else "too long"
         raise InputError(
             f"{name}: {state}: its header promises {length:,} bytes for shape {shape}, "
-            f"there are {'more' if state == 'too long' else f'{len(raw) - start:,}'}"
+            f"there are {'more' if state == 'too long' else f'{size:,}'}"
         )
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+    return shape
 
 
 def _read_shape(header: bytes, name: str, ndim: int) -> tuple[int, ...]:
@@ -127,24 +136,53 @@ def read_zip(path: Path, variant: str | None = None) -> Source:
     unpacked.
 
     Raises:
-        InputError: as `read_folder`; also a damaged archive, or a member that points outside it.
+        InputError: as `read_folder`; also another kind of file, a damaged archive, a member that
+            points outside it or is larger than it can be, or two of one name.
     """
+    if _TAR.fullmatch(path.name):
+        raise InputError(f"{path}: a tar archive; unpack it and give the folder")
+    if _FILE.fullmatch(path.name):
+        raise InputError(f"{path}: one of four IDX files; give the folder that holds them")
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                parts = PurePosixPath(member.replace("\\", "/"))
-                if parts.is_absolute() or ".." in parts.parts:
-                    raise InputError(
-                        f'{path}: member "{member}" points outside the archive; not read'
-                    )
             members = {
-                PurePosixPath(info.filename).name: lambda info=info: archive.read(info)
-                for info in archive.infolist()
-                if not info.is_dir() and not info.filename.startswith("__MACOSX/")
+                name: partial(_read_member, archive, info, f"{path}/{name}")
+                for name, info in _members(archive, path).items()
             }
             return _read(members, str(path), variant, default_name=path.stem)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise InputError(f"{path}: damaged zip archive ({error}); fetch or copy it again") from None
+
+
+def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+    """Return the IDX and mapping files of an archive by their names without folders."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        parts = PurePosixPath(info.filename.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts:
+            raise InputError(
+                f'{path}: member "{info.filename}" points outside the archive; not read'
+            )
+        wanted = _FILE.fullmatch(parts.name) or parts.name.endswith("-mapping.txt")
+        if info.is_dir() or not wanted or parts.parts[0] == "__MACOSX":
+            continue
+        if parts.name in found:
+            raise InputError(f"{path}: holds {parts.name} twice; unpack it and give one folder")
+        found[parts.name] = info
+    return found
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> bytes:
+    """Return a member's bytes; what is larger than it can be is not unpacked."""
+    if info.file_size > _MAX_MEMBER:
+        raise InputError(f"{name}: {info.file_size:,} bytes unpacked, too large; not read")
+    with archive.open(info) as stream:
+        match = _FILE.fullmatch(PurePosixPath(name).name)
+        ndim = 3 if match and match["kind"] == "images" else 1
+        header = stream.read(4 + 4 * ndim)
+        if match and header[:2] != b"\x1f\x8b":
+            _check_size(header, info.file_size, name, ndim)
+        return header + stream.read()
 
 
 def _read(

@@ -2,7 +2,6 @@
 
 import functools
 import io
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from emnist_jax.errors import InputError, nearest
+from emnist_jax.results import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -246,16 +246,4 @@ def save_figure(
             raise InputError(f'figures cannot be saved as "{kind}": {nearest(kind, FORMATS)}')
     stem = Path(stem)
     contents = {stem.with_name(f"{stem.name}.{kind}"): _encode(figure, kind) for kind in formats}
-    for path, content in contents.items():
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        except OSError as error:
-            raise InputError(
-                f"{path} cannot be written: {error.strerror}; choose a folder that can"
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-    return list(contents)
+    return [write_whole(path, content) for path, content in contents.items()]
