@@ -14,21 +14,23 @@ class Progress:
         self.started = self.last_line = time.monotonic()
 
     def start(self, total: int) -> None:
-        """Set the number of evaluations to come, over all chunks."""
+        """Set the number of epochs to come, over all chunks of trials."""
         self.total = total
         if self.bar is not None:
             self.bar.add_task("", total=total, text="")
 
     def update(self, done: int, best: float, diverged: int) -> None:
-        """Show that `done` evaluations are behind us, and what they found."""
+        """Show that `done` epochs are behind us, and what they found."""
         lost = f", {diverged} diverged" if diverged else ""
         text = f"best validation accuracy {best:.1%}{lost}"
         if self.bar is not None:
             self.bar.update(self.bar.tasks[0].id, completed=done, text=text)
         elif self.show and (time.monotonic() - self.last_line > 60 or done == self.total):
             self.last_line = time.monotonic()
-            minutes = (self.last_line - self.started) / 60
-            print(f"{done}/{self.total}, {minutes:.1f} min, {text}", flush=True)
+            passed = (self.last_line - self.started) / 60
+            left = passed * (self.total - done) / max(done, 1)
+            line = f"epoch {done}/{self.total}, {passed:.1f} min, {left:.1f} min left, {text}"
+            print(line, flush=True)
 
 
 @contextmanager

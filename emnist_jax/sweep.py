@@ -179,7 +179,7 @@ def _run(
     state = runner.fresh(trials_at_once) if state is None else state
     began -= state.wall_seconds
     chunks = -(-plan.trials // state.chunk_size)
-    show.start(chunks * (plan.epochs + 1))
+    show.start(chunks * plan.epochs)
     for number in range(state.chunk, chunks):
         chunk = runner.chunk(number, state.chunk_size)
         trials = runner.start(chunk, state.arrays)
@@ -189,7 +189,7 @@ def _run(
                 trials = runner.run_epoch(chunk, trials, epoch)
                 state.seconds[number, epoch - 1] = time.perf_counter() - seconds
             runner.record(state, chunk, trials, epoch)
-            done = number * (plan.epochs + 1) + epoch + 1
+            done = number * plan.epochs + epoch
             show.update(done, _best(state), _diverged(state, chunk, epoch))
             if checkpoints and (checkpoints.due or stop.is_set() or epoch == plan.epochs):
                 wall = time.monotonic() - began

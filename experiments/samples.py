@@ -1,4 +1,5 @@
-"""Figure 1: 25 labelled samples of the data, ink dark on white.
+"""Figure 1: 25 labelled samples of the data, ink dark on white. Nothing is trained, so there are
+no epochs, batch size or seeds to choose; `--seed` chooses the samples.
 
 python -m experiments.samples --data emnist/balanced
 """
@@ -36,7 +37,8 @@ def run(options: Options) -> list[Path]:
     data = ej.load(options.data, split=options.split, size=options.size)
     count = len(data.train.labels)
     chosen = np.random.default_rng(options.seed).choice(count, min(25, count), replace=False)
-    figure = plot_samples(data.train.images[chosen], data.train.labels[chosen], data.classes)
+    images, labels = data.train.images[chosen], data.train.labels[chosen]
+    figure = plot_samples(images, labels, data.classes, note=data.name)
     return save_figures({"figure_1_samples": figure}, options.out / "samples")
 
 

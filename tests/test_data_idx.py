@@ -23,6 +23,8 @@ SHARED = Path(
 POOL_LABELS = SHARED / "emnist-pool47-train-labels-idx1-ubyte.gz"
 TRAIN_IMAGES = "emnist-balanced-train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "emnist-balanced-train-labels-idx1-ubyte.gz"
+TEST_IMAGES = TRAIN_IMAGES.replace("train", "test")
+TEST_LABELS = TRAIN_LABELS.replace("train", "test")
 
 
 def assert_source(source, parts, name="emnist/balanced"):
@@ -297,3 +299,25 @@ def test_real_files(tmp_path):
     official = load(tmp_path, "official")
     counts = np.bincount(np.concatenate([official.train.labels, official.valid.labels]))
     np.testing.assert_array_equal(counts, np.bincount(np.frombuffer(raw[8:], np.uint8)))
+
+
+def test_parts_of_other_sizes_are_refused(tmp_path):
+    files, _ = emnist_files()
+    small = np.zeros((len(gzip.decompress(files[TEST_LABELS])) - 8, 14, 14))
+    files[TEST_IMAGES] = gzip.compress(idx_bytes(small))
+    with pytest.raises(InputError, match="different sizes, 14x14x1 and 28x28x1"):
+        load(write_folder(tmp_path, files))
+
+
+def test_a_gap_in_the_labels_without_a_mapping_is_refused(tmp_path):
+    labels = np.array([0, 1, 2, 200] * 20)
+    files = {
+        f"own-{part}-{kind}": idx_bytes(array)
+        for part in ("train", "test")
+        for kind, array in (
+            ("images-idx3-ubyte", np.zeros((80, 28, 28))),
+            ("labels-idx1-ubyte", labels),
+        )
+    }
+    with pytest.raises(InputError, match="go up to 200 but none is 3"):
+        load(write_folder(tmp_path, files))

@@ -1,5 +1,7 @@
 """The experiments: counts by hand, command lines, and a small run from end to end."""
 
+import inspect
+import re
 import sys
 from functools import partial
 
@@ -19,6 +21,7 @@ from experiments import (
     forensics,
     paper,
     rmsprop,
+    samples,
     sgd,
     test_set,
 )
@@ -254,8 +257,12 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, told, monkeypatch, cap
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("module", [*MODULES, paper], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [*MODULES, samples, paper], ids=lambda m: m.__name__)
 def test_every_option_has_help(module, monkeypatch, capsys):
+    for options in module.Options.__mro__[:-1]:  # object has no options
+        source = inspect.getsource(options)
+        for name in vars(options).get("__annotations__", {}):
+            assert re.search(rf'^    {name}: .*\n    """\w', source, re.MULTILINE), name
     monkeypatch.setattr(sys, "argv", ["x", "--help"])
     with pytest.raises(SystemExit):
         _common.main(module.run, module.Options)

@@ -201,7 +201,7 @@ def partition(source: Source, split: str = "paper", size: int | None = None) -> 
     """Split a source into train, validation and test (see `split_indices`).
 
     Raises:
-        InputError: as `split_indices`, with the source's name.
+        InputError: as `split_indices`, with the source's name; parts with images of other sizes.
     """
     present = [part for part in (source.train, source.valid, source.test) if part is not None]
     parts = tuple(0 if p is None else len(p) for p in (source.train, source.valid, source.test))
@@ -209,6 +209,10 @@ def partition(source: Source, split: str = "paper", size: int | None = None) -> 
         indices = split_indices(parts, split, size)
     except InputError as error:
         raise InputError(f"{source.name}: {error}") from None
+    shapes = {part.images.shape[1:] for part in present}
+    if len(shapes) > 1:
+        listed = " and ".join("x".join(map(str, shape)) for shape in sorted(shapes))
+        raise InputError(f"{source.name}: its parts hold images of different sizes, {listed}")
     images = np.concatenate([part.images for part in present])
     labels = np.concatenate([part.labels for part in present])
     splits = [Split(freeze(images[index]), freeze(labels[index])) for index in indices]

@@ -261,7 +261,16 @@ def _class_codes(
     if mapping in members:
         return _parse_mapping(members[mapping](), f"{where}/{mapping}")
     known = OFFICIAL_CODES.get(prefix.removeprefix("emnist-"))
-    return known or {code: str(code) for code in range(int(labels.max()) + 1)}
+    if known:
+        return known
+    found = np.unique(labels)
+    if len(found) <= found.max():  # a gap: more likely a wrong label than a class without images
+        missing = np.setdiff1d(np.arange(found.max()), found)[0]
+        raise InputError(
+            f"{where}: the training labels go up to {found.max()} but none is {missing}; correct "
+            f'them, or add {mapping} with a line "label character-code" for each class'
+        )
+    return {int(code): str(code) for code in found}
 
 
 def _parse_mapping(raw: bytes, name: str) -> dict[int, str]:
