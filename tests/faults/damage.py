@@ -125,7 +125,9 @@ def command_line(folder: Path, reference: Reference) -> Count:
     expected, lost = results.load(folder / "reference/sgd/curves.nc"), 0
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         path = folder / number.name
-        process = subprocess.Popen([*words, str(path)], stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*words, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
         while not (path / "sgd/.lock").exists() and process.poll() is None:
             time.sleep(0.01)
         time.sleep(1.5)
