@@ -58,7 +58,7 @@ def test_a_trial_that_comes_back_still_keeps_nan(data):
 def test_the_progress_line_counts_diverged_trials(data, capsys):
     train(data, [*HEALTHY, 3e38], progress_bar=True)
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("4/4, ") and last.endswith(", 2 diverged")
+    assert last.startswith("epoch 3/3, ") and last.endswith(", 2 diverged")
 
 
 def test_networks_kept_at_their_best_are_finite(data):
