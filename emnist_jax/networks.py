@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from emnist_jax import arrays, train
+from emnist_jax import arrays, hosts, train
 from emnist_jax.data import Split
 from emnist_jax.errors import InputError
 
@@ -109,7 +109,7 @@ def load(path: str | Path, model: nn.Module, like: xr.DataArray, evaluation_batc
     from flax.traverse_util import unflatten_dict
 
     try:
-        leaves, _ = arrays.load(path)
+        leaves, _ = hosts.first(arrays.load, path)
         epoch = like.copy(data=leaves.pop("epoch"))
     except (KeyError, ValueError) as error:  # an InputError too is a ValueError
         raise InputError(f"{error}; use --overwrite to train the networks again") from None

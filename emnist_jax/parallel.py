@@ -42,14 +42,22 @@ class Structure(NamedTuple):
 
 
 def trial_mesh(devices: int | None = None) -> Mesh:
-    """Return a mesh of the first `devices` devices (default: all) with the one axis `trials`."""
+    """Return a mesh of the first `devices` devices of all hosts (default: all), axis `trials`."""
     found = jax.devices()[:devices]
     return jax.make_mesh((len(found),), ("trials",), (AxisType.Auto,), devices=found)
 
 
 def place(mesh: Mesh, tree, spec: PartitionSpec = TRIALS):
-    """Return a tree of arrays on the mesh: split by trials, or replicated."""
-    return jax.device_put(tree, NamedSharding(mesh, spec))
+    """Return a tree of numpy arrays on the mesh: split by trials, or replicated.
+
+    Every host holds them whole, and puts on its own devices what belongs there.
+    """
+    sharding = NamedSharding(mesh, spec)
+
+    def one(array):
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+    return jax.tree.map(one, tree)
 
 
 @lru_cache(maxsize=32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from emnist_jax import parallel, train
+from emnist_jax import hosts, parallel, train
 from emnist_jax.checkpoint import State
 from emnist_jax.plan import Plan
 
@@ -39,7 +39,7 @@ class Runner:
         """Return the state of a sweep that has not begun."""
         plan, devices, one_each = self.plan, self.mesh.size, self._one_trial_each()
         trial_bytes = parallel.bytes_of(one_each) // devices
-        room = parallel.room_for_trials(self.mesh.devices.flat[0])
+        room = hosts.first(parallel.room_for_trials, self.mesh.local_devices[0])
         size = trials_at_once or parallel.chunk_size(plan.trials, trial_bytes, devices, room)
         parts = [f"{part}_{name}" for part in self.data for name, _ in plan.structure.metrics]
         shape = (plan.trials, plan.epochs + 1)
@@ -68,8 +68,8 @@ class Runner:
             return trials
         leaves, structure = jax.tree.flatten(trials)
         padded = np.minimum(np.arange(len(leaves[0])), len(chunk) - 1)
-        stored = [_like(leaf, array[padded]) for leaf, array in zip(leaves, arrays, strict=True)]
-        return parallel.place(self.mesh, structure.unflatten(stored))
+        stored = parallel.place(self.mesh, [array[padded] for array in arrays])
+        return structure.unflatten(map(_like, leaves, stored))
 
     def run_epoch(self, chunk: Chunk, trials: train.Trial, epoch: int) -> train.Trial:
         """Return the trials after one more epoch."""
@@ -83,7 +83,7 @@ class Runner:
 
         A trial whose error is not finite holds NaN from here on.
         """
-        found = jax.device_get(self.programs.evaluate(chunk.hyper, trials, self.data))
+        found = hosts.gather(self.programs.evaluate(chunk.hyper, trials, self.data))
         found = {name: means[: len(chunk)] for name, means in found.items()}
         values = {name: array[chunk.trials] for name, array in state.values.items()}
         lost = ~np.isfinite(found["train_error"]) | ~np.isfinite(found["valid_error"])
@@ -110,7 +110,7 @@ class Runner:
 
     def _keep(self, state: State, chunk: Chunk, trials, chosen: np.ndarray, epoch: int) -> None:
         rows = np.arange(chunk.trials.start, chunk.trials.stop)[chosen]
-        leaves = jax.device_get(jax.tree.leaves(variables_of(trials))) if rows.size else []
+        leaves = hosts.gather(jax.tree.leaves(variables_of(trials))) if rows.size else []
         for kept, leaf in zip(state.kept, leaves, strict=False):
             kept[rows] = leaf[: len(chunk)][chosen]
         state.kept_epoch[rows] = epoch
@@ -134,10 +134,10 @@ def variables_of(trials: train.Trial) -> dict:
 def arrays_of(trials: train.Trial, chunk: Chunk) -> list[np.ndarray]:
     """Return the arrays of a chunk's trials on the host, padding left out."""
     leaves = [jax.random.key_data(a) if _is_key(a) else a for a in jax.tree.leaves(trials)]
-    return [np.asarray(leaf)[: len(chunk)] for leaf in jax.device_get(leaves)]
+    return [np.asarray(leaf)[: len(chunk)] for leaf in hosts.gather(leaves)]
 
 
-def _like(leaf: jax.Array, array: np.ndarray) -> jax.Array | np.ndarray:
+def _like(leaf: jax.Array, array: jax.Array) -> jax.Array:
     """Return a stored array as what it was: random keys have a type of their own."""
     if _is_key(leaf):
         return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))

@@ -148,6 +148,9 @@ def _add_general(group: argparse._ArgumentGroup) -> None:
     add("--out", type=Path, default=usual["out"], metavar="FOLDER", help="default: runs")
     add("--name", default=usual["name"], help="results go to FOLDER/NAME (default: sweep)")
     _add_switch(group, "overwrite", "begin again, whatever is there; otherwise it is resumed")
+    add("--coordinator", metavar="HOST:PORT", help="of process 0 of several, or auto; see docs")
+    add("--processes", type=int, metavar="N", help="number of hosts, each with one process")
+    add("--process", type=int, metavar="I", help="which of them this is: 0, 1, ...")
 
 
 def _add_values(group: argparse._ArgumentGroup, name: str, text: str) -> None:

@@ -13,7 +13,7 @@ from emnist_jax import rules, schedules
 from emnist_jax.figures import plot_best_against_rate, plot_curves, summarise
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.stats import best
-from experiments._common import draw, guarded, train
+from experiments._common import connect, draw, guarded, train
 from experiments._sweep_options import Options, parse
 
 MOST_LINES, MOST_PANELS, MOST_SAMPLES = 8, 4, 5  # of a figure, to be readable
@@ -107,6 +107,7 @@ def main() -> None:
     def command():
         options = parse(sys.argv[1:], __doc__)
         if options is not None:
+            connect(options)
             run(options)
 
     guarded(command)
