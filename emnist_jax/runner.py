@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import jax
 import numpy as np
@@ -30,10 +31,13 @@ class Runner:
         self.plan = plan
         self.mesh = parallel.trial_mesh()
         self.programs = parallel.programs(plan.structure, self.mesh)
-        self.data = {
-            part: parallel.place(self.mesh, (split.images, split.labels), parallel.REPLICATED)
-            for part, split in (("train", plan.data.train), ("valid", plan.data.valid))
-        }
+        splits = {"train": plan.data.train, "valid": plan.data.valid}
+        self.arrays = {part: (split.images, split.labels) for part, split in splits.items()}
+
+    @cached_property
+    def data(self) -> dict[str, tuple[jax.Array, jax.Array]]:
+        """Images and labels of each part, on every device."""
+        return parallel.place(self.mesh, self.arrays, parallel.REPLICATED)
 
     def fresh(self, trials_at_once: int | None) -> State:
         """Return the state of a sweep that has not begun."""
@@ -41,7 +45,7 @@ class Runner:
         trial_bytes = parallel.bytes_of(one_each) // devices
         room = hosts.first(parallel.room_for_trials, self.mesh.local_devices[0])
         size = trials_at_once or parallel.chunk_size(plan.trials, trial_bytes, devices, room)
-        parts = [f"{part}_{name}" for part in self.data for name, _ in plan.structure.metrics]
+        parts = [f"{part}_{name}" for part in self.arrays for name, _ in plan.structure.metrics]
         shape = (plan.trials, plan.epochs + 1)
         values = {name: np.full(shape, np.nan, plan.structure.dtype) for name in parts}
         kept = [
@@ -60,6 +64,22 @@ class Runner:
         hyper = {name: values[chosen] for name, values in self.plan.hyper().items()}
         hyper, seeds = parallel.place(self.mesh, (hyper, self.plan.trial_seeds()[chosen]))
         return Chunk(slice(first, end), hyper, seeds)
+
+    def compiled(self, size: int) -> tuple[jax.stages.Compiled, jax.stages.Compiled]:
+        """Return the compiled epoch and evaluation of so many trials at once.
+
+        Nothing is put on a device for it, and a run then uses them.
+        """
+        padded = -(-size // self.mesh.size) * self.mesh.size
+        hyper = {name: np.resize(values, padded) for name, values in self.plan.hyper().items()}
+        seeds, data = np.resize(self.plan.trial_seeds(), padded), self.arrays
+        trials = jax.eval_shape(self.programs.init, hyper, seeds, data["train"][0])
+        hyper, seeds, trials = parallel.shapes(self.mesh, (hyper, seeds, trials))
+        data = parallel.shapes(self.mesh, data, parallel.REPLICATED)
+        return (
+            self.programs.epoch.lower(hyper, seeds, trials, np.int32(1), *data["train"]).compile(),
+            self.programs.evaluate.lower(hyper, trials, data).compile(),
+        )
 
     def start(self, chunk: Chunk, arrays: list[np.ndarray]) -> train.Trial:
         """Return a chunk's trials as initialised, or, if given, as a checkpoint holds them."""
@@ -123,7 +143,7 @@ class Runner:
         """Return the shapes of a chunk of one trial a device."""
         hyper = {name: np.resize(v, self.mesh.size) for name, v in self.plan.hyper().items()}
         seeds = np.resize(self.plan.trial_seeds(), self.mesh.size)
-        return jax.eval_shape(self.programs.init, hyper, seeds, self.data["train"][0])
+        return jax.eval_shape(self.programs.init, hyper, seeds, self.arrays["train"][0])
 
 
 def variables_of(trials: train.Trial) -> dict:

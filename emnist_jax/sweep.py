@@ -16,6 +16,7 @@ from emnist_jax import hosts, networks, results, rules, train
 from emnist_jax.checkpoint import Checkpoints, State, check_same, locked, stop_signals
 from emnist_jax.data import Dataset, load
 from emnist_jax.errors import InputError
+from emnist_jax.forecast import check_memory
 from emnist_jax.grid import GridLike, check_count
 from emnist_jax.networks import Networks
 from emnist_jax.plan import Plan, make_plan
@@ -183,6 +184,7 @@ def _run(
     state = checkpoints.restore() if checkpoints else None
     runner = Runner(plan)
     state = runner.fresh(trials_at_once) if state is None else state
+    check_memory(runner, state.chunk_size)
     began -= state.wall_seconds
     chunks = -(-plan.trials // state.chunk_size)
     show.start(chunks * plan.epochs)

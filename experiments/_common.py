@@ -60,6 +60,8 @@ class Options:
     interrupted there and skips what is complete"""
     overwrite: bool = False
     """begin again, whatever is there"""
+    trials_at_once: int | None = None
+    """trials trained together; default: as many as suit the devices"""
     coordinator: str | None = None
     """to use several hosts, give the same command on each: with auto under SLURM, Open MPI,
     Kubernetes or on a Cloud TPU, or with HOST:PORT of process 0 and the next two options"""
@@ -76,7 +78,7 @@ def train(
     run = _arguments(options, folder, model, rule, grid)
     if options.overwrite or finished(**run) is None:
         _announce(folder)
-    return ej.sweep(**run, overwrite=options.overwrite)
+    return ej.sweep(**run, overwrite=options.overwrite, trials_at_once=options.trials_at_once)
 
 
 def train_and_test(
@@ -105,7 +107,8 @@ def train_and_test(
     lost &= curves is not None
     if curves is None or lost:
         _announce(folder)
-    curves, networks = ej.sweep(**run, overwrite=options.overwrite or lost)
+    again = {"overwrite": options.overwrite or lost, "trials_at_once": options.trials_at_once}
+    curves, networks = ej.sweep(**run, **again)
     data = run["data"]
     tested = networks.evaluate(data.test) if test is None else test(networks, data)
     own = {"images": len(data.test.labels), "keep": keep}

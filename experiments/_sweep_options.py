@@ -42,6 +42,7 @@ class Options(CommonOptions):
     grid: GridLike = ()
     schedule: str = "constant"
     warmup: int = 0
+    plan: bool = False
 
 
 def parse(words: Sequence[str], about: str) -> Options | None:
@@ -148,6 +149,8 @@ def _add_general(group: argparse._ArgumentGroup) -> None:
     add("--out", type=Path, default=usual["out"], metavar="FOLDER", help="default: runs")
     add("--name", default=usual["name"], help="results go to FOLDER/NAME (default: sweep)")
     _add_switch(group, "overwrite", "begin again, whatever is there; otherwise it is resumed")
+    add("--trials-at-once", type=int, metavar="N", help="default: as many as suit the devices")
+    _add_switch(group, "plan", "say what the sweep would take, and train nothing")
     add("--coordinator", metavar="HOST:PORT", help="of process 0 of several, or auto; see docs")
     add("--processes", type=int, metavar="N", help="number of hosts, each with one process")
     add("--process", type=int, metavar="I", help="which of them this is: 0, 1, ...")
@@ -207,7 +210,7 @@ def _make_options(
     path = Path(chosen.name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise InputError(f'--name "{chosen.name}": give the name of a folder inside --out')
-    kept = {name: given[name] for name in ("name", "schedule", "warmup")}
+    kept = {name: given[name] for name in ("name", "schedule", "warmup", "plan")}
     kept |= {one.name: given[one.name] for one in fields(CommonOptions)}
     return Options(**kept, model=made, rule=rule_name, grid=grid)
 
