@@ -24,7 +24,7 @@ class Memory:
 
     data: int  # all images and labels: every device holds them
     trials: int  # parameters, variables and optimiser states of the device's trials
-    scratch: int  # activations, gradients, the images in the epoch's order
+    scratch: int  # first draws, or activations, gradients, the images in the epoch's order
 
     @property
     def total(self) -> int:
@@ -129,12 +129,15 @@ def check_memory(runner: Runner, size: int) -> Memory:
 
 def memory(runner: Runner, size: int) -> Memory:
     """Return the memory that so many trials at once take on a device."""
-    epoch, evaluate = (program.memory_analysis() for program in runner.compiled(size))
+    programs = runner.compiled(size)
+    used = {name: program.memory_analysis() for name, program in programs.items()}
+    epoch = used["epoch"]
     data = parallel.bytes_of(runner.arrays)
     # The epoch's arguments are trials, their few hyperparameters, and training images and labels.
     trials = epoch.argument_size_in_bytes - parallel.bytes_of(runner.arrays["train"])
-    beside = epoch.output_size_in_bytes - epoch.alias_size_in_bytes  # what cannot be overwritten
-    scratch = max(epoch.temp_size_in_bytes + beside, evaluate.temp_size_in_bytes)
+    scratch = max(each.temp_size_in_bytes for each in used.values())
+    # What the epoch cannot write in place of its arguments.
+    scratch += epoch.output_size_in_bytes - epoch.alias_size_in_bytes
     return Memory(data, trials, scratch)
 
 

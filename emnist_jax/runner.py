@@ -65,8 +65,8 @@ class Runner:
         hyper, seeds = parallel.place(self.mesh, (hyper, self.plan.trial_seeds()[chosen]))
         return Chunk(slice(first, end), hyper, seeds)
 
-    def compiled(self, size: int) -> tuple[jax.stages.Compiled, jax.stages.Compiled]:
-        """Return the compiled epoch and evaluation of so many trials at once.
+    def compiled(self, size: int) -> dict[str, jax.stages.Compiled]:
+        """Return the compiled `Programs` of so many trials at once, by name.
 
         Nothing is put on a device for it, and a run then uses them.
         """
@@ -76,10 +76,13 @@ class Runner:
         trials = jax.eval_shape(self.programs.init, hyper, seeds, data["train"][0])
         hyper, seeds, trials = parallel.shapes(self.mesh, (hyper, seeds, trials))
         data = parallel.shapes(self.mesh, data, parallel.REPLICATED)
-        return (
-            self.programs.epoch.lower(hyper, seeds, trials, np.int32(1), *data["train"]).compile(),
-            self.programs.evaluate.lower(hyper, trials, data).compile(),
-        )
+        init, epoch, evaluate = self.programs
+        lowered = {
+            "init": init.lower(hyper, seeds, data["train"][0]),
+            "epoch": epoch.lower(hyper, seeds, trials, np.int32(1), *data["train"]),
+            "evaluate": evaluate.lower(hyper, trials, data),
+        }
+        return {name: program.compile() for name, program in lowered.items()}
 
     def start(self, chunk: Chunk, arrays: list[np.ndarray]) -> train.Trial:
         """Return a chunk's trials as initialised, or, if given, as a checkpoint holds them."""
