@@ -132,7 +132,7 @@ def _median(function, rounds: int = 5) -> float:
 
 
 def measure_exchange(rounds: int) -> dict[str, float]:
-    """Return what two connected processes need for the flags and metrics of an epoch, and a byte."""
+    """Return what two connected processes take for an epoch's flags and metrics, and for bytes."""
     mesh = parallel.trial_mesh()
     few = parallel.place(mesh, {str(i): np.zeros(EACH * mesh.size, "f") for i in range(4)})
     many = parallel.place(mesh, np.zeros((mesh.size, 2**22), "f"))
@@ -182,9 +182,11 @@ def model(parts: dict[str, float], devices: int) -> dict[str, float]:
         / parts["replicate_bytes_per_second"],
     }
     efficiency = training / sum(seconds.values())
-    return {"devices": devices, "hosts": among, "trials": EACH * devices} | seconds | {
-        "efficiency": efficiency
-    }
+    return (
+        {"devices": devices, "hosts": among, "trials": EACH * devices}
+        | seconds
+        | {"efficiency": efficiency}
+    )
 
 
 # Processes of their own

@@ -10,9 +10,9 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import rules, schedules
-from emnist_jax.forecast import Forecast, forecast
 from emnist_jax.figures import plot_best_against_rate, plot_curves, summarise
 from emnist_jax.figures.tables import settings_table
+from emnist_jax.forecast import Forecast, forecast
 from emnist_jax.stats import best
 from experiments._common import connect, draw, guarded, train
 from experiments._sweep_options import Options, parse

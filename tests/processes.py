@@ -12,7 +12,14 @@ from emnist_jax import hosts
 # Children are forked from a server that has imported all this, but not started JAX.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["emnist_jax.sweep", "h5netcdf", "safetensors.numpy", "optax", "experiments.sweep", "scipy.stats"]
+    [
+        "emnist_jax.sweep",
+        "h5netcdf",
+        "safetensors.numpy",
+        "optax",
+        "experiments.sweep",
+        "scipy.stats",
+    ]
 )
 HEARTBEAT = 8  # seconds: a tenth of the time a test would take with the default
 
