@@ -32,7 +32,7 @@ def measure(data: ej.Dataset, checkpoint: dict, quick: bool) -> dict[str, object
     parts = measured_parts(data, quick)
     parts["save_bytes_per_second"] = checkpoint["mib"] * 2**20 / checkpoint["save"]["median"]
     return {
-        "memory": [run_alone("memory", n, 2 if quick else 8) for n in (1, len(jax.devices()))],
+        "memory": [run_alone("memory", n, 8) for n in (1, len(jax.devices()))],
         "parts": parts,
         "model": [model(parts, devices) for devices in COUNTS],
     }
