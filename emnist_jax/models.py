@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emnist_jax.errors import InputError
-from emnist_jax.layers import BatchNorm, conv2d, dropout, max_pool, symmetric_uniform
+from emnist_jax.layers import BatchNorm, conv2d, dropout, matmul, max_pool, symmetric_uniform
 
 Images = Float[Array, "batch height width channels"]
 Logits = Float[Array, "batch classes"]
@@ -121,5 +121,8 @@ def _dense_layers(model: MLP | ConvNet, x: Float[Array, "batch inputs"], train: 
 
 
 def _dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
+    def product(x, weights, *_, **__):
+        return matmul(x, weights)
+
     glorot = nn.initializers.glorot_uniform()
-    return nn.Dense(width, param_dtype=dtype, kernel_init=glorot, name=name)
+    return nn.Dense(width, param_dtype=dtype, kernel_init=glorot, dot_general=product, name=name)
