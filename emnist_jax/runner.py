@@ -26,9 +26,9 @@ class Chunk:
 class Runner:
     """Holds what all chunks of a sweep share: the data on the devices and the compiled programs."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Plan, devices: int | None = None):
         self.plan = plan
-        self.mesh = parallel.trial_mesh()
+        self.mesh = parallel.trial_mesh(devices)
         self.programs = parallel.programs(plan.structure, self.mesh)
         self.data = {
             part: parallel.place(self.mesh, (split.images, split.labels), parallel.REPLICATED)
@@ -52,10 +52,24 @@ class Runner:
         kept_epoch = np.zeros(plan.trials, np.int32)
         return State(0, -1, size, [], values, kept, kept_epoch, seconds, 0.0)
 
+    def for_chunk(self, number: int, size: int) -> "Runner":
+        """Return a runner for a chunk: this one, or one of fewer devices for fewer trials.
+
+        CPU devices share the cores: one trial on one device may use them all, where a second device
+        would train a copy of it that nobody looks at.
+        """
+        trials = min(size, self.plan.trials - number * size)
+        cores_shared = self.mesh.devices.flat[0].platform == "cpu" and jax.process_count() == 1
+        return Runner(self.plan, trials) if cores_shared and trials < self.mesh.size else self
+
     def chunk(self, number: int, size: int) -> Chunk:
-        """Return the trials of a chunk; the last trial is repeated up to a whole chunk."""
+        """Return the trials of a chunk; the last trial is repeated up to a whole chunk.
+
+        Not where there is a trial a device at most: the program for them is worth its compilation.
+        """
         first, end = number * size, min((number + 1) * size, self.plan.trials)
-        padded = -(-size // self.mesh.size) * self.mesh.size
+        devices = self.mesh.size
+        padded = devices if end - first <= devices else -(-size // devices) * devices
         chosen = np.minimum(np.arange(first, first + padded), end - 1)
         hyper = {name: values[chosen] for name, values in self.plan.hyper().items()}
         hyper, seeds = parallel.place(self.mesh, (hyper, self.plan.trial_seeds()[chosen]))

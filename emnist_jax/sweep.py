@@ -181,6 +181,7 @@ def _run(
     chunks = -(-plan.trials // state.chunk_size)
     show.start(chunks * plan.epochs)
     for number in range(state.chunk, chunks):
+        runner = runner.for_chunk(number, state.chunk_size)
         chunk = runner.chunk(number, state.chunk_size)
         trials = runner.start(chunk, state.arrays)
         for epoch in range(state.epoch + 1, plan.epochs + 1):
