@@ -46,7 +46,7 @@ class Runner:
         values = {name: np.full(shape, np.nan, plan.structure.dtype) for name in parts}
         kept = [
             np.zeros((plan.trials if plan.keep else 0, *leaf.shape[1:]), leaf.dtype)
-            for leaf in jax.tree.leaves(variables_of(one_each))
+            for leaf in jax.tree.leaves(train.evaluated(one_each))
         ]
         seconds = np.zeros((-(-plan.trials // size), plan.epochs))
         kept_epoch = np.zeros(plan.trials, np.int32)
@@ -124,25 +124,20 @@ class Runner:
 
     def _keep(self, state: State, chunk: Chunk, trials, chosen: np.ndarray, epoch: int) -> None:
         rows = np.arange(chunk.trials.start, chunk.trials.stop)[chosen]
-        leaves = jax.device_get(jax.tree.leaves(variables_of(trials))) if rows.size else []
+        leaves = jax.device_get(jax.tree.leaves(train.evaluated(trials))) if rows.size else []
         for kept, leaf in zip(state.kept, leaves, strict=False):
             kept[rows] = leaf[: len(chunk)][chosen]
         state.kept_epoch[rows] = epoch
 
     def networks(self, state: State) -> dict:
         """Return the kept networks' variables, their arrays leading with one axis over trials."""
-        return jax.tree.structure(variables_of(self._one_trial_each())).unflatten(state.kept)
+        return jax.tree.structure(train.evaluated(self._one_trial_each())).unflatten(state.kept)
 
     def _one_trial_each(self) -> train.Trial:
         """Return the shapes of a chunk of one trial a device."""
         hyper = {name: np.resize(v, self.mesh.size) for name, v in self.plan.hyper().items()}
         seeds = np.resize(self.plan.trial_seeds(), self.mesh.size)
         return jax.eval_shape(self.programs.init, hyper, seeds, self.data["train"][0])
-
-
-def variables_of(trials: train.Trial) -> dict:
-    """Return the Flax variables of trials: what applying their networks needs."""
-    return {"params": trials.params, **trials.variables}
 
 
 def arrays_of(trials: train.Trial, chunk: Chunk) -> list[np.ndarray]:
