@@ -473,6 +473,34 @@ def test_difference_after_k_draws_settings_independently():
     np.testing.assert_allclose([out.lower[0], out.upper[0]], [-half, half], rtol=0.1)
 
 
+@pytest.mark.parametrize("resample", ["seed", "both"])
+def test_difference_after_k_covers(resample):
+    # Two rules of six settings; a seed shifts all settings of both, which pairing takes out.
+    rng, n, held = np.random.default_rng(11), 300, 0
+    truth = [np.linspace(0, 1, 6), np.linspace(0.2, 0.8, 6)]
+    for _ in range(n):
+        shared = rng.normal(0, 1, 30)
+        sides = []
+        for levels in truth:
+            if resample == "both":  # another search finds other settings: the mean of one is known
+                levels = rng.uniform(levels[0], levels[-1], 30)
+            x = levels[:, None] + shared + rng.normal(0, 0.3, (len(levels), 30))
+            sides.append(seeds(x, sample=np.arange(len(levels))))
+        out = stats.difference_after_k(*sides, resample=resample, resamples=400)
+        held += bool(out.lower[0] <= 0 <= out.upper[0])  # at k = 1 both have the mean .5
+    assert 0.9 < held / n < 0.985
+
+
+def test_paired_interval_covers():
+    rng, n, held = np.random.default_rng(12), 2000, 0
+    shared = rng.normal(0, 5, (n, 5))
+    a = seeds(shared + rng.normal(0.3, 1, (n, 5)), sample=np.arange(n))
+    b = seeds(shared + rng.normal(0, 1, (n, 5)), sample=np.arange(n))
+    out = stats.paired(a, b)
+    held = float(((out.lower <= 0.3) & (out.upper >= 0.3)).mean())
+    assert abs(held - 0.95) < 4 * math.sqrt(0.95 * 0.05 / n)
+
+
 def test_sensitivity_by_hand():
     # best .8 at 1e-2; floor .78. Up: .8 to .7 over a decade crosses at .2 of it; down: .79 is
     # inside, then .79 to .74 crosses at .2 of the decade below 1e-3.
@@ -499,6 +527,36 @@ def test_sensitivity_at_the_ends_of_the_grid_and_beside_divergence():
     np.testing.assert_array_equal(out.lower_open, [True, False, False, False])
     np.testing.assert_array_equal(out.upper_open, [False, False, True, False])
     assert dict(out.sizes) == {"seed": 4}
+
+
+def test_good_share_by_hand():
+    # means .8, .795, .78, .5: within .01 of the best are 2 of 4, of .82 none, within .02 of it 1
+    score = seeds(
+        np.array([[0.7, 0.9], [0.79, 0.8], [0.78, 0.78], [0.6, 0.4]]), sample=[0, 1, 2, 3]
+    )
+    out = stats.good_share(score)
+    assert (out.share, out.settings) == (0.5, 4)
+    z = 1.959963984540054  # the normal table, and Wilson's formula at p = 1/2
+    half = z / (1 + z**2 / 4) * math.sqrt(1 / 16 + z**2 / 64)
+    np.testing.assert_allclose([out.lower, out.upper], [0.5 - half, 0.5 + half])
+    assert stats.good_share(score, 0.82).share == 0
+    assert stats.good_share(score, 0.82, delta=0.02).share == 0.25
+    with pytest.raises(InputError, match="delta"):
+        stats.good_share(score, delta=-1)
+    with pytest.raises(InputError, match="missing"):
+        stats.good_share(score.where(score > 0.5))
+    assert stats.good_share(score.where(score > 0.5), failed=0.0).share == 0.5
+
+
+def test_good_share_covers_the_width_of_the_good_region():
+    # A rate is good on one decade of the three it is drawn from: the share is 1/3.
+    rng, held, n = np.random.default_rng(8), 0, 400
+    for _ in range(n):
+        logs = rng.uniform(-4, -1, 20)
+        score = xr.DataArray(np.where(abs(logs + 2) < 0.5, 0.8, 0.5), dims="sample")
+        out = stats.good_share(score, 0.8)
+        held += bool(out.lower <= 1 / 3 <= out.upper)
+    assert abs(held / n - 0.95) < 0.035
 
 
 # --- comparisons ------------------------------------------------------------------------------

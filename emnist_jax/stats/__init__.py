@@ -19,7 +19,7 @@ from emnist_jax.stats.curves import (
     time_to_target,
 )
 from emnist_jax.stats.intervals import interval, paired, two_proportions, wilson
-from emnist_jax.stats.tuning import best_after_k, difference_after_k, sensitivity
+from emnist_jax.stats.tuning import best_after_k, difference_after_k, good_share, sensitivity
 
 __all__ = [
     "best",
@@ -28,6 +28,7 @@ __all__ = [
     "diverged",
     "early_stopping",
     "fraction_reached",
+    "good_share",
     "interval",
     "median_time",
     "paired",
