@@ -17,7 +17,10 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import results
+from emnist_jax.claims.measures import best_accuracy, held_out_best
 from emnist_jax.errors import InputError, nearest
+from emnist_jax.grid import GridLike
+from emnist_jax.stats import interval
 from emnist_jax.sweep import finished
 
 if TYPE_CHECKING:
@@ -62,10 +65,18 @@ class Options:
 
 
 def train(
-    options: Options, folder: str, model: "nn.Module", rule: str, grid: Mapping[str, object]
+    options: Options,
+    folder: str,
+    model: "nn.Module",
+    rule: str,
+    grid: GridLike,
+    data: ej.Dataset | None = None,
 ) -> xr.Dataset:
-    """Train a sweep with the common options, saved and resumed in `folder` of the results."""
-    run = _arguments(options, folder, model, rule, grid)
+    """Train a sweep with the common options, saved and resumed in `folder` of the results.
+
+    `data` stands in for those that the options name.
+    """
+    run = _arguments(options, folder, model, rule, grid, data)
     if options.overwrite or finished(**run) is None:
         _announce(folder)
     return ej.sweep(**run, overwrite=options.overwrite)
@@ -116,12 +127,22 @@ def _tested_with(curves: xr.Dataset, path: Path) -> xr.Dataset | None:
     return tested if same else None
 
 
+def load_data(options: Options) -> ej.Dataset:
+    """Return the data that the options name."""
+    return ej.load(options.data, split=options.split, size=options.size)
+
+
 def _arguments(
-    options: Options, folder: str, model: "nn.Module", rule: str, grid: Mapping[str, object]
+    options: Options,
+    folder: str,
+    model: "nn.Module",
+    rule: str,
+    grid: GridLike,
+    data: ej.Dataset | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of a sweep, and of the question whether it is finished."""
     return {
-        "data": ej.load(options.data, split=options.split, size=options.size),
+        "data": load_data(options) if data is None else data,
         "model": model,
         "rule": rule,
         "grid": grid,
@@ -135,6 +156,32 @@ def _arguments(
 def _announce(folder: str) -> None:
     """Say what is trained now, where its progress is shown; errors alone go to stderr."""
     print(f"{folder}:", flush=True)
+
+
+def together(curves: Mapping[str, xr.Dataset], dim: str) -> xr.Dataset:
+    """Return curves of the same settings side by side, named along a new dimension."""
+    return xr.concat(
+        curves.values(),
+        dim,
+        combine_attrs="drop_conflicts",
+        join="exact",
+        coords="minimal",
+        compat="override",
+    ).assign_coords({dim: list(curves)})
+
+
+def tuned(curves: xr.Dataset) -> xr.DataArray:
+    """Return each seed's best validation accuracy (%) at the setting the other seeds choose."""
+    score = best_accuracy(curves)
+    if score.sizes["seed"] > 1:
+        return held_out_best(score)[0]
+    return score.max([dim for dim in score.dims if dim != "seed"])
+
+
+def difference(a: xr.DataArray, b: xr.DataArray) -> tuple[float, float, float]:
+    """Return the mean of a - b over the seeds both have, with its 95 % t interval."""
+    over = interval(a - b)
+    return tuple(float(over[name]) for name in ("mean", "lower", "upper"))
 
 
 def collect(folder: Path) -> dict[str, xr.Dataset]:

@@ -22,7 +22,21 @@ from emnist_jax.grid import check_count
 from emnist_jax.report import Section, describe, report
 from emnist_jax.results import write_text
 from emnist_jax.stats import best, best_after_k
-from experiments import adam, batch_norm, convnets, forensics, rmsprop, samples, sgd, test_set
+from experiments import (
+    adam,
+    batch_norm,
+    cifar10,
+    convnets,
+    depth,
+    forensics,
+    regularisation,
+    rmsprop,
+    rules_compared,
+    samples,
+    sgd,
+    test_set,
+    weights_or_convolution,
+)
 from experiments._common import collect, draw, main
 
 EXPERIMENTS = {
@@ -33,6 +47,14 @@ EXPERIMENTS = {
     "batch_norm": (batch_norm, "Batch normalisation (N1)"),
     "convnets": (convnets, "Convolutional networks (C1 to C3)"),
     "test_set": (test_set, "Test results (T1, T2)"),
+}
+# Not the paper's: `experiments.beyond` runs them, and the report shows what is finished.
+BEYOND = {
+    "rules_compared": (rules_compared, "Which rule to take (X1)"),
+    "cifar10": (cifar10, "The same settings on CIFAR-10? (W1)"),
+    "regularisation": (regularisation, "Batch normalisation, dropout, weight decay (W2)"),
+    "weights_or_convolution": (weights_or_convolution, "Weights or convolution? (W3)"),
+    "depth": (depth, "Why two convolutions are no better than one (W4)"),
 }
 RULES = ("sgd", "rmsprop", "adam")
 CHANCE = 1 / 47
@@ -134,7 +156,7 @@ def write_report(out: Path) -> Path:
         InputError: no curves there.
     """
     found = collect(out)
-    known = {run for module, _ in EXPERIMENTS.values() for run in module.RUNS}
+    known = {run for module, _ in (EXPERIMENTS | BEYOND).values() for run in module.RUNS}
     found = {name: curves for name, curves in found.items() if name in known}
     if not found:
         raise InputError(f"{out}: no finished experiment here; run without --report-only first")
@@ -147,7 +169,8 @@ def write_report(out: Path) -> Path:
             sections.append(_section(name, module, title, found, out))
     if all(rule in found for rule in RULES):
         sections.append(_budgets(found, out))
-    path = write_text(out / "README.md", report(found, sections))
+    beyond = {name: _beyond(name, *of, found, out) for name, of in BEYOND.items()}
+    path = write_text(out / "README.md", report(found, sections, beyond))
     print(path)
     return path
 
@@ -168,6 +191,17 @@ def _section(name: str, module: Any, title: str, found: Mapping, out: Path) -> S
         f"{table.replace('_', ' ').capitalize()}. {protocol}": tables[table] for table in tables
     }
     return Section(title, captions, shown, getattr(module, "finding", lambda _: "")(runs))
+
+
+def _beyond(name: str, module: Any, title: str, found: Mapping, out: Path) -> Section:
+    """Return the section of an experiment beyond the paper: what it would cost, if unfinished."""
+    section = _section(name, module, title, found, out)
+    if section.text.startswith("Not finished"):
+        command = f"`python -m experiments.{name}` takes about {module.COST}."
+        missing = [run for run in module.RUNS if run not in found]
+        what = section.text if len(missing) < len(module.RUNS) else "Not run."
+        return section._replace(text=f"{what} {command}")
+    return section
 
 
 def _runs_of(name: str, found: Mapping[str, xr.Dataset]) -> Any:
