@@ -241,7 +241,7 @@ def _tuned(found: Mapping[str, xr.Dataset]) -> Table:
             setting = [
                 f"{name}={float(score[name][chosen]):.3g}"
                 for name in SPACES[rule]
-                if score[name].ndim
+                if name in score.coords
             ]
             lost = best(found[f"{network}/{rule}"]).diverged
             rows.append(

@@ -255,6 +255,9 @@ def plot_pairs(
             elinewidth=1,
             label=name,
         )
+    for mean, set_limits in zip(means, (axes.set_xlim, axes.set_ylim), strict=True):
+        margin = 0.05 * (np.nanmax(mean) - np.nanmin(mean)) or 0.5
+        set_limits(np.nanmin(mean) - margin, np.nanmax(mean) + margin)  # not of a wide interval
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
     figure.legend(loc="outside upper right", ncols=3, fontsize=10)
