@@ -2,11 +2,11 @@
 
     python -m experiments.beyond --preset demo
     python -m experiments.beyond --data emnist/balanced --out results
-    python -m experiments.beyond --data emnist/balanced --preset full --out results-full
+    python -m experiments.beyond --data emnist/balanced --preset full --out runs/full
 
 The first takes minutes, with few images drawn by the program; the second is each experiment as it
-stands, on a part of EMNIST, about 95 minutes on two CPU cores (projected from measured step times,
-see each experiment); the third has all images, about 13 hours there. Each goes on where it stopped,
+stands, on a part of EMNIST, about 100 minutes on two CPU cores (projected from measured step times,
+see each experiment); the third has all images, about 11 hours there. Each goes on where it stopped,
 and the report of `experiments.paper` in the same folder shows what is finished.
 """
 

@@ -27,7 +27,7 @@ def searched(peak, rises_by, others=0.0):
     rows = []
     for k in range(4):
         one = experiment(5, SPREAD, {"seconds_per_epoch": 1.0}, learning_rate=[1e-3])
-        learn(one, {0: 0.02, rises_by: peak - others * (k > 0), 100: 0.7})
+        learn(one, {0: 0.02, rises_by: peak - others * (k > 0), 100: 0.5})
         rows.append(one.isel(learning_rate=0, drop=True))
     curves = xr.concat(rows, "sample")
     return curves.assign_coords(learning_rate=("sample", 10.0 ** np.arange(-4, 0)))

@@ -8,12 +8,14 @@ import beyond_world
 import numpy as np
 import optax
 import pytest
+import xarray as xr
 from beyond_world import network, searched
 
 import emnist_jax as ej
-from emnist_jax import ranges, rules
+from emnist_jax import ranges, rules, stats
 from emnist_jax.claims import BEYOND, PAPER, Verdict, judge
 from emnist_jax.claims.beyond import NEWER, RULES, pooled_settings, target_of
+from emnist_jax.figures import plot_budget, plot_pairs, plot_profile, plot_settings
 from emnist_jax.grid import make_grid
 from emnist_jax.report import report
 from experiments import (
@@ -258,38 +260,50 @@ FEW = ej.MLP(hidden=(4,))
 
 
 @pytest.fixture
-def small_networks(monkeypatch):
-    """Networks of a few units under the experiments' names."""
+def small(monkeypatch):
+    """A few units under the networks' names, so that few programs are compiled, and three rules."""
     conv = ej.ConvNet(channels=(1,), hidden=(4,))
     monkeypatch.setattr(rules_compared, "NETWORKS", {"dense": FEW, "c2": FEW})
-    monkeypatch.setattr(regularisation, "NETWORKS", {"dense": FEW, "c1": conv})
+    monkeypatch.setattr(rules_compared, "RULES", ("sgd", "adam"))
+    monkeypatch.setattr(rules_compared, "NEWER", ("schedule_free_adamw",))
+    few = {name: rules_compared.SPACES[name] for name in ("sgd", "adam", "schedule_free_adamw")}
+    monkeypatch.setattr(rules_compared, "SPACES", few)
+    runs = tuple(f"rules_compared/{net}/{name}" for net in ("dense", "c2") for name in few)
+    monkeypatch.setattr(rules_compared, "RUNS", runs)
+    monkeypatch.setattr(regularisation, "NETWORKS", {"dense": FEW, "c1": FEW})
     nets = {n: conv if n == "c1" else FEW for n in weights_or_convolution.NETWORKS}
     monkeypatch.setattr(weights_or_convolution, "NETWORKS", nets)
     monkeypatch.setattr(depth, "NETWORKS", dict.fromkeys(depth.NETWORKS, conv))
 
 
 @pytest.mark.parametrize("name", paper.BEYOND)
-def test_experiment_runs_and_resumes_from_the_command_line(
-    name, tmp_path, monkeypatch, small_networks, capsys
-):
-    module, title = paper.BEYOND[name]
+def test_experiment_runs_and_resumes(name, tmp_path, small, capsys):
+    module = paper.BEYOND[name][0]
     options = module.Options(**TINY | SMALL[name], out=tmp_path)
     found = module.run(options)
     assert {f"{name}/{cell}" for cell in found} == set(module.RUNS)
-    assert all((tmp_path / run / "curves.nc").exists() for run in module.RUNS)
     for figure in module.CAPTIONS:
         assert (tmp_path / name / f"{figure}.png").exists()
     assert "nan" not in module.finding(found)
-    before = (tmp_path / module.RUNS[0] / "curves.nc").read_bytes()
+    before = {run: (tmp_path / run / "curves.nc").read_bytes() for run in module.RUNS}
     capsys.readouterr()
-    assert set(module.run(options)) == set(found)
-    assert ":\n" not in capsys.readouterr().out  # nothing was trained again
-    assert (tmp_path / module.RUNS[0] / "curves.nc").read_bytes() == before
-    text = paper.write_report(tmp_path).read_text()
+    assert set(module.measure(options)) == set(found)
+    assert capsys.readouterr().out == ""  # nothing was trained again
+    assert {run: (tmp_path / run / "curves.nc").read_bytes() for run in module.RUNS} == before
+
+
+def test_all_is_run_and_reported(tmp_path, small, monkeypatch):
+    monkeypatch.setattr(beyond, "PRESETS", {"demo": {"depth": TINY}, "short": {}, "full": {}})
+    options = beyond.Options(preset="demo", only=("depth",), out=tmp_path)
+    text = beyond.run(options).read_text()
     part = text.split("## Beyond the paper")[1]
-    assert f"### {title}" in part
-    others = [other for other in paper.BEYOND if other != name]
+    title = paper.BEYOND["depth"][1]
+    assert f"### {title}" in part and "![What each difference" in part
+    others = [other for other in paper.BEYOND if other != "depth"]
     assert all(f"Not run. `python -m experiments.{other}` takes about" in part for other in others)
+    (tmp_path / depth.RUNS[0] / "curves.nc").unlink()
+    part = paper.write_report(tmp_path).read_text().split("## Beyond the paper")[1]
+    assert f"Not finished: {depth.RUNS[0]}. `python -m experiments.depth` takes about" in part
 
 
 def test_the_summary_of_the_paper_stays_about_the_paper(tmp_path):
@@ -379,3 +393,47 @@ def test_options_keep_what_is_common():
         assert (made.seeds, made.batch_size) == (5, 50) and made.size
         assert dataclasses.is_dataclass(made)
         assert module.COST.endswith("(projected)") and module.__doc__.count("rojected on") == 1
+
+
+# Figures
+
+
+def test_profile_and_settings_are_drawn_as_they_are():
+    inf = np.inf
+    cost = xr.DataArray(
+        [[1, 4, inf, 2], [2, 2, 3, 3]],
+        dims=["rule", "problem"],
+        coords={"rule": ["sgd", "adam"]},
+    )
+    profile = stats.performance_profile(cost)
+    axes = plot_profile(profile, xlabel="times").axes[0]
+    steps = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
+    np.testing.assert_array_equal(steps[0].get_ydata()[:-1], 100 * profile.sel(rule="sgd"))
+    assert steps[1].get_ydata()[-1] == 100  # what the last tau solved stays solved
+    score = searched(0.8, 5, 0.1).valid_accuracy.max("epoch")
+    figure = plot_settings({"one": score, "two": score - 0.2})
+    for axes, top in zip(figure.axes[:2], (80, 60), strict=True):
+        (dots,) = axes.lines
+        np.testing.assert_array_equal(dots.get_xdata(), score.learning_rate)
+        np.testing.assert_allclose(dots.get_ydata(), [top, *[top - 10] * 3], atol=1e-6)
+        assert axes.get_xscale() == "log"
+    with pytest.raises(ej.InputError, match="no settings"):
+        plot_settings({})
+
+
+def test_settings_of_two_problems_share_a_point():
+    one = xr.DataArray([[50.0, 52], [60, 62]], dims=("choice", "seed"))
+    figure = plot_pairs(one, one / 2, ["sgd", "adam"], labels=["here", "there"])
+    points = [container.lines[0] for container in figure.axes[0].containers]
+    assert [point.get_xdata().item() for point in points] == [51, 61]
+    assert [point.get_ydata().item() for point in points] == [25.5, 30.5]
+    low, high = figure.axes[0].get_xlim()  # two seeds: bars of 12.7 points each way
+    assert 50 < low < 51 and 61 < high < 62
+    with pytest.raises(ej.InputError, match="3 groups"):
+        plot_pairs(one, one, ["a", "b", "c"], labels=["", ""])
+
+
+def test_bands_can_be_left_out():
+    budget = {"adam": ([1, 2], [0.5, 0.6], [0.4, 0.5], [0.6, 0.7])}
+    assert len(plot_budget(budget).axes[0].collections) == 1
+    assert not plot_budget(budget, band=False).axes[0].collections

@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 
 @styled
-def plot_budget(budgets: Mapping[str, tuple[Any, Any, Any, Any]], *, note: str = "") -> "Figure":
+def plot_budget(
+    budgets: Mapping[str, tuple[Any, Any, Any, Any]], *, band: bool = True, note: str = ""
+) -> "Figure":
     """Draw expected best validation accuracy against the number of settings tried.
 
     Args:
       budgets: for each rule's name (k, mean, low, high): numbers of settings, and the expected best
         accuracy after k of them in [0, 1] with its interval. A dotted line goes on where a rule has
         no more settings.
+      band: whether to draw the intervals, which hide each other where there are many rules.
       note: text for the caption: what the data are and what the interval is.
 
     Raises:
@@ -50,7 +53,8 @@ def plot_budget(budgets: Mapping[str, tuple[Any, Any, Any, Any]], *, note: str =
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         every = max(1, len(k) // 8)
         axes.plot(k, mean, marker=marker, color=colour, markevery=every, label=name)
-        axes.fill_between(k, low, high, color=colour, alpha=0.2, linewidth=0)
+        if band:
+            axes.fill_between(k, low, high, color=colour, alpha=0.2, linewidth=0)
         axes.plot([k[-1], longest], [mean[-1]] * 2, ":", color=colour, linewidth=1.2)
         ends.append(End(mean[-1], f"{name} ({k[-1]:.0f})", colour, marker))
     axes.set_xmargin(0.02)
