@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test docs faults lint bench lock home clean
+.PHONY: help demo test docs notebook faults lint bench lock home clean
 help:             ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -23,6 +23,9 @@ test: $(READY)    ## the test suite
 
 docs: $(READY)    ## the documentation as a site in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+notebook: $(READY) ## the notebook run from top to bottom, its outputs written into it
+	$(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False notebooks/emnist_jax.ipynb
 
 faults: $(READY)  ## kill, fill and damage real runs, and count what is lost
 	$(BIN)/python -m tests.faults

@@ -35,7 +35,8 @@ def test_it_runs_and_shows_what_it_showed_when_it_was_committed(executed):
 
 
 def test_the_progress_bar_needs_no_widget_and_ends_full(executed):
-    bars = [o.data["text/plain"] for o in outputs(executed) if "━" in str(o.get("data", ""))]
+    shown = [str(output.get("data", {}).get("text/html", "")) for output in outputs(executed)]
+    bars = [re.sub("<[^>]*>", "", html) for html in shown if "━" in html]
     counts = [re.search(r"(\d+)/(\d+)", bar).groups() for bar in bars]
     assert len(counts) == 2 and all(done == total for done, total in counts)
 
