@@ -10,7 +10,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 import xarray as xr
@@ -39,18 +39,21 @@ CHOSEN_RATES = (1e-4, 1e-3)
 (without the factor 1 - b1) at the paper's rate."""
 
 
+def otherwise(default: str, metavar: str) -> object:
+    """Annotate an option whose default, None, stands for something that its help should say."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
 @dataclass(frozen=True)
 class Options:
     """Options of every experiment."""
 
     data: str = "glyphs"
-    """glyphs (drawn by the program), a TensorFlow Datasets name such as emnist/balanced, or the
-    path of a folder of IDX files, of EMNIST's gzip.zip, or of an image folder"""
+    """glyphs (drawn), a TensorFlow Datasets name (emnist/balanced), a path of IDX files, images"""
     split: Literal["paper", "official"] = "paper"
-    """paper: train and test pooled and split again 100,000 / 15,800 / 15,800; official: the
-    source's own test part"""
-    size: int | None = None
-    """use a fixed random subset of so many images in all (glyphs: draw so many); default: all"""
+    """paper: all images pooled and split again; official: the source's own test part"""
+    size: Annotated[int | None, otherwise("all", "INT")] = None
+    """use a fixed random subset of so many images in all (glyphs: draw so many)"""
     seeds: int = 5
     """number of random initialisations of every setting: seeds 0, 1, ..."""
     epochs: int = 100
@@ -58,8 +61,7 @@ class Options:
     batch_size: int = 50
     """images a minibatch"""
     out: Path = Path("runs")
-    """folder of results; the experiment writes to a folder of its own name in it, resumes what was
-    interrupted there and skips what is complete"""
+    """folder of results; what was interrupted there is resumed, what is complete is skipped"""
     overwrite: bool = False
     """begin again, whatever is there"""
 
@@ -223,7 +225,11 @@ def parse(options: type[T], module: ModuleType) -> T:
     try:
         with redirect_stderr(printed):
             chosen, unknown = tyro.cli(
-                options, prog=command, description=module.__doc__, return_unknown_args=True
+                options,
+                prog=command,
+                description=module.__doc__,
+                return_unknown_args=True,
+                config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stopped:
         if not stopped.code:

@@ -12,7 +12,7 @@ tables and README.md from the curves alone.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import xarray as xr
 
@@ -37,7 +37,7 @@ from experiments import (
     test_set,
     weights_or_convolution,
 )
-from experiments._common import collect, draw, main
+from experiments._common import collect, draw, main, otherwise
 
 EXPERIMENTS = {
     "sgd": (sgd, "SGD (B1)"),
@@ -76,22 +76,21 @@ class Options:
     """Options of the whole."""
 
     preset: Literal["demo", "paper"] = "paper"
-    """demo: few small images, few epochs, two seeds, minutes; paper: the full protocol, hours"""
-    data: str | None = None
-    """glyphs, a TensorFlow Datasets name, or a path of data; default: glyphs for the demo,
-    emnist/balanced for the paper"""
+    """demo: few small images, few epochs, 2 or 3 seeds, minutes; paper: the full protocol, hours"""
+    data: Annotated[str | None, otherwise("glyphs in the demo, else emnist/balanced", "STR")] = None
+    """glyphs, a TensorFlow Datasets name, or a path of data"""
     split: Literal["paper", "official"] = "paper"
     """paper: all images pooled and split again; official: the source's own test part"""
-    seeds: int | None = None
-    """random initialisations of every setting; default: as each experiment has"""
-    adam_seeds: int | None = None
+    seeds: Annotated[int | None, otherwise("as each experiment has", "INT")] = None
+    """random initialisations of every setting"""
+    adam_seeds: Annotated[int | None, otherwise("as --seeds", "INT")] = None
     """the same for the largest experiment alone; the paper had 2"""
-    convnet_epochs: int | None = None
-    """epochs of the ConvNets; default: as that experiment has"""
-    only: tuple[str, ...] = ()
-    """run these experiments only; the report shows all that are finished"""
-    out: Path | None = None
-    """folder of results; default: runs/demo or runs/paper"""
+    convnet_epochs: Annotated[int | None, otherwise("as that experiment has", "INT")] = None
+    """epochs of the ConvNets"""
+    only: Annotated[tuple[str, ...], otherwise("all", "NAME ...")] = ()
+    """run these experiments only (sgd, adam, ...); the report shows all that are finished"""
+    out: Annotated[Path | None, otherwise("runs/demo or runs/paper", "PATH")] = None
+    """folder of results"""
     overwrite: bool = False
     """begin again, whatever is there"""
     report_only: bool = False
