@@ -10,6 +10,8 @@ from emnist_jax.errors import InputError  # noqa: E402
 from emnist_jax.figures import plot_curves  # noqa: E402
 from emnist_jax.layers import BatchNorm  # noqa: E402
 from emnist_jax.models import MLP, ConvNet  # noqa: E402
+from emnist_jax.networks import load as load_networks  # noqa: E402
+from emnist_jax.networks import predict  # noqa: E402
 from emnist_jax.results import load as load_curves  # noqa: E402
 from emnist_jax.results import save as save_curves  # noqa: E402
 from emnist_jax.sweep import sweep  # noqa: E402
@@ -22,7 +24,9 @@ __all__ = [
     "InputError",
     "load",
     "load_curves",
+    "load_networks",
     "plot_curves",
+    "predict",
     "rules",
     "save_curves",
     "schedules",

@@ -62,10 +62,15 @@ class Options:
 
 
 def train(
-    options: Options, folder: str, model: "nn.Module", rule: str, grid: Mapping[str, object]
-) -> xr.Dataset:
+    options: Options,
+    folder: str,
+    model: "nn.Module",
+    rule: str,
+    grid: Mapping[str, object],
+    keep: str | None = None,
+) -> "xr.Dataset | tuple[xr.Dataset, Networks]":
     """Train a sweep with the common options, saved and resumed in `folder` of the results."""
-    run = _arguments(options, folder, model, rule, grid)
+    run = _arguments(options, folder, model, rule, grid) | {"keep": keep}
     if options.overwrite or finished(**run) is None:
         _announce(folder)
     return ej.sweep(**run, overwrite=options.overwrite)
@@ -186,7 +191,8 @@ def parse(options: type[T], module: ModuleType) -> T:
         word = unknown[0].partition("=")[0]
         if not word.startswith("-"):
             raise InputError(f'"{word}" belongs to no option; see {command} --help')
-        names = [f"--{field.name.replace('_', '-')}" for field in fields(options)]
+        named = [one.name for one in fields(options) if "Positional" not in str(one.type)]
+        names = [f"--{name.replace('_', '-')}" for name in named]
         raise InputError(f'no option "{word}": {nearest(word, names)}')
     return chosen
 
