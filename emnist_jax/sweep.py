@@ -180,7 +180,7 @@ def _run(
     state = runner.fresh(trials_at_once) if state is None else state
     began -= state.wall_seconds
     chunks = -(-plan.trials // state.chunk_size)
-    show.start(chunks * plan.epochs)
+    show.start(chunks * plan.epochs, _names(plan))
     for number in range(state.chunk, chunks):
         runner = runner.for_chunk(number, state.chunk_size)
         chunk = runner.chunk(number, state.chunk_size)
@@ -192,7 +192,8 @@ def _run(
                 state.seconds[number, epoch - 1] = time.perf_counter() - seconds
             runner.record(state, chunk, trials, epoch)
             done = number * plan.epochs + epoch
-            show.update(done, _best(state), _diverged(state, chunk, epoch))
+            lost = _diverged(state, chunk, epoch)
+            show.update(done, state.values["valid_accuracy"], lost)
             if checkpoints and (checkpoints.due or stop.is_set() or epoch == plan.epochs):
                 wall = time.monotonic() - began
                 arrays = arrays_of(trials, chunk)
@@ -206,8 +207,14 @@ def _run(
     return curves, _label_networks(plan, runner, state, curves) if plan.keep else None
 
 
-def _best(state: State) -> float:
-    return float(np.nanmax(state.values["valid_accuracy"], initial=0))
+def _names(plan: Plan) -> list[str]:
+    """Return a name a setting: the numbers it differs in from others, else the rule's."""
+    settings = plan.grid.settings
+    varied = [name for name in settings[0] if len({setting[name] for setting in settings}) > 1]
+    return [
+        ", ".join(f"{name} {setting[name]:.4g}" for name in varied) or plan.rule_name
+        for setting in settings
+    ]
 
 
 def _diverged(state: State, chunk: Chunk, epoch: int) -> int:
