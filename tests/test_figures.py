@@ -428,7 +428,7 @@ def test_dense_weights_are_tiles_with_a_map_centred_at_zero():
     figure = figures.plot_weights(kernel)
     for unit in range(10):
         expected = kernel[:, unit].reshape(8, 8)
-        np.testing.assert_array_equal(tile(figure, unit // 4, unit % 4, 8), expected)
+        np.testing.assert_array_equal(tile(figure, unit // 5, unit % 5, 8), expected)
     norm = figure.axes[0].images[0].norm
     assert norm.vmin == -norm.vmax
     assert norm.vmax == np.quantile(np.abs(kernel), 0.995)
