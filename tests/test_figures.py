@@ -14,6 +14,7 @@ from matplotlib.colors import same_color
 from PIL import Image
 
 from emnist_jax import figures, results
+from emnist_jax.data import glyphs
 from emnist_jax.errors import InputError
 
 VARIABLES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy")
@@ -511,6 +512,15 @@ def test_labelled_confusions_know_their_classes_and_sum_seeds():
 def test_confusion_of_a_class_without_images_and_of_no_mistakes(recwarn):
     figures.plot_confusion(np.diag([3, 0, 2]), CLASSES)._repr_png_()
     assert not recwarn.list
+
+
+def test_nothing_of_a_confusion_is_cut_off(tmp_path):
+    matrix = np.random.default_rng(0).integers(0, 9, (47, 47)) + np.eye(47, dtype=int) * 50
+    figure = figures.plot_confusion(matrix, glyphs.CLASSES)
+    path, _ = figures.save_figure(figure, tmp_path / "a")
+    pixels = np.asarray(Image.open(path).convert("L"))
+    edges = (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:])
+    assert all((edge == 255).all() for edge in edges)
 
 
 def test_confused_examples_are_images_of_that_mistake():
