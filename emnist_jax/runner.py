@@ -111,16 +111,20 @@ class Runner:
     def _to_keep(self, values: Mapping[str, np.ndarray], epoch: int) -> np.ndarray:
         """Return which trials of a chunk are kept as they are now: (trials,) bool.
 
-        "best" is the highest validation accuracy, ties to the lower validation error.
+        "best" is the highest validation accuracy, ties to the lower validation error;
+        "lowest_error" the lowest error, ties to the higher accuracy.
         """
         if epoch == 0:
             return np.ones(len(values["valid_accuracy"]), bool)
+        score, tie = values["valid_accuracy"], -values["valid_error"]
         if self.plan.keep == "last":
-            return ~np.isnan(values["valid_accuracy"][:, epoch])
-        now, before = values["valid_accuracy"][:, epoch], values["valid_accuracy"][:, :epoch]
+            return ~np.isnan(score[:, epoch])
+        if self.plan.keep == "lowest_error":
+            score, tie = tie, score
+        now, before = score[:, epoch], score[:, :epoch]
         best = np.fmax.reduce(before, axis=1)
-        ties = np.where(before == best[:, None], values["valid_error"][:, :epoch], np.inf)
-        return (now > best) | ((now == best) & (values["valid_error"][:, epoch] < ties.min(1)))
+        ties = np.where(before == best[:, None], tie[:, :epoch], -np.inf)
+        return (now > best) | ((now == best) & (tie[:, epoch] > ties.max(1)))
 
     def _keep(self, state: State, chunk: Chunk, trials, chosen: np.ndarray, epoch: int) -> None:
         rows = np.arange(chunk.trials.start, chunk.trials.stop)[chosen]

@@ -72,13 +72,14 @@ def train(
     model: "nn.Module",
     rule: str,
     grid: GridLike,
+    keep: str | None = None,
     data: ej.Dataset | None = None,
-) -> xr.Dataset:
+) -> "xr.Dataset | tuple[xr.Dataset, Networks]":
     """Train a sweep with the common options, saved and resumed in `folder` of the results.
 
     `data` stands in for those that the options name.
     """
-    run = _arguments(options, folder, model, rule, grid, data)
+    run = _arguments(options, folder, model, rule, grid, data) | {"keep": keep}
     if options.overwrite or finished(**run) is None:
         _announce(folder)
     return ej.sweep(**run, overwrite=options.overwrite)
@@ -239,7 +240,8 @@ def parse(options: type[T], module: ModuleType) -> T:
         word = unknown[0].partition("=")[0]
         if not word.startswith("-"):
             raise InputError(f'"{word}" belongs to no option; see {command} --help')
-        names = [f"--{field.name.replace('_', '-')}" for field in fields(options)]
+        named = [one.name for one in fields(options) if "Positional" not in str(one.type)]
+        names = [f"--{name.replace('_', '-')}" for name in named]
         raise InputError(f'no option "{word}": {nearest(word, names)}')
     return chosen
 

@@ -4,13 +4,22 @@ python -m experiments.sweep --rule adam --learning-rate 1e-4 1e-3 --b1 0 0.9 --s
 """
 
 import sys
+from contextlib import suppress
 
 import numpy as np
 import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import rules, schedules
-from emnist_jax.figures import plot_best_against_rate, plot_curves, summarise
+from emnist_jax.errors import InputError
+from emnist_jax.figures import (
+    plot_best_against_rate,
+    plot_confused_examples,
+    plot_confusion,
+    plot_curves,
+    plot_weights,
+    summarise,
+)
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.stats import best
 from experiments._common import draw, guarded, train
@@ -22,11 +31,18 @@ MOST_LINES, MOST_PANELS, MOST_SAMPLES = 8, 4, 5  # of a figure, to be readable
 def run(options: Options) -> xr.Dataset:
     """Train the sweep, save its curves, figures and table, and print where they are."""
     rule = scheduled_rule(options)
-    curves = train(options, options.name, options.model, rule, options.grid)
+    found = train(options, options.name, options.model, rule, options.grid, options.keep)
+    curves, networks = found if options.keep else (found, None)
     folder = options.out / options.name
     print(folder / "curves.nc")
     shown = ranked(curves) if "sample" in curves.dims else curves
-    draw(figures(shown), {"settings": settings_table(shown)}, folder)
+    made = figures(shown)
+    if networks is not None:
+        print(folder / "networks.safetensors")
+        made |= figures_of_networks(
+            networks, ej.load(options.data, options.split, size=options.size)
+        )
+    draw(made, {"settings": settings_table(shown)}, folder)
     print(f"{folder / 'settings.md'}\n\n{summarise(shown)}")
     return curves
 
@@ -93,6 +109,24 @@ def _figures_of_samples(curves: xr.Dataset) -> dict:
         for axes in made["best_against_rate"].axes:  # neighbours differ in more than their rate
             for drawn in axes.containers:
                 drawn.lines[0].set_linestyle("none")
+    return made
+
+
+def figures_of_networks(networks: ej.Networks, data: ej.Dataset) -> dict:
+    """Return what the best setting's networks learned and confuse, on the validation images.
+
+    Confusions are those of all seeds' networks, examples those of the networks together.
+    """
+    best = networks.best_setting()
+    note = f"{data.name} · {len(data.valid):,} validation images · {best}"
+    made = {"confusion": plot_confusion(best.confusion(data.valid), note=note)}
+    images, labels = data.valid.images, data.valid.labels
+    read = best.probabilities(images).argmax("class")
+    with suppress(InputError):  # no mistake to draw
+        made["confused"] = plot_confused_examples(images, labels, read, data.classes, note=note)
+    with suppress(InputError):  # weights that are no picture
+        first = best.sel(seed=int(best.epoch.seed[0]))
+        made["weights"] = plot_weights(first.parameters, note=f"{data.name} · {first}")
     return made
 
 

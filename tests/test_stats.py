@@ -259,14 +259,14 @@ def test_proportions_refuse_per_cent():
 # --- curves -----------------------------------------------------------------------------------
 
 
-def test_early_stopping_ties_go_to_the_lower_error_then_the_earlier_epoch():
+def test_best_epoch_ties_go_to_the_lower_error_then_the_earlier_epoch():
     accuracy = [[0.1, 0.8, 0.8, 0.8], [0.1, 0.8, 0.8, 0.5], [0.9, 0.2, 0.3, 0.4]]
     error = [[3.0, 0.7, 0.5, 0.6], [3.0, 0.6, 0.6, 0.1], [2.0, 1.0, 0.5, 0.7]]
     c = curves(accuracy, error)
-    np.testing.assert_array_equal(stats.early_stopping(c)[0], [2, 1, 0])
-    np.testing.assert_array_equal(stats.early_stopping(c, by="valid_error")[0], [2, 3, 2])
+    np.testing.assert_array_equal(stats.best_index(c)[0], [2, 1, 0])
+    np.testing.assert_array_equal(stats.best_index(c, by="valid_error")[0], [2, 3, 2])
     tied = curves([0.1, 0.6, 0.7, 0.7], [3.0, 0.5, 0.5, 0.5])
-    assert stats.early_stopping(tied, by="valid_error") == 2
+    assert stats.best_index(tied, by="valid_error") == 2
 
 
 def test_best_reads_every_curve_at_the_selected_epoch():
@@ -294,6 +294,65 @@ def test_an_epoch_with_a_finite_accuracy_but_no_finite_error_is_not_selected():
     # argmax over NaN logits still gives some accuracy
     out = stats.best(curves([0.1, 0.3, 0.9, 0.9], [3.0, 1.0, np.nan, np.inf]))
     assert out.best_epoch == 1 and bool(out.diverged)
+
+
+def test_early_stopping_by_hand():
+    # the example of docs/statistics.md, which goes on: 7, 8 and 9 are worse, 9 is three after 6
+    accuracy = [0.10, 0.50, 0.60, 0.60, 0.58, 0.60, 0.61, 0.60, 0.59, 0.50, 0.90]
+    error = [3.9, 1.8, 1.0, 0.9, 0.9, 0.95, 0.8, 0.9, 0.7, 0.9, 0.1]
+    c = curves(accuracy, error).squeeze()
+    by_patience = {1: (3, 3, 4), 2: (3, 3, 5), 3: (6, 6, 9), 4: (10, 10, np.inf)}
+    for patience, (best, at, epochs) in by_patience.items():
+        found = stats.early_stopping(c, patience)
+        assert (found.best_epoch, found.epochs) == (best, epochs)
+        assert found.stopped == np.isfinite(epochs)
+        assert found.valid_accuracy == accuracy[at] and found.train_error == error[at]
+    by_error = stats.early_stopping(c, 2, by="valid_error")
+    # epoch 4 ties the error but not the accuracy of 3, so 3 stays the best and 5 ends it
+    assert (by_error.best_epoch, by_error.epochs) == (3, 5)
+
+
+def test_early_stopping_is_training_with_patience_simulated():
+    random = np.random.default_rng(1)
+    accuracy = random.integers(0, 6, (3, 4, 30)) / 10  # many ties
+    error = random.integers(1, 5, (3, 4, 30)) / 2.0
+    accuracy[0, 0, 9:] = error[0, 0, 9:] = np.nan
+    c = curves(accuracy, error)
+    for patience in (1, 3, 7):
+        found = stats.early_stopping(c, patience)
+        for i, j in np.ndindex(3, 4):
+            best, waited, spent = (-1.0, 0.0), 0, np.inf
+            for epoch in range(30):
+                now = (accuracy[i, j, epoch], -error[i, j, epoch])
+                waited += 1
+                if now > best:
+                    best, at, waited = now, epoch, 0
+                if waited == patience:
+                    spent = epoch
+                    break
+            one = found.isel(learning_rate=i, seed=j)
+            assert (one.best_epoch, one.epochs) == (at, spent)
+            assert (one.valid_accuracy, -one.valid_error) == best
+
+
+def test_a_patience_beyond_the_curves_gives_the_best_and_is_censored():
+    c = curves(np.random.default_rng(2).random((2, 3, 8)))
+    found = stats.early_stopping(c, 100)
+    assert not found.stopped.any() and np.isinf(found.epochs).all()
+    xr.testing.assert_identical(found.drop_vars(["epochs", "stopped"]), stats.best(c))
+    times = stats.median_time(stats.early_stopping(c, 1).epochs)
+    assert (times.censored == 0).all()
+
+
+def test_a_trial_without_a_finite_epoch_returns_nothing():
+    found = stats.early_stopping(curves([np.nan] * 5), 2).squeeze()
+    assert found.epochs == 2 and np.isnan(found.best_epoch) and found.diverged
+
+
+@pytest.mark.parametrize("patience", [0, 1.5, True])
+def test_early_stopping_needs_a_whole_patience(patience):
+    with pytest.raises(InputError, match="patience="):
+        stats.early_stopping(curves([0.1, 0.2]), patience)
 
 
 def test_best_with_two_hyperparameters_and_with_random_samples():

@@ -22,7 +22,8 @@ from emnist_jax.figures.images import (
     plot_samples,
     plot_weights,
 )
-from emnist_jax.figures.tables import curves_summary_html, sparkline, summarise
+from emnist_jax.figures.tables import curves_summary_html, summarise
+from emnist_jax.sparkline import sparkline
 
 __all__ = [
     "confusion_matrix",

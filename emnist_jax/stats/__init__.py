@@ -11,6 +11,7 @@ NaN is never dropped in silence: it propagates, or the result counts it.
 from emnist_jax.stats.comparisons import performance_profile, rank_correlation, regret
 from emnist_jax.stats.curves import (
     best,
+    best_index,
     diverged,
     early_stopping,
     fraction_reached,
@@ -24,6 +25,7 @@ from emnist_jax.stats.tuning import best_after_k, difference_after_k, good_share
 __all__ = [
     "best",
     "best_after_k",
+    "best_index",
     "difference_after_k",
     "diverged",
     "early_stopping",
