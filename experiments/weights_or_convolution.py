@@ -92,7 +92,7 @@ def measure(options: Options) -> dict[str, xr.Dataset]:
             model,
             "adam",
             grid,
-            shuffled if name.endswith("_shuffled") else data,
+            data=shuffled if name.endswith("_shuffled") else data,
         )
         for name, model in NETWORKS.items()
     }
