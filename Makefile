@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test docs notebook faults lint bench lock home clean
+.PHONY: help demo test trackers docs notebook faults lint bench lock home clean
 help:             ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -20,6 +20,10 @@ demo: $(READY)    ## the paper's experiments in small, on characters drawn by th
 
 test: $(READY)    ## the test suite
 	$(BIN)/python -m pytest -q
+
+trackers: $(READY) ## the tests of exports and trackers, with their packages installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[trackers]'
+	$(BIN)/python -m pytest -q tests/test_export.py
 
 docs: $(READY)    ## the documentation as a site in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
