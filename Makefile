@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test faults lint bench lock clean
+.PHONY: help demo test trackers docs notebook faults lint bench lock home clean
 help:             ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -21,6 +21,16 @@ demo: $(READY)    ## the paper's experiments in small, on characters drawn by th
 test: $(READY)    ## the test suite
 	$(BIN)/python -m pytest -q
 
+trackers: $(READY) ## the tests of exports and trackers, with their packages installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[trackers]'
+	$(BIN)/python -m pytest -q tests/test_export.py
+
+docs: $(READY)    ## the documentation as a site in site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+notebook: $(READY) ## the notebook run from top to bottom, its outputs written into it
+	$(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False notebooks/emnist_jax.ipynb
+
 faults: $(READY)  ## kill, fill and damage real runs, and count what is lost
 	$(BIN)/python -m tests.faults
 
@@ -33,7 +43,10 @@ bench: $(READY)   ## speed, measured beside PyTorch and numpy
 
 lock:             ## pin the newest releases that pyproject.toml allows
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-	    --python-version 3.11 --extra test --group build pyproject.toml -o requirements.txt
+	    --python-version 3.11 --extra test --extra docs --group build pyproject.toml -o requirements.txt
 
-clean:            ## remove the environment and all runs
-	rm -rf $(VENV) runs
+home:             ## move the project to REPO=owner/name on GitHub: every mention of its address
+	git grep -lF emnist-jax/emnist_jax | xargs perl -pi -e 's{emnist-jax/emnist_jax}{$(REPO)}g'
+
+clean:            ## remove the environment, all runs and the site
+	rm -rf $(VENV) runs site

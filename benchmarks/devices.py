@@ -47,7 +47,7 @@ def measure_memory(each: int) -> dict[str, object]:
     What a CPU device takes is told by how much the process grows, so this needs a process of its
     own, and arrays so large that the rest does not count.
     """
-    random, images = np.random.default_rng(0), 20_000
+    random, images = np.random.default_rng(0), 4000
     splits = {
         part: (random.integers(0, 256, (n, 28, 28, 1), np.uint8), np.arange(n, dtype=np.int32) % 10)
         for part, n in (("train", images), ("valid", 1000), ("test", 10))
@@ -55,9 +55,9 @@ def measure_memory(each: int) -> dict[str, object]:
     data, grid = ej.load(splits), {"learning_rate": 1e-3}
     devices = jax.device_count()
     wide = ej.MLP(hidden=(1000, 500))
-    plan = make_plan(data, wide, "adam", grid, each * devices, 1, 50, None, "float32", None)
+    plan = make_plan(data, wide, "adam", grid, each * devices, 1, 200, None, "float32", None)
     runner = Runner(plan)
-    expected = forecast_memory(runner, plan.trials).total
+    expected = forecast_memory(runner, 0, plan.trials).total
     state, chunk = runner.fresh(plan.trials), runner.chunk(0, plan.trials)
     read = _peak_of_device if jax.default_backend() != "cpu" else _peak_of_process
     before = read(reset=True)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import emnist_jax as ej
-from emnist_jax import parallel, train
+from emnist_jax import train
 from emnist_jax.data import Split
 from emnist_jax.plan import make_plan
 from emnist_jax.runner import Runner
@@ -41,23 +41,23 @@ class Sweep:
     ):
         grid = {"learning_rate": RATES[rule]}
         plan = make_plan(data, model, rule, grid, trials, 1, BATCH, None, "float32", None)
-        self.runner = runner = Runner(plan)
-        if devices is not None:
-            runner.mesh = parallel.trial_mesh(devices)
-            runner.programs = parallel.programs(plan.structure, runner.mesh)
-            runner.data = parallel.place(
-                runner.mesh, jax.device_get(runner.data), parallel.REPLICATED
-            )
+        runner = Runner(plan, devices)
         self.at_once = runner.fresh(at_once).chunk_size
-        self.trials, self.chunks = trials, -(-trials // self.at_once)
-        self.steps = len(data.train.labels) // BATCH
+        self.runner = runner = runner.for_chunk(0, self.at_once)
         self.chunk = runner.chunk(0, self.at_once)
         self.state = runner.start(self.chunk, [])
+        self.trials, self.steps = trials, len(data.train.labels) // BATCH
+        left = trials % self.at_once if trials % self.at_once <= runner.mesh.size < trials else 0
+        self.chunks = -(-(trials - left) // self.at_once)
+        # The trials of a last chunk that is not padded to a whole one.
+        self.rest = Sweep(data, model, rule, left, devices=devices) if left else None
 
     def epoch(self, _=None) -> None:
         """Train every trial for one epoch."""
         for _ in range(self.chunks):
             self.state = self.runner.run_epoch(self.chunk, self.state, 1)
+        if self.rest:
+            self.rest.epoch()
 
     def evaluate(self) -> None:
         """Evaluate every trial on all training and validation images."""
@@ -65,6 +65,8 @@ class Sweep:
             jax.block_until_ready(
                 self.runner.programs.evaluate(self.chunk.hyper, self.state, self.runner.data)
             )
+        if self.rest:
+            self.rest.evaluate()
 
     def compile(self) -> tuple:
         """Compile the epoch's and the evaluation's program anew, and return them."""

@@ -263,7 +263,7 @@ def _devices(devices: Mapping) -> list[str]:
     parts = devices["parts"]
     return [
         "### Memory of a device",
-        "A dense net of 1000 and 500 units with Adam on 20,000 images, in a process of its own.",
+        "A dense net of 1000 and 500 units with Adam, in a process of its own.",
         _table(("devices", "trials", "forecast, MiB", "measured, MiB", "error"), memory),
         "### A cost model of 8, 64 and 512 devices",
         "Not measured: computed from parts measured on one device and between two processes over "

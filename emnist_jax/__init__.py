@@ -4,12 +4,25 @@ from emnist_jax._setup import prepare_jax
 
 prepare_jax()
 
-from emnist_jax import rules, schedules, stats  # noqa: E402
+from emnist_jax import export, figures, rules, schedules, stats  # noqa: E402
 from emnist_jax.data import Dataset, load  # noqa: E402
 from emnist_jax.errors import InputError  # noqa: E402
-from emnist_jax.figures import plot_curves  # noqa: E402
+from emnist_jax.figures import (  # noqa: E402
+    most_confused,
+    plot_best_against_rate,
+    plot_confused_examples,
+    plot_confusion,
+    plot_curves,
+    plot_heatmap,
+    plot_samples,
+    plot_weights,
+    save_figure,
+)
 from emnist_jax.layers import BatchNorm  # noqa: E402
 from emnist_jax.models import MLP, ConvNet  # noqa: E402
+from emnist_jax.networks import Networks, predict  # noqa: E402
+from emnist_jax.networks import load as load_networks  # noqa: E402
+from emnist_jax.notebooks import show_curves_as_tables  # noqa: E402
 from emnist_jax.results import load as load_curves  # noqa: E402
 from emnist_jax.results import save as save_curves  # noqa: E402
 from emnist_jax.sweep import sweep  # noqa: E402
@@ -20,12 +33,27 @@ __all__ = [
     "ConvNet",
     "Dataset",
     "InputError",
+    "Networks",
+    "export",
+    "figures",
     "load",
     "load_curves",
+    "load_networks",
+    "most_confused",
+    "plot_best_against_rate",
+    "plot_confused_examples",
+    "plot_confusion",
     "plot_curves",
+    "plot_heatmap",
+    "plot_samples",
+    "plot_weights",
+    "predict",
     "rules",
     "save_curves",
+    "save_figure",
     "schedules",
     "stats",
     "sweep",
 ]
+
+show_curves_as_tables()

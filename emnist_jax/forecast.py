@@ -88,14 +88,14 @@ def forecast(
     hosts.check_same(plan.configuration())
     runner = Runner(plan)
     size = runner.fresh(trials_at_once).chunk_size
-    needed = check_memory(runner, size)
+    needed = check_memory(runner, 0, size)
     chunks = -(-plan.trials // size)
     return Forecast(
         plan.trials,
         size,
         chunks,
         plan.epochs,
-        runner.mesh.size,
+        runner.for_chunk(0, size).mesh.size,
         results.describe_devices(),
         needed,
         parallel.memory_of(runner.mesh.local_devices[0]),
@@ -103,17 +103,18 @@ def forecast(
     )
 
 
-def check_memory(runner: Runner, size: int) -> Memory:
-    """Return the memory that so many trials at once take on a device.
+def check_memory(runner: Runner, number: int, size: int) -> Memory:
+    """Return the memory that a chunk of so many trials at once takes on a device.
 
     Raises:
         InputError: the device has less; the message says how many trials would fit.
     """
-    needed, has = memory(runner, size), parallel.memory_of(runner.mesh.local_devices[0])
+    runner = runner.for_chunk(number, size)
+    needed, has = memory(runner, number, size), parallel.memory_of(runner.mesh.local_devices[0])
     if not hosts.any_of(needed.total > has)[0]:
         return needed
     devices = runner.mesh.size
-    least = memory(runner, devices).total
+    least = memory(runner, 0, devices).total
     if least > has:
         raise InputError(
             f"one trial on each device takes {_size(least)}, and a device has {_size(has)}: "
@@ -127,9 +128,9 @@ def check_memory(runner: Runner, size: int) -> Memory:
     )
 
 
-def memory(runner: Runner, size: int) -> Memory:
-    """Return the memory that so many trials at once take on a device."""
-    programs = runner.compiled(size)
+def memory(runner: Runner, number: int, size: int) -> Memory:
+    """Return the memory that a chunk of so many trials at once takes on a device."""
+    programs = runner.compiled(number, size)
     used = {name: program.memory_analysis() for name, program in programs.items()}
     epoch = used["epoch"]
     data = parallel.bytes_of(runner.arrays)
@@ -150,6 +151,7 @@ def _chunk_seconds(plan: Plan, size: int) -> float:
         "valid": _part(data.valid, min(evaluated, len(data.valid.labels))),
     }
     runner = Runner(dataclasses.replace(plan, data=dataclasses.replace(data, **few)))
+    runner = runner.for_chunk(0, size)
     chunk = runner.chunk(0, size)
     trials = runner.start(chunk, [])
 

@@ -124,6 +124,30 @@ def _max_pool_backward(residuals, gradient):
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
+@jax.custom_vjp
+def matmul(x: Float[Array, "batch inputs"], weights: Float[Array, "inputs outputs"]) -> Array:
+    """Return `x @ weights` (batch, outputs), with its gradients in the layout they are used in.
+
+    Autodiff leaves the gradient of the weights transposed, (outputs, inputs). On a CPU its
+    optimiser then reads every array of its own in rows and this one in columns: C1 with Adam took a
+    fifth longer.
+    """
+    return x @ weights
+
+
+def _matmul_forward(x, weights):
+    return x @ weights, (x, weights)
+
+
+def _matmul_backward(residuals, gradient):
+    x, weights = residuals
+    # Summed over the outputs of both as they lie: `gradient @ weights.T` would copy the weights.
+    return lax.dot_general(gradient, weights, (((1,), (1,)), ((), ()))), x.T @ gradient
+
+
+matmul.defvjp(_matmul_forward, _matmul_backward)
+
+
 def dropout(key: Array, x: Array, rate: float | Array) -> Array:
     """Set each element to zero with probability `rate`, and scale the others by 1 / (1 - rate).
 

@@ -7,6 +7,7 @@ under `jax.vmap`: `model.clone(dropout=rate)` inside the traced function; its ra
 "dropout". `batch_norm` is a template, copied before every ReLU: `MLP(batch_norm=BatchNorm())`.
 """
 
+import ast
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from emnist_jax.errors import InputError
-from emnist_jax.layers import BatchNorm, conv2d, dropout, max_pool, symmetric_uniform
+from emnist_jax.layers import BatchNorm, conv2d, dropout, matmul, max_pool, symmetric_uniform
 
 Images = Float[Array, "batch height width channels"]
 Logits = Float[Array, "batch classes"]
@@ -121,5 +122,43 @@ def _dense_layers(model: MLP | ConvNet, x: Float[Array, "batch inputs"], train: 
 
 
 def _dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
+    def product(x, weights, *_, **__):
+        return matmul(x, weights)
+
     glorot = nn.initializers.glorot_uniform()
-    return nn.Dense(width, param_dtype=dtype, kernel_init=glorot, name=name)
+    return nn.Dense(width, param_dtype=dtype, kernel_init=glorot, dot_general=product, name=name)
+
+
+def describe(model: nn.Module, defaults: bool = False) -> str:
+    """Return a model as one would write it: its class and, unless asked, no default fields."""
+    fields = {
+        name: getattr(model, name)
+        for name, field in model.__dataclass_fields__.items()
+        if name not in ("parent", "name") and (defaults or getattr(model, name) != field.default)
+    }
+    parts = [
+        f"{name}={describe(value, defaults) if isinstance(value, nn.Module) else repr(value)}"
+        for name, value in fields.items()
+    ]
+    return f"{type(model).__name__}({', '.join(parts)})"
+
+
+BUILT_IN: dict[str, type[nn.Module]] = {one.__name__: one for one in (MLP, ConvNet, BatchNorm)}
+
+
+def rebuild(description: str) -> nn.Module:
+    """Return the built-in model that `describe(model, defaults=True)` described.
+
+    Raises:
+        InputError: the description names another class, or is none.
+    """
+
+    def build(node: ast.expr) -> object:
+        if not isinstance(node, ast.Call):
+            return ast.literal_eval(node)
+        return BUILT_IN[node.func.id](**{part.arg: build(part.value) for part in node.keywords})
+
+    try:
+        return build(ast.parse(description, mode="eval").body)
+    except (KeyError, AttributeError, SyntaxError, TypeError, ValueError):
+        raise InputError(f"{description[:200]}: no model of this package") from None

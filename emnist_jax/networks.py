@@ -1,7 +1,8 @@
-"""The trained networks of a sweep: kept at their best epoch or the last, evaluated, stored."""
+"""The trained networks of a sweep: kept at an epoch, evaluated, asked for predictions, stored."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,26 +12,81 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from emnist_jax import arrays, hosts, train
+from emnist_jax import arrays, hosts, models, pictures, train
 from emnist_jax.data import Split
 from emnist_jax.errors import InputError
+from emnist_jax.grid import check_count, model_fields
+
+FILE = "networks.safetensors"
+KEPT = ("epoch", "valid_accuracy", "valid_error")
+Pictures = np.ndarray | str | os.PathLike | Sequence[np.ndarray | str | os.PathLike]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
+class Prediction:
+    """The most probable classes of one picture, the most probable first."""
+
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """The most probable class."""
+        return self.classes[0]
+
+    @property
+    def probability(self) -> float:
+        """The probability of the most probable class."""
+        return self.probabilities[0]
+
+    def __repr__(self) -> str:
+        """Return classes and probabilities in percent."""
+        pairs = zip(self.classes, self.probabilities, strict=True)
+        return ", ".join(f"{name} {100 * p:.1f} %" for name, p in pairs)
+
+
+@dataclass(frozen=True, repr=False)
 class Networks:
     """Trained networks, labelled like the curves they belong to.
 
-    `variables` holds Flax collections whose arrays lead with one axis over all networks; `epoch`
-    (grid dimensions, seed) holds the epoch each network is of.
+    `variables` holds Flax collections whose arrays lead with one axis over all networks. `kept`
+    (grid dimensions, seed) holds the `epoch` each network is of, its `valid_accuracy` and its
+    `valid_error`. `classes` are the names of the classes, `form` what the training images look
+    like.
     """
 
     model: nn.Module
     variables: Mapping[str, Mapping]
-    epoch: xr.DataArray
+    kept: xr.Dataset
     evaluation_batch: int
+    classes: tuple[str, ...]
+    form: pictures.Form
 
     def __len__(self) -> int:
+        """Return the number of networks."""
         return self.epoch.size
+
+    def __repr__(self) -> str:
+        """Return what they are and how many."""
+        sizes = ", ".join(f"{dim} {size}" for dim, size in self.epoch.sizes.items())
+        return f"{len(self)} x {models.describe(self.model)}" + (f" ({sizes})" if sizes else "")
+
+    @property
+    def epoch(self) -> xr.DataArray:
+        """The epoch each network is of, (grid dimensions, seed)."""
+        return self.kept.epoch
+
+    @property
+    def parameters(self) -> Mapping:
+        """The parameters of the one network there is, for instance for `plot_weights`.
+
+        Raises:
+            InputError: there are several.
+        """
+        if len(self) > 1:
+            dims = ", ".join(f"{dim}=..." for dim in self.epoch.dims)
+            raise InputError(f"there are {len(self)} networks: choose one, networks.sel({dims})")
+        return jax.tree.map(lambda leaf: leaf[0], self.variables["params"])
 
     def sel(self, **labels) -> "Networks":
         """Return the networks of some labels, as xarray's `sel`: `networks.sel(seed=0)`.
@@ -38,21 +94,38 @@ class Networks:
         Raises:
             InputError: no network has the labels.
         """
-        numbers = self.epoch.copy(data=np.arange(len(self)).reshape(self.epoch.shape))
         try:
-            numbers, epoch = numbers.sel(**labels), self.epoch.sel(**labels)
+            chosen = self._numbered().sel(**labels)
         except (KeyError, ValueError) as error:
             raise InputError(f"no network has the labels {labels}: {error}") from None
-        chosen = numbers.values.ravel()
-        return replace(
-            self, variables=jax.tree.map(lambda a: a[chosen], self.variables), epoch=epoch
-        )
+        return self._chosen(chosen)
+
+    def best_setting(self) -> "Networks":
+        """Return the networks, all seeds, of the setting with the highest mean validation accuracy.
+
+        It is chosen on the validation images, each network counting as it was kept.
+        """
+        settings = [dim for dim in self.epoch.dims if dim != "seed"]
+        if not settings:
+            return self
+        mean = self.kept.valid_accuracy.fillna(0).mean([d for d in self.epoch.dims if d == "seed"])
+        return self._chosen(self._numbered().isel(mean.argmax(settings)))
+
+    def _numbered(self) -> xr.Dataset:
+        numbers = np.arange(len(self)).reshape(self.epoch.shape)
+        return self.kept.assign(number=(self.epoch.dims, numbers))
+
+    def _chosen(self, numbered: xr.Dataset) -> "Networks":
+        rows = numbered.number.values.ravel()
+        variables = jax.tree.map(lambda leaf: leaf[rows], self.variables)
+        return replace(self, variables=variables, kept=numbered.drop_vars("number"))
 
     def logits(self, images: np.ndarray) -> xr.DataArray:
         """Return logits (grid dimensions, seed, image, class) of images (n, h, w, c) uint8."""
         n, batch = len(images), self.evaluation_batch
+        model, variables, fields = self.model, self.variables, self._fields()
         parts = [
-            _logits(self.model, self.variables, images[i : i + batch]) for i in range(0, n, batch)
+            _logits(model, variables, fields, images[i : i + batch]) for i in range(0, n, batch)
         ]
         values = np.concatenate([np.asarray(part) for part in parts], axis=1)
         return xr.DataArray(
@@ -60,6 +133,87 @@ class Networks:
             dims=(*self.epoch.dims, "image", "class"),
             coords=self.epoch.coords,
         )
+
+    def _fields(self) -> dict[str, np.ndarray]:
+        """Return the model's fields that were on an axis of the sweep, a number a network."""
+        dtype = jax.tree.leaves(self.variables["params"])[0].dtype
+        on_axis = model_fields(self.model) & set(map(str, self.kept.coords))
+        on_each = {name: self.kept[name].broadcast_like(self.epoch) for name in on_axis}
+        return {
+            name: values.transpose(*self.epoch.dims).values.ravel().astype(dtype)
+            for name, values in on_each.items()
+        }
+
+    def probabilities(self, images: np.ndarray) -> xr.DataArray:
+        """Return class probabilities (grid dimensions, image, class) of images (n, h, w, c) uint8.
+
+        They are the mean of the softmax over the seeds' networks, which answer as an ensemble;
+        `networks.sel(seed=0)` asks one.
+        """
+        logits = self.logits(images)
+        found = xr.apply_ufunc(jax.nn.softmax, logits.astype("float32")).assign_coords(
+            {"class": list(self.classes)}
+        )
+        return found.mean("seed") if "seed" in found.dims else found
+
+    def predict(self, images: Pictures, top: int = 3) -> list[Prediction]:
+        """Return the most probable classes of pictures.
+
+        Arrays of the size the networks were trained on are taken as they are. Other arrays and
+        files are made to look like the training images (see `pictures.fit`): dark ink on light
+        paper is inverted where training images are light on dark, and a character is cut out,
+        scaled and centred. Several settings answer by the best of them (see `best_setting`), the
+        seeds' networks as an ensemble (see `probabilities`).
+
+        Args:
+            images: an array (n, height, width[, channels]) or (height, width) of uint8 or floats in
+                [0, 1], the path of a picture, or a list of arrays and paths, a picture each.
+            top: the number of classes to name.
+
+        Returns:
+            A prediction a picture.
+
+        Raises:
+            InputError: no such file, or no picture.
+        """
+        check_count("top", top)
+        return self._predictions(self.seen(images), top)
+
+    def seen(self, images: Pictures) -> np.ndarray:
+        """Return pictures as the networks see them, (n, height, width, channels) uint8.
+
+        Raises:
+            InputError: as `predict`.
+        """
+        if isinstance(images, list | tuple) and not len(images):
+            raise InputError("there are no pictures: give at least one")
+        if isinstance(images, list | tuple):
+            return np.concatenate([self.seen(one) for one in images])
+        if isinstance(images, str | os.PathLike):
+            pixels, name = pictures.read(images, self.form.shape[-1])[None], f"{images}"
+        else:
+            values = np.asarray(images)
+            values = values[None] if values.ndim == 2 else values
+            pixels, name = Split(values, np.zeros(len(values), int)).images, "the array"
+            if pixels.shape[1:] == self.form.shape:
+                return pixels
+        if pixels.shape[-1] != self.form.shape[-1]:
+            raise InputError(
+                f"{name} has {pixels.shape[-1]} channels, but the networks take "
+                f"{self.form.shape[-1]}"
+            )
+        try:
+            return np.stack([pictures.fit(one, self.form) for one in pixels])
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+
+    def _predictions(self, images: np.ndarray, top: int) -> list[Prediction]:
+        found = self.best_setting().probabilities(images).values
+        order = np.argsort(-found, axis=-1, kind="stable")[:, :top]
+        return [
+            Prediction(tuple(self.classes[i] for i in first), tuple(map(float, row[first])))
+            for row, first in zip(found, order, strict=True)
+        ]
 
     def evaluate(self, split: Split) -> xr.Dataset:
         """Return error (nats), accuracy and macro accuracy (mean over classes) on a split.
@@ -80,43 +234,119 @@ class Networks:
         variables = {name: (dims, np.asarray(v).reshape(shape)) for name, v in found.items()}
         return xr.Dataset(variables, self.epoch.coords, {"images": len(labels)})
 
+    def confusion(self, split: Split) -> xr.DataArray:
+        """Return counts (grid dimensions, seed, true, predicted) on a split, classes by name."""
+        predicted = self.logits(split.images).values.reshape(len(self), len(split), -1).argmax(-1)
+        n = len(self.classes)
+        counts = [np.bincount(split.labels * n + row, minlength=n * n) for row in predicted]
+        return xr.DataArray(
+            np.reshape(counts, (*self.epoch.shape, n, n)),
+            dims=(*self.epoch.dims, "true", "predicted"),
+            coords={
+                **self.epoch.coords,
+                "true": list(self.classes),
+                "predicted": list(self.classes),
+            },
+            name="confusion",
+        )
+
     def save(self, path: str | Path) -> Path:
-        """Write the arrays to a safetensors file, whole or not at all, with a checksum.
+        """Write the networks to a safetensors file, whole or not at all, with a checksum.
+
+        Its metadata describe model, labels, classes and images as JSON: `load_networks` needs no
+        more.
 
         Raises:
             InputError: the file cannot be written.
         """
         leaves = {
-            jax.tree_util.keystr(keys, simple=True, separator="/"): array
-            for keys, array in jax.tree_util.tree_leaves_with_path(self.variables)
+            jax.tree_util.keystr(keys, simple=True, separator="/"): leaf
+            for keys, leaf in jax.tree_util.tree_leaves_with_path(self.variables)
         }
-        about = {"model": type(self.model).__name__, "dims": json.dumps(self.epoch.dims)}
-        return arrays.save(path, {**leaves, "epoch": self.epoch.values}, about)
+        about = {
+            "model": models.describe(self.model, defaults=True),
+            "built_in": type(self.model) in models.BUILT_IN.values(),
+            "labels": {
+                str(name): [list(values.dims), str(values.dtype), values.values.tolist()]
+                for name, values in self.kept.variables.items()
+            },
+            "evaluation_batch": self.evaluation_batch,
+            "classes": self.classes,
+            "form": self.form._asdict(),
+        }
+        return arrays.save(path, leaves, {name: json.dumps(value) for name, value in about.items()})
 
 
-def load(path: str | Path, model: nn.Module, like: xr.DataArray, evaluation_batch: int) -> Networks:
-    """Return the networks that `Networks.save` wrote.
+def load(path: str | Path, model: nn.Module | None = None) -> Networks:
+    """Return the networks that a sweep with `keep` left in its folder.
 
     Args:
-        path: the safetensors file.
-        model: the model they were trained as.
-        like: curves at one epoch, (grid dimensions, seed): the labels.
-        evaluation_batch: images evaluated at once.
+        path: the folder, or the safetensors file itself.
+        model: the model they were trained as, for a class that is not this package's (a field
+            `classes` that is None is set); by default as the file describes it.
 
     Raises:
-        InputError: no such file, or a damaged one.
+        InputError: no such file, a damaged one, or a model that is missing or does not fit.
     """
     from flax.traverse_util import unflatten_dict
 
+    path = Path(path)
+    if path.is_dir():
+        path = path / FILE
+        if not path.exists():
+            raise InputError(f'{path.parent} holds no networks: train them with keep="best"')
+    leaves, stored = hosts.first(arrays.load, path)
+    if "labels" not in stored:
+        raise InputError(f"{path}: written by an older version; train the networks again")
+    about = {name: json.loads(value) for name, value in stored.items()}
+    form = pictures.Form(**about["form"] | {"shape": tuple(about["form"]["shape"])})
+    variables, classes = unflatten_dict(leaves, sep="/"), tuple(about["classes"])
+    if model is None and not about["built_in"]:
+        raise InputError(f"{path}: give the model too, load_networks(..., model={about['model']})")
+    model = models.rebuild(about["model"]) if model is None else model
+    if getattr(model, "classes", 0) is None:
+        model = model.clone(classes=len(classes))
+    _check_fit(path, model, variables, form)
+    kept = xr.Dataset(
+        {name: _variable(*about["labels"].pop(name)) for name in KEPT},
+        {name: _variable(*parts) for name, parts in about["labels"].items()},
+    )
+    return Networks(model, variables, kept, about["evaluation_batch"], classes, form)
+
+
+def _variable(dims: list[str], dtype: str, values: object) -> tuple[list[str], np.ndarray]:
+    return dims, np.asarray(values, dtype)
+
+
+def _check_fit(path: Path, model: nn.Module, variables: Mapping, form: pictures.Form) -> None:
+    """Refuse a model whose variables differ in names or shapes from those stored."""
+    image = jax.ShapeDtypeStruct((1, *form.shape), jnp.float32)
     try:
-        leaves, _ = hosts.first(arrays.load, path)
-        epoch = like.copy(data=leaves.pop("epoch"))
-    except (KeyError, ValueError) as error:  # an InputError too is a ValueError
-        raise InputError(f"{error}; use --overwrite to train the networks again") from None
-    return Networks(model, unflatten_dict(leaves, sep="/"), epoch, evaluation_batch)
+        made = jax.eval_shape(model.init, jax.random.key(0), image)
+        same = jax.tree.map(lambda a, b: a.shape == b.shape[1:], dict(made), dict(variables))
+    except Exception as error:  # the caller's own code raises whatever it likes
+        raise InputError(f"{path}: no networks of {models.describe(model)}: {error}") from None
+    if not jax.tree.all(same):
+        raise InputError(f"{path}: networks of other widths than {models.describe(model)}")
+
+
+def predict(images: Pictures, networks: Networks | str | Path, top: int = 3) -> list[Prediction]:
+    """Return the most probable classes of pictures, by networks or by those in a run's folder.
+
+    See `Networks.predict`: `predict("letter.png", "runs/sweep")`.
+
+    Raises:
+        InputError: no such networks, no such file, or no picture.
+    """
+    networks = networks if isinstance(networks, Networks) else load(networks)
+    return networks.predict(images, top)
 
 
 @jax.jit(static_argnums=0)
-def _logits(model: nn.Module, variables, images):
+def _logits(model: nn.Module, variables, fields, images):
     dtype = jax.tree.leaves(variables["params"])[0].dtype
-    return jax.vmap(lambda v: model.apply(v, train.scale(images, dtype)))(variables)
+
+    def one(variables, fields):
+        return model.clone(**fields).apply(variables, train.scale(images, dtype))
+
+    return jax.vmap(one)(variables, fields)

@@ -1,52 +1,128 @@
-"""Progress of a sweep: a bar in terminals and notebooks, a line a minute in log files."""
+"""Progress of a sweep: a bar and the best settings in terminals and notebooks, else lines.
 
+The loop over epochs hands over an array it has anyway; it is looked at twice a second at most.
+"""
+
+import io
 import sys
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emnist_jax.sparkline import sparkline
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+LEADERS = 5  # settings shown
+EVERY_SECONDS, LINE_SECONDS = 0.5, 60.0
 
 
 class Progress:
-    """Counts epochs and shows the best validation accuracy and how many trials diverged."""
+    """Counts epochs, and shows the best settings so far and how many trials diverged."""
 
-    def __init__(self, bar, show: bool):
-        self.bar, self.show, self.total = bar, show, 0
-        self.started = self.last_line = time.monotonic()
+    def __init__(self, draw: "Callable[[RenderableType], None] | None", show: bool):
+        self.draw, self.show, self.total, self.settings = draw, show, 0, ()
+        self.started = self.shown = time.monotonic()
+        self.bar = None if draw is None else _bar()
 
-    def start(self, total: int) -> None:
-        """Set the number of epochs to come, over all chunks of trials."""
-        self.total = total
+    def start(self, total: int, settings: Sequence[str] = ()) -> None:
+        """Set the number of epochs to come, over all chunks of trials, and the settings' names."""
+        self.total, self.settings = total, settings
         if self.bar is not None:
             self.bar.add_task("", total=total, text="")
+            self.draw(self.bar)
 
-    def update(self, done: int, best: float, diverged: int) -> None:
-        """Show that `done` epochs are behind us, and what they found."""
+    def update(self, done: int, accuracy: np.ndarray, diverged: int) -> None:
+        """Show that `done` epochs are behind us, and what they found.
+
+        `accuracy` (trials, epochs) is on the validation images, NaN for what is to come; trials
+        run over settings, then seeds.
+        """
+        now = time.monotonic()
+        every = LINE_SECONDS if self.bar is None else EVERY_SECONDS
+        if not self.show or (done < self.total and now - self.shown < every):
+            return
+        self.shown = now
         lost = f", {diverged} diverged" if diverged else ""
-        text = f"best validation accuracy {best:.1%}{lost}"
+        text = f"best validation accuracy {np.nanmax(accuracy, initial=0):.1%}{lost}"
         if self.bar is not None:
+            from rich.console import Group
+
             self.bar.update(self.bar.tasks[0].id, completed=done, text=text)
-        elif self.show and (time.monotonic() - self.last_line > 60 or done == self.total):
-            self.last_line = time.monotonic()
-            passed = (self.last_line - self.started) / 60
-            left = passed * (self.total - done) / max(done, 1)
-            line = f"epoch {done}/{self.total}, {passed:.1f} min, {left:.1f} min left, {text}"
-            print(line, flush=True)
+            self.draw(Group(self.bar, leaders(self.settings, accuracy)))
+            return
+        passed = (now - self.started) / 60
+        left = passed * (self.total - done) / max(done, 1)
+        line = f"epoch {done}/{self.total}, {passed:.1f} min, {left:.1f} min left, {text}"
+        print(line, flush=True)
+
+
+def leaders(settings: Sequence[str], accuracy: np.ndarray) -> "RenderableType":
+    """Return the best settings so far: the mean over seeds of each seed's best, and the mean curve.
+
+    The curves share one scale, from 0 to the best accuracy drawn.
+    """
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    if not settings:
+        return table
+    by_setting = accuracy.reshape(len(settings), -1, accuracy.shape[-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # settings to come are NaN throughout
+        score = np.nanmean(np.nanmax(by_setting, axis=-1), axis=-1)
+        first = [i for i in np.argsort(-score, kind="stable")[:LEADERS] if np.isfinite(score[i])]
+        curves = [np.nanmean(by_setting[i], axis=0) for i in first]
+    top = max((np.nanmax(curve) for curve in curves), default=1)
+    for i, curve in zip(first, curves, strict=True):
+        curve = curve[: np.flatnonzero(np.isfinite(curve))[-1] + 1]
+        table.add_row(f"{score[i]:.1%}", sparkline(curve, 24, (0, float(top))), settings[i])
+    return table
 
 
 @contextmanager
 def progress(show: bool = True) -> Iterator[Progress]:
     """Yield a `Progress`: a bar where the output is a terminal or notebook, else lines."""
-    if not (show and (sys.stdout.isatty() or "ipykernel" in sys.modules)):
+    if show and "ipykernel" in sys.modules:
+        yield Progress(_notebook_cell(), show)
+    elif show and sys.stdout.isatty():
+        from rich.live import Live
+
+        with Live(refresh_per_second=4) as live:
+            yield Progress(live.update, show)
+    else:
         yield Progress(None, show)
-        return
+
+
+def _bar():
     from rich import progress as rich
 
-    columns = (
+    return rich.Progress(
         rich.TextColumn("epoch"),
         rich.MofNCompleteColumn(),
         rich.BarColumn(),
-        rich.TimeRemainingColumn(),
+        rich.TimeRemainingColumn(elapsed_when_finished=True),
         rich.TextColumn("{task.fields[text]}"),
     )
-    with rich.Progress(*columns) as bar:
-        yield Progress(bar, show)
+
+
+def _notebook_cell() -> "Callable[[RenderableType], None]":
+    """Return what draws in place below a cell, without widgets: the notebook keeps it."""
+    from IPython.display import HTML, display
+    from rich.console import Console
+
+    cell = display(HTML(""), display_id=True)
+    style = "white-space:pre;overflow-x:auto;line-height:normal;font-family:monospace"
+
+    def draw(what: "RenderableType") -> None:
+        console = Console(record=True, file=io.StringIO(), width=110, force_jupyter=False)
+        console.print(what)
+        code = f'<pre style="{style}">{{code}}</pre>'
+        cell.update(HTML(console.export_html(inline_styles=True, code_format=code)))
+
+    return draw

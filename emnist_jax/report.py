@@ -8,6 +8,7 @@ from typing import NamedTuple
 import xarray as xr
 
 from emnist_jax.claims import (
+    BEYOND,
     CORRECTIONS,
     PAPER,
     READINGS,
@@ -40,12 +41,17 @@ class Section(NamedTuple):
     text: str = ""
 
 
-def report(datasets: Mapping[str, xr.Dataset], sections: Sequence[Section]) -> str:
+def report(
+    datasets: Mapping[str, xr.Dataset],
+    sections: Sequence[Section],
+    beyond: Mapping[str, Section] | None = None,
+) -> str:
     """Return the report as Markdown.
 
     Args:
         datasets: curves and test results by the name of their experiment.
         sections: figures and tables, in the order to show them.
+        beyond: the same by experiment, of those whose questions are in `claims.BEYOND`.
     """
     judgements = [judge(claim, datasets) for claim in PAPER]
     lines = [
@@ -70,14 +76,44 @@ def report(datasets: Mapping[str, xr.Dataset], sections: Sequence[Section]) -> s
         corrections_table().markdown(),
     ]
     for section in sections:
-        lines += [f"## {section.title}", ""]
-        lines += [section.text, ""] if section.text else []
-        for caption, table in section.tables.items():
-            lines += [caption, "", table.markdown()]
-        for path, caption in section.figures:
-            lines += [f"![{caption}]({path})", "", f"*{caption}*", ""]
+        lines += _section_lines(section, "##")
+    lines += _beyond_lines(datasets, beyond) if beyond else []
     lines += ["## Times and devices", "", runs_table(datasets).markdown()]
     return "\n".join(lines)
+
+
+def _section_lines(section: Section, level: str) -> list[str]:
+    lines = [f"{level} {section.title}", ""]
+    lines += [section.text, ""] if section.text else []
+    for caption, table in section.tables.items():
+        lines += [caption, "", table.markdown()]
+    for path, caption in section.figures:
+        lines += [f"![{caption}]({path})", "", f"*{caption}*", ""]
+    return lines
+
+
+def _beyond_lines(datasets: Mapping[str, xr.Dataset], sections: Mapping[str, Section]) -> list[str]:
+    """Return the part on what the paper left open: verdicts of all, then each experiment."""
+    told, parts = [], []
+    for name, section in sections.items():
+        judged = [judge(question, datasets) for question in BEYOND[name]]
+        if all(j.verdict is Verdict.UNTESTABLE for j in judged):
+            told.append(f"- **{section.title}** {section.text}")
+            continue
+        told.append(f"- **{section.title}** {_stands_and_falls(judged)}")
+        first, *rest = _section_lines(section, "###")
+        parts += [first, "", questions_table(judged).markdown(), *rest[1:]]
+    return [
+        "## Beyond the paper",
+        "",
+        "What it left open, or compared with too few seeds and unequal budgets, put as claims and "
+        "judged in the same way; run by `python -m experiments.beyond`. Rules and networks count "
+        "at their best settings, which for each seed are chosen on the other seeds.",
+        "",
+        *told,
+        "",
+        *parts,
+    ]
 
 
 def summary(judgements: Sequence[Judgement], datasets: Mapping[str, xr.Dataset]) -> list[str]:
@@ -146,6 +182,24 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
         for j in judgements
     ]
     return Table(header, rows)
+
+
+def questions_table(judgements: Sequence[Judgement]) -> Table:
+    """Return a row a question beyond the paper: the answer put to the test, and the verdict."""
+    header = ["question", "answer put to the test", "measured", "bounds", "why these", "result"]
+    rows = [
+        [
+            j.claim.id,
+            j.claim.says,
+            j.claim.statement,
+            bounds(j.claim),
+            j.claim.why,
+            _measured(j),
+            f"**{j.verdict}**",
+        ]
+        for j in judgements
+    ]
+    return Table([*header, "verdict"], rows)
 
 
 def readings_table(datasets: Mapping[str, xr.Dataset]) -> Table:
@@ -217,6 +271,7 @@ def runs_table(datasets: Mapping[str, xr.Dataset]) -> Table:
 def describe(datasets: Sequence[xr.Dataset]) -> str:
     """Return the data, seeds and protocol of an experiment's curves, for captions."""
     first = datasets[0]
+    data = " and ".join(sorted({str(d.attrs.get("data", "unknown")) for d in datasets}))
     numbers = {
         name: sorted({d.sizes[name] for d in datasets if name in d.dims})
         for name in ("seed", "epoch")
@@ -224,7 +279,7 @@ def describe(datasets: Sequence[xr.Dataset]) -> str:
     seeds, epochs = (
         " or ".join(map(str, v)) for v in (numbers["seed"], [n - 1 for n in numbers["epoch"]])
     )
-    parts = [f"Data: {first.attrs.get('data', 'unknown')}", f"seeds: {seeds}", f"epochs: {epochs}"]
+    parts = [f"Data: {data}", f"seeds: {seeds}", f"epochs: {epochs}"]
     if "batch_size" in first.attrs:
         parts.append(f"minibatch {first.attrs['batch_size']}")
     return "; ".join(parts) + "."

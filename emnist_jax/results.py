@@ -124,7 +124,7 @@ def remove_unfinished(folder: Path) -> None:
 def provenance(configuration: Mapping[str, object]) -> dict[str, str]:
     """Return where results come from: command, configuration, versions, device and commit."""
     return {
-        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "command": _command(),
         "configuration": json.dumps(configuration, sort_keys=True),
         "versions": json.dumps(
             {"python": platform.python_version()} | {name: installed(name) for name in PACKAGES}
@@ -132,6 +132,11 @@ def provenance(configuration: Mapping[str, object]) -> dict[str, str]:
         "device": describe_devices(),
         "commit": commit(),
     }
+
+
+def _command() -> str:
+    """Return the command line; that of a notebook's kernel would say nothing but a file's path."""
+    return "notebook" if "ipykernel" in sys.modules else shlex.join(["python", *sys.orig_argv[1:]])
 
 
 def describe_devices() -> str:

@@ -2,7 +2,8 @@
 
 Notation: g is the gradient of the minibatch's mean loss, theta the parameters, eta the learning
 rate, t = 1, 2, ... the number of the update. Every hyperparameter may be a traced number, so one
-compiled program serves a whole grid of them. Any rule of optax is a rule here too, by its name.
+compiled program serves a whole grid of them. Any rule of optax is a rule here too, by its name. A
+rule whose state has a field `averaged` (parameters) is evaluated there: see `train.evaluated`.
 """
 
 import inspect
@@ -164,6 +165,66 @@ def adam_constant_correction(
     return adam_variant(learning_rate, b1, b2, eps, correction="constant")
 
 
+class ScheduleFreeState(NamedTuple):
+    """State of `schedule_free_adamw`: updates made so far, second moment, z, and x."""
+
+    count: jax.Array
+    v: optax.Updates
+    z: optax.Params
+    averaged: optax.Params  # the name by which `train` finds what to evaluate
+
+
+def schedule_free_adamw(
+    learning_rate: float,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> optax.GradientTransformation:
+    """AdamW without a schedule, by averaging (Defazio et al., 2024); x is what is evaluated.
+
+    y = (1 - b1) z + b1 x; g is the gradient at y; v <- b2 v + (1 - b2) g^2;
+    z <- z - eta (g / (sqrt(v / (1 - b2^t)) + eps) + weight_decay y); x <- (1 - 1/t) x + z / t.
+
+    y is the network that is trained: all three begin as theta. With a constant eta the weights
+    eta^2 of the average are equal, hence 1/t; there is no warm-up. Running statistics of batch
+    normalisation are those met at y, not at x.
+    """
+
+    def init(params):
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return ScheduleFreeState(jnp.zeros((), jnp.int32), zeros, params, params)
+
+    def update(grads, state, params):
+        count = state.count + 1
+        v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.v, grads)
+
+        def descend(z, v, g, y):
+            change = g / (jnp.sqrt(v / (1 - b2**count)) + eps) + weight_decay * y
+            return (z - learning_rate * change).astype(z.dtype)
+
+        z = jax.tree.map(descend, state.z, v, grads, params)
+        x = jax.tree.map(lambda x, z: x + (z - x) / count.astype(x.dtype), state.averaged, z)
+        updates = jax.tree.map(
+            lambda z, x, y: ((1 - b1) * z + b1 * x - y).astype(y.dtype), z, x, params
+        )
+        return updates, ScheduleFreeState(count, v, z, x)
+
+    return optax.GradientTransformation(init, update)
+
+
+def adopt(
+    learning_rate: float, b1: float = 0.9, b2: float = 0.9999, eps: float = 1e-6
+) -> optax.GradientTransformation:
+    """ADOPT (Taniguchi et al., 2024), Adam made to converge with any b2; with its clipping.
+
+    v <- g^2 at the first update, which moves nothing; then, with k = t - 1,
+    m <- b1 m + (1 - b1) clip(g / max(sqrt(v), eps), -k^(1/4), k^(1/4)); theta <- theta - eta m;
+    v <- b2 v + (1 - b2) g^2. So a gradient is divided by the second moment before it.
+    """
+    return optax.contrib.adopt(learning_rate, b1=b1, b2=b2, eps=eps)
+
+
 RULES: Mapping[str, Rule] = {
     rule.__name__: rule
     for rule in (
@@ -176,6 +237,8 @@ RULES: Mapping[str, Rule] = {
         adam_uncorrected,
         adam_undamped_uncorrected,
         adam_constant_correction,
+        schedule_free_adamw,
+        adopt,
     )
 }
 

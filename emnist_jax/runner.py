@@ -27,9 +27,9 @@ class Chunk:
 class Runner:
     """Holds what all chunks of a sweep share: the data on the devices and the compiled programs."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Plan, devices: int | None = None):
         self.plan = plan
-        self.mesh = parallel.trial_mesh()
+        self.mesh = parallel.trial_mesh(devices)
         self.programs = parallel.programs(plan.structure, self.mesh)
         splits = {"train": plan.data.train, "valid": plan.data.valid}
         self.arrays = {part: (split.images, split.labels) for part, split in splits.items()}
@@ -50,29 +50,46 @@ class Runner:
         values = {name: np.full(shape, np.nan, plan.structure.dtype) for name in parts}
         kept = [
             np.zeros((plan.trials if plan.keep else 0, *leaf.shape[1:]), leaf.dtype)
-            for leaf in jax.tree.leaves(variables_of(one_each))
+            for leaf in jax.tree.leaves(train.evaluated(one_each))
         ]
         seconds = np.zeros((-(-plan.trials // size), plan.epochs))
         kept_epoch = np.zeros(plan.trials, np.int32)
         return State(0, -1, size, [], values, kept, kept_epoch, seconds, 0.0)
 
+    def for_chunk(self, number: int, size: int) -> "Runner":
+        """Return a runner for a chunk: this one, or one of fewer devices for fewer trials.
+
+        CPU devices share the cores: one trial on one device may use them all, where a second device
+        would train a copy of it that nobody looks at.
+        """
+        trials = min(size, self.plan.trials - number * size)
+        cores_shared = self.mesh.devices.flat[0].platform == "cpu" and jax.process_count() == 1
+        return Runner(self.plan, trials) if cores_shared and trials < self.mesh.size else self
+
     def chunk(self, number: int, size: int) -> Chunk:
-        """Return the trials of a chunk; the last trial is repeated up to a whole chunk."""
+        """Return the trials of a chunk; the last trial is repeated up to a whole chunk.
+
+        Not where there is a trial a device at most: the program for them is worth its compilation.
+        """
+        hyper, seeds = parallel.place(self.mesh, self._settings(number, size))
+        first = number * size
+        return Chunk(slice(first, min(first + size, self.plan.trials)), hyper, seeds)
+
+    def _settings(self, number: int, size: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return the hyperparameters and seeds of a chunk, padded."""
         first, end = number * size, min((number + 1) * size, self.plan.trials)
-        padded = -(-size // self.mesh.size) * self.mesh.size
+        devices = self.mesh.size
+        padded = devices if end - first <= devices else -(-size // devices) * devices
         chosen = np.minimum(np.arange(first, first + padded), end - 1)
         hyper = {name: values[chosen] for name, values in self.plan.hyper().items()}
-        hyper, seeds = parallel.place(self.mesh, (hyper, self.plan.trial_seeds()[chosen]))
-        return Chunk(slice(first, end), hyper, seeds)
+        return hyper, self.plan.trial_seeds()[chosen]
 
-    def compiled(self, size: int) -> dict[str, jax.stages.Compiled]:
-        """Return the compiled `Programs` of so many trials at once, by name.
+    def compiled(self, number: int, size: int) -> dict[str, jax.stages.Compiled]:
+        """Return the compiled `Programs` of a chunk, by name.
 
         Nothing is put on a device for it, and a run then uses them.
         """
-        padded = -(-size // self.mesh.size) * self.mesh.size
-        hyper = {name: np.resize(values, padded) for name, values in self.plan.hyper().items()}
-        seeds, data = np.resize(self.plan.trial_seeds(), padded), self.arrays
+        (hyper, seeds), data = self._settings(number, size), self.arrays
         trials = jax.eval_shape(self.programs.init, hyper, seeds, data["train"][0])
         hyper, seeds, trials = parallel.shapes(self.mesh, (hyper, seeds, trials))
         data = parallel.shapes(self.mesh, data, parallel.REPLICATED)
@@ -120,38 +137,37 @@ class Runner:
     def _to_keep(self, values: Mapping[str, np.ndarray], epoch: int) -> np.ndarray:
         """Return which trials of a chunk are kept as they are now: (trials,) bool.
 
-        "best" is the highest validation accuracy, ties to the lower validation error.
+        "best" is the highest validation accuracy, ties to the lower validation error;
+        "lowest_error" the lowest error, ties to the higher accuracy.
         """
         if epoch == 0:
             return np.ones(len(values["valid_accuracy"]), bool)
+        score, tie = values["valid_accuracy"], -values["valid_error"]
         if self.plan.keep == "last":
-            return ~np.isnan(values["valid_accuracy"][:, epoch])
-        now, before = values["valid_accuracy"][:, epoch], values["valid_accuracy"][:, :epoch]
+            return ~np.isnan(score[:, epoch])
+        if self.plan.keep == "lowest_error":
+            score, tie = tie, score
+        now, before = score[:, epoch], score[:, :epoch]
         best = np.fmax.reduce(before, axis=1)
-        ties = np.where(before == best[:, None], values["valid_error"][:, :epoch], np.inf)
-        return (now > best) | ((now == best) & (values["valid_error"][:, epoch] < ties.min(1)))
+        ties = np.where(before == best[:, None], tie[:, :epoch], -np.inf)
+        return (now > best) | ((now == best) & (tie[:, epoch] > ties.max(1)))
 
     def _keep(self, state: State, chunk: Chunk, trials, chosen: np.ndarray, epoch: int) -> None:
         rows = np.arange(chunk.trials.start, chunk.trials.stop)[chosen]
-        leaves = hosts.gather(jax.tree.leaves(variables_of(trials))) if rows.size else []
+        leaves = hosts.gather(jax.tree.leaves(train.evaluated(trials))) if rows.size else []
         for kept, leaf in zip(state.kept, leaves, strict=False):
             kept[rows] = leaf[: len(chunk)][chosen]
         state.kept_epoch[rows] = epoch
 
     def networks(self, state: State) -> dict:
         """Return the kept networks' variables, their arrays leading with one axis over trials."""
-        return jax.tree.structure(variables_of(self._one_trial_each())).unflatten(state.kept)
+        return jax.tree.structure(train.evaluated(self._one_trial_each())).unflatten(state.kept)
 
     def _one_trial_each(self) -> train.Trial:
         """Return the shapes of a chunk of one trial a device."""
         hyper = {name: np.resize(v, self.mesh.size) for name, v in self.plan.hyper().items()}
         seeds = np.resize(self.plan.trial_seeds(), self.mesh.size)
         return jax.eval_shape(self.programs.init, hyper, seeds, self.arrays["train"][0])
-
-
-def variables_of(trials: train.Trial) -> dict:
-    """Return the Flax variables of trials: what applying their networks needs."""
-    return {"params": trials.params, **trials.variables}
 
 
 def arrays_of(trials: train.Trial, chunk: Chunk) -> list[np.ndarray]:

@@ -5,8 +5,9 @@
 
 A schedule must know how many updates there will be, which a rule's name cannot tell it; so it is a
 function that makes a rule of a rule. The shape (0 to 1) multiplies the rule's finished update:
-where the update is proportional to the learning rate, as it is for every rule of `rules`, this is
-the rule at learning rate eta * shape(t), and eta stays a number on an axis of the sweep.
+where the update is proportional to the learning rate, as it is for every rule of `rules` but
+`schedule_free_adamw` (which is refused), this is the rule at learning rate eta * shape(t), and eta
+stays a number on an axis of the sweep.
 """
 
 from collections.abc import Callable
@@ -96,6 +97,8 @@ def _scheduled(
     rule: rules.Rule, kind: str, details: str, make: Callable, arguments: tuple, warmup: int
 ) -> rules.Rule:
     """Return the rule with its update times a schedule, after a warm-up."""
+    if rule is rules.schedule_free_adamw:
+        raise InputError("schedule_free_adamw takes no schedule: its average stands in for one")
     shape = make(*arguments)
     if warmup:
         rise = optax.linear_schedule(1 / (warmup + 1), 1, warmup)

@@ -19,6 +19,7 @@ from emnist_jax.errors import InputError
 from emnist_jax.forecast import check_memory
 from emnist_jax.grid import GridLike, check_count
 from emnist_jax.networks import Networks
+from emnist_jax.pictures import form_of
 from emnist_jax.plan import Plan, make_plan
 from emnist_jax.progress import Progress, progress
 from emnist_jax.runner import Chunk, Runner, arrays_of
@@ -57,7 +58,8 @@ def sweep(
         metrics: more functions (logits, labels) -> one number an image, by name.
         dtype: "float32", or "float64" (set `jax_enable_x64` first).
         keep: "best" also returns every trial's network at its highest validation accuracy (ties
-            to the lower validation error, then to the earlier epoch), "last" after the last epoch.
+            to the lower validation error, then to the earlier epoch), "lowest_error" at its lowest
+            validation error (ties to the higher accuracy), "last" after the last epoch.
         out: a folder for curves.nc and checkpoints; the same call resumes or returns what is there.
         overwrite: begin again, whatever `out` holds.
         checkpoint_minutes: minutes between checkpoints.
@@ -96,9 +98,7 @@ def sweep(
             )
             if not overwrite and (curves := _finished(plan, folder)) is not None:
                 checkpoints.clear()  # a run may be killed between its results and this
-                return (
-                    curves if keep is None else (curves, _finished_networks(plan, folder, curves))
-                )
+                return curves if keep is None else (curves, _finished_networks(plan, folder))
             hosts.first(stack.enter_context, locked(folder))
             if overwrite:
                 hosts.first(_remove, folder)
@@ -108,7 +108,7 @@ def sweep(
         curves, trained = _run(plan, trials_at_once, checkpoints, stop, show)
         if checkpoints is not None:
             if trained is not None:
-                hosts.first(trained.save, folder / "networks.safetensors")
+                hosts.first(trained.save, folder / networks.FILE)
             # Last: its presence says that all is there.
             hosts.first(results.save, curves, folder / "curves.nc")
             checkpoints.clear()
@@ -144,7 +144,7 @@ def finished(
 def _remove(folder: Path) -> None:
     """Remove what a run, and what was made from it, left in a folder; its curves first."""
     try:
-        for name in ("curves.nc", "test/curves.nc", "networks.safetensors"):
+        for name in ("curves.nc", "test/curves.nc", networks.FILE):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be removed: {error.strerror}") from error
@@ -166,10 +166,11 @@ def _read_finished(plan: Plan, folder: Path) -> xr.Dataset | None:
     return curves
 
 
-def _finished_networks(plan: Plan, folder: Path, curves: xr.Dataset) -> Networks:
-    like = curves.valid_error.isel(epoch=0, drop=True)
-    path, structure = folder / "networks.safetensors", plan.structure
-    return networks.load(path, structure.model, like, structure.evaluation_batch)
+def _finished_networks(plan: Plan, folder: Path) -> Networks:
+    try:
+        return networks.load(folder / networks.FILE, plan.structure.model)
+    except InputError as error:
+        raise InputError(f"{error}; use --overwrite to train the networks again") from None
 
 
 def _run(
@@ -184,11 +185,12 @@ def _run(
     state = checkpoints.restore() if checkpoints else None
     runner = Runner(plan)
     state = runner.fresh(trials_at_once) if state is None else state
-    check_memory(runner, state.chunk_size)
+    check_memory(runner, state.chunk, state.chunk_size)
     began -= state.wall_seconds
     chunks = -(-plan.trials // state.chunk_size)
-    show.start(chunks * plan.epochs)
+    show.start(chunks * plan.epochs, _names(plan))
     for number in range(state.chunk, chunks):
+        runner = runner.for_chunk(number, state.chunk_size)
         chunk = runner.chunk(number, state.chunk_size)
         trials = runner.start(chunk, state.arrays)
         for epoch in range(state.epoch + 1, plan.epochs + 1):
@@ -198,7 +200,8 @@ def _run(
                 state.seconds[number, epoch - 1] = time.perf_counter() - seconds
             runner.record(state, chunk, trials, epoch)
             done = number * plan.epochs + epoch
-            show.update(done, _best(state), _diverged(state, chunk, epoch))
+            lost = _diverged(state, chunk, epoch)
+            show.update(done, state.values["valid_accuracy"], lost)
             due = checkpoints is not None and checkpoints.due
             due, stopped = hosts.any_of(due, stop.is_set())
             if checkpoints and (due or stopped or epoch == plan.epochs):
@@ -211,11 +214,17 @@ def _run(
                 raise KeyboardInterrupt
         state = state._replace(epoch=-1, arrays=[])
     curves = _label(plan, state, time.monotonic() - began)
-    return curves, _label_networks(plan, runner, state) if plan.keep else None
+    return curves, _label_networks(plan, runner, state, curves) if plan.keep else None
 
 
-def _best(state: State) -> float:
-    return float(np.nanmax(state.values["valid_accuracy"], initial=0))
+def _names(plan: Plan) -> list[str]:
+    """Return a name a setting: the numbers it differs in from others, else the rule's."""
+    settings = plan.grid.settings
+    varied = [name for name in settings[0] if len({setting[name] for setting in settings}) > 1]
+    return [
+        ", ".join(f"{name} {setting[name]:.4g}" for name in varied) or plan.rule_name
+        for setting in settings
+    ]
 
 
 def _diverged(state: State, chunk: Chunk, epoch: int) -> int:
@@ -241,7 +250,15 @@ def _label(plan: Plan, state: State, wall: float) -> xr.Dataset:
     return xr.Dataset({k: (dims, v.reshape(shape)) for k, v in state.values.items()}, coords, attrs)
 
 
-def _label_networks(plan: Plan, runner: Runner, state: State) -> Networks:
+def _label_networks(plan: Plan, runner: Runner, state: State, curves: xr.Dataset) -> Networks:
+    """Return the networks kept, with what their curves say at their epochs."""
     epoch = xr.DataArray(state.kept_epoch.reshape(plan.shape), plan.coords, plan.dims)
-    structure = plan.structure
-    return Networks(structure.model, runner.networks(state), epoch, structure.evaluation_batch)
+    kept = curves[["valid_accuracy", "valid_error"]].sel(epoch=epoch).drop_vars("epoch")
+    return Networks(
+        plan.structure.model,
+        runner.networks(state),
+        kept.assign(epoch=epoch).drop_attrs(),
+        plan.structure.evaluation_batch,
+        plan.data.classes,
+        form_of(plan.data.train.images),
+    )

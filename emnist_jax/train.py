@@ -2,6 +2,8 @@
 
 Nothing here knows of seeds in parallel, grids, files or devices; `sweep` maps these functions over
 trials. `model` is a Flax module called as `module(x, train=False)`, `rule` an optax transformation.
+A rule that wants other parameters evaluated than those it takes gradients at, such as an average of
+them, keeps these in its state as a field called `averaged`.
 """
 
 from collections.abc import Callable, Mapping
@@ -83,15 +85,22 @@ def epoch(
     return jax.lax.scan(update, trial, (jnp.arange(len(labels)), images, labels))[0]
 
 
+def evaluated(trial: Trial) -> dict[str, Any]:
+    """Return the Flax variables to evaluate: `averaged` of the rule's state, or else the params."""
+    params = optax.tree_utils.tree_get(trial.opt_state, "averaged", trial.params)
+    return {"params": params, **trial.variables}
+
+
 def evaluate(
     model: nn.Module, trial: Trial, images, labels, batch_size: int, metrics: Mapping[str, Metric]
 ) -> dict[str, Float[Array, ""]]:
     """Return the mean of each metric over all images, the remainder of the batches included."""
     dtype = jax.tree.leaves(trial.params)[0].dtype
+    variables = evaluated(trial)
     whole = len(labels) // batch_size * batch_size
 
     def totals(images, labels):
-        logits = model.apply({"params": trial.params, **trial.variables}, scale(images, dtype))
+        logits = model.apply(variables, scale(images, dtype))
         return {name: metric(logits, labels).sum() for name, metric in metrics.items()}
 
     batches = [a[:whole].reshape(-1, batch_size, *a.shape[1:]) for a in (images, labels)]

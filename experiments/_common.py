@@ -11,14 +11,17 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import hosts, results
+from emnist_jax.claims.measures import best_accuracy, held_out_best
 from emnist_jax.errors import InputError, nearest
+from emnist_jax.grid import GridLike
+from emnist_jax.stats import interval
 from emnist_jax.sweep import finished
 
 if TYPE_CHECKING:
@@ -37,18 +40,21 @@ CHOSEN_RATES = (1e-4, 1e-3)
 (without the factor 1 - b1) at the paper's rate."""
 
 
+def otherwise(default: str, metavar: str) -> object:
+    """Annotate an option whose default, None, stands for something that its help should say."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
 @dataclass(frozen=True)
 class Options:
     """Options of every experiment."""
 
     data: str = "glyphs"
-    """glyphs (drawn by the program), a TensorFlow Datasets name such as emnist/balanced, or the
-    path of a folder of IDX files, of EMNIST's gzip.zip, or of an image folder"""
+    """glyphs (drawn), a TensorFlow Datasets name (emnist/balanced), a path of IDX files, images"""
     split: Literal["paper", "official"] = "paper"
-    """paper: train and test pooled and split again 100,000 / 15,800 / 15,800; official: the
-    source's own test part"""
-    size: int | None = None
-    """use a fixed random subset of so many images in all (glyphs: draw so many); default: all"""
+    """paper: all images pooled and split again; official: the source's own test part"""
+    size: Annotated[int | None, otherwise("all", "INT")] = None
+    """use a fixed random subset of so many images in all (glyphs: draw so many)"""
     seeds: int = 5
     """number of random initialisations of every setting: seeds 0, 1, ..."""
     epochs: int = 100
@@ -56,8 +62,7 @@ class Options:
     batch_size: int = 50
     """images a minibatch"""
     out: Path = Path("runs")
-    """folder of results; the experiment writes to a folder of its own name in it, resumes what was
-    interrupted there and skips what is complete"""
+    """folder of results; what was interrupted there is resumed, what is complete is skipped"""
     overwrite: bool = False
     """begin again, whatever is there"""
     trials_at_once: int | None = None
@@ -72,10 +77,19 @@ class Options:
 
 
 def train(
-    options: Options, folder: str, model: "nn.Module", rule: str, grid: Mapping[str, object]
-) -> xr.Dataset:
-    """Train a sweep with the common options, saved and resumed in `folder` of the results."""
-    run = _arguments(options, folder, model, rule, grid)
+    options: Options,
+    folder: str,
+    model: "nn.Module",
+    rule: str,
+    grid: GridLike,
+    keep: str | None = None,
+    data: ej.Dataset | None = None,
+) -> "xr.Dataset | tuple[xr.Dataset, Networks]":
+    """Train a sweep with the common options, saved and resumed in `folder` of the results.
+
+    `data` stands in for those that the options name.
+    """
+    run = _arguments(options, folder, model, rule, grid, data) | {"keep": keep}
     if options.overwrite or finished(**run) is None:
         _announce(folder)
     return ej.sweep(**run, overwrite=options.overwrite, trials_at_once=options.trials_at_once)
@@ -128,12 +142,22 @@ def _tested_with(curves: xr.Dataset, path: Path) -> xr.Dataset | None:
     return tested if same else None
 
 
+def load_data(options: Options) -> ej.Dataset:
+    """Return the data that the options name."""
+    return ej.load(options.data, split=options.split, size=options.size)
+
+
 def _arguments(
-    options: Options, folder: str, model: "nn.Module", rule: str, grid: Mapping[str, object]
+    options: Options,
+    folder: str,
+    model: "nn.Module",
+    rule: str,
+    grid: GridLike,
+    data: ej.Dataset | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of a sweep, and of the question whether it is finished."""
     return {
-        "data": ej.load(options.data, split=options.split, size=options.size),
+        "data": load_data(options) if data is None else data,
         "model": model,
         "rule": rule,
         "grid": grid,
@@ -147,6 +171,32 @@ def _arguments(
 def _announce(folder: str) -> None:
     """Say what is trained now, where its progress is shown; errors alone go to stderr."""
     print(f"{folder}:", flush=True)
+
+
+def together(curves: Mapping[str, xr.Dataset], dim: str) -> xr.Dataset:
+    """Return curves of the same settings side by side, named along a new dimension."""
+    return xr.concat(
+        curves.values(),
+        dim,
+        combine_attrs="drop_conflicts",
+        join="exact",
+        coords="minimal",
+        compat="override",
+    ).assign_coords({dim: list(curves)})
+
+
+def tuned(curves: xr.Dataset) -> xr.DataArray:
+    """Return each seed's best validation accuracy (%) at the setting the other seeds choose."""
+    score = best_accuracy(curves)
+    if score.sizes["seed"] > 1:
+        return held_out_best(score)[0]
+    return score.max([dim for dim in score.dims if dim != "seed"])
+
+
+def difference(a: xr.DataArray, b: xr.DataArray) -> tuple[float, float, float]:
+    """Return the mean of a - b over the seeds both have, with its 95 % t interval."""
+    over = interval(a - b)
+    return tuple(float(over[name]) for name in ("mean", "lower", "upper"))
 
 
 def collect(folder: Path) -> dict[str, xr.Dataset]:
@@ -192,7 +242,11 @@ def parse(options: type[T], module: ModuleType) -> T:
     try:
         with redirect_stderr(printed):
             chosen, unknown = tyro.cli(
-                options, prog=command, description=module.__doc__, return_unknown_args=True
+                options,
+                prog=command,
+                description=module.__doc__,
+                return_unknown_args=True,
+                config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stopped:
         if not stopped.code:
@@ -202,7 +256,8 @@ def parse(options: type[T], module: ModuleType) -> T:
         word = unknown[0].partition("=")[0]
         if not word.startswith("-"):
             raise InputError(f'"{word}" belongs to no option; see {command} --help')
-        names = [f"--{field.name.replace('_', '-')}" for field in fields(options)]
+        named = [one.name for one in fields(options) if "Positional" not in str(one.type)]
+        names = [f"--{name.replace('_', '-')}" for name in named]
         raise InputError(f'no option "{word}": {nearest(word, names)}')
     return chosen
 

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -14,11 +15,16 @@ from emnist_jax import ranges, rules
 from emnist_jax.data import SOURCES, SPLITS
 from emnist_jax.errors import InputError, nearest
 from emnist_jax.grid import GridLike, check_count, make_grid, model_fields
+from emnist_jax.plan import KEEP
 from experiments._common import Options as CommonOptions
+from experiments._own import own_model, own_rule
 
 MODELS = {"mlp": ej.MLP, "convnet": ej.ConvNet}
 SCHEDULES = ("constant", "cosine")
 EPILOG = """\
+--rule and --model also take your own: myrules.py:sign_momentum, mymodels.py:Net. A field of a
+model that is a number is an option, as for the models here.
+
 values: numbers, or ranges in quotes: "logspace(-4,-1,7)", "linspace(0,0.9,4)", or
 "1-logspace(-4,-1,4)" for 0.9999 to 0.9. Several values are a dimension of the grid. With
 --samples, settings are drawn at random instead: from "loguniform(1e-5,1e-1)",
@@ -38,10 +44,11 @@ class Options(CommonOptions):
     epochs: int = 10
     name: str = "sweep"
     model: nn.Module = field(default_factory=ej.MLP)
-    rule: str = "adam"
+    rule: str | rules.Rule = "adam"
     grid: GridLike = ()
     schedule: str = "constant"
     warmup: int = 0
+    keep: str | None = None
     plan: bool = False
 
 
@@ -52,22 +59,35 @@ def parse(words: Sequence[str], about: str) -> Options | None:
         InputError: an unknown option or name, or a value that cannot be meant.
     """
     first = _Parser(add_help=False, allow_abbrev=False)
-    for name in ("--config", "--rule", "--model", "--list"):
+    for name in ("--config", "--rule", "--model"):
         first.add_argument(name)
+    first.add_argument("--list", nargs="?", const="")
     early = first.parse_known_args(words)[0]
     if early.list is not None:
         return _print_list(early.list)
     config = _read_config(Path(early.config)) if early.config else {}
     rule = str(early.rule or config.get("rule", "adam"))
     model = str(early.model or config.get("model", "mlp"))
-    if model not in MODELS:
-        raise InputError(f'unknown model "{model}": {nearest(model, MODELS)}')
-    parser = _make_parser(about, rule, model)
+    parts = _find_rule(rule), _find_model(model)
+    parser = _make_parser(about, rule, model, *parts)
     try:
         before = parser.read(_words(config, parser.names())) if config else None
     except InputError as error:
         raise InputError(f"{early.config}: {error}") from None
-    return _make_options(parser.read(words, before), rules.find(rule), rule, model)
+    return _make_options(parser.read(words, before), *parts)
+
+
+def _find_rule(name: str) -> rules.Rule:
+    return own_rule(name) if ":" in name else rules.find(name)
+
+
+def _find_model(name: str) -> type[nn.Module]:
+    if ":" in name:
+        return own_model(name)
+    if name not in MODELS:
+        hint = f"{nearest(name, MODELS)}, or your own: file.py:Class"
+        raise InputError(f'unknown model "{name}": {hint}')
+    return MODELS[name]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -96,7 +116,9 @@ class _Parser(argparse.ArgumentParser):
         return [name for name in self._option_string_actions if not name.startswith(no)]
 
 
-def _make_parser(about: str, rule: str, model: str) -> _Parser:
+def _make_parser(
+    about: str, rule: str, model: str, function: rules.Rule, module: type[nn.Module]
+) -> _Parser:
     """Return the options of every sweep, and those of this rule and this model."""
     parser = _Parser(
         prog="python -m experiments.sweep",
@@ -107,20 +129,23 @@ def _make_parser(about: str, rule: str, model: str) -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_general(parser.add_argument_group("the sweep"))
-    function = rules.find(rule)
     # The rules of optax explain themselves at length.
-    text = _about(function) if function in rules.RULES.values() else _line(function)
+    text = _about(function) if rule in rules.RULES or ":" in rule else _line(function)
     group = parser.add_argument_group(f"rule {rule}", text)
     for name, default in _rule_options(function).items():
         _add_values(group, name, "required" if default is rules.REQUIRED else _default(default))
-    group = parser.add_argument_group(f"model {model}", _about(MODELS[model]))
-    for name, default in _model_options(MODELS[model]).items():
+    text = _about(module).partition("\n\nAttributes:")[0]
+    group = parser.add_argument_group(f"model {model}", text)
+    said = _said_of_fields(module)
+    for name, default in _model_options(module).items():
         if name == "batch_norm":
             _add_switch(group, name, "batch normalisation before every ReLU")
+        elif isinstance(default, bool):
+            _add_switch(group, name, said.get(name, ""), default)
         elif isinstance(default, float):
-            _add_values(group, name, _default(default))
+            _add_values(group, name, f"{said.get(name, '')} ({_default(default)})".strip())
         else:
-            _add_counts(group, name, default)
+            _add_counts(group, name, default, said.get(name, ""))
     return parser
 
 
@@ -128,9 +153,9 @@ def _add_general(group: argparse._ArgumentGroup) -> None:
     """Add the options of every sweep."""
     usual = {one.name: one.default for one in fields(Options)}
     add = group.add_argument
-    add("--list", metavar="KIND", help="print what there is of rules, models or data")
+    add("--list", metavar="KIND", nargs="?", help="print what there is of rules, models or data")
     add("--config", metavar="FILE", help="a TOML file of options, see below")
-    add("--rule", default="adam", metavar="NAME", help="learning rule (default: adam)")
+    add("--rule", default="adam", metavar="NAME", help="learning rule (default: adam), see --list")
     add("--model", default="mlp", metavar="NAME", help="mlp (the default) or convnet")
     add("--samples", type=int, metavar="N", help="draw so many settings instead of a grid")
     add("--sample-seed", type=int, default=0, metavar="N", help="of the draw (default: 0)")
@@ -146,6 +171,10 @@ def _add_general(group: argparse._ArgumentGroup) -> None:
     }.items():
         text = f"{text} ({_default(usual[name])})"
         add(_flag(name), type=int, default=usual[name], metavar="N", help=text)
+    text = (
+        "keep every trial's network, to predict with: as it was at its best epoch, by validation "
+    )
+    add("--keep", choices=KEEP, help=f"{text}accuracy or error, or at the end")
     add("--out", type=Path, default=usual["out"], metavar="FOLDER", help="default: runs")
     add("--name", default=usual["name"], help="results go to FOLDER/NAME (default: sweep)")
     _add_switch(group, "overwrite", "begin again, whatever is there; otherwise it is resumed")
@@ -160,17 +189,22 @@ def _add_values(group: argparse._ArgumentGroup, name: str, text: str) -> None:
     group.add_argument(_flag(name), nargs="+", metavar="VALUE", help=text)
 
 
-def _add_counts(group: argparse._ArgumentGroup, name: str, default: int | Sequence[int]) -> None:
+def _add_counts(
+    group: argparse._ArgumentGroup, name: str, default: int | Sequence[int], text: str
+) -> None:
     """Add a whole number, or as many as one likes."""
     nargs = None if isinstance(default, int) else "*"
-    text = _default(default if nargs is None else " ".join(map(str, default)))
+    usual = _default(default if nargs is None else " ".join(map(str, default)))
+    text = f"{text} ({usual})".strip()
     group.add_argument(_flag(name), type=int, nargs=nargs, metavar="N", default=default, help=text)
 
 
-def _add_switch(group: argparse._ArgumentGroup, name: str, text: str) -> None:
+def _add_switch(
+    group: argparse._ArgumentGroup, name: str, text: str, default: bool = False
+) -> None:
     """Add --name and --no-name; the latter overrules a file."""
     switch = argparse.BooleanOptionalAction
-    group.add_argument(_flag(name), action=switch, default=False, help=text)
+    group.add_argument(_flag(name), action=switch, default=default, help=text)
 
 
 def _default(value: object) -> str:
@@ -192,17 +226,38 @@ def _rule_options(rule: rules.Rule) -> dict[str, object]:
 
 
 def _model_options(model: type[nn.Module]) -> dict[str, object]:
-    """Return a model's fields with their defaults, but for the classes: the data tell these."""
+    """Return a model's fields that an option can set, with their defaults.
+
+    The data tell the classes; a field of another kind stays as the model has it.
+    """
     own = [one for one in fields(model) if one.name not in ("classes", "parent", "name")]
-    return {one.name: one.default for one in own}
+    found = {one.name: one.default for one in own if one.init}
+    return {name: default for name, default in found.items() if _settable(name, default)}
 
 
-def _make_options(
-    chosen: argparse.Namespace, rule: rules.Rule, rule_name: str, model: str
-) -> Options:
+def _settable(name: str, default: object) -> bool:
+    whole = isinstance(default, tuple) and all(type(one) is int for one in default)
+    return whole or isinstance(default, float | int) or (name == "batch_norm" and default is None)
+
+
+def _said_of_fields(model: type[nn.Module]) -> dict[str, str]:
+    """Return what a model's docstring says of its fields, under "Attributes:"."""
+    said, name = {}, None
+    for line in (inspect.getdoc(model) or "").partition("Attributes:\n")[2].splitlines():
+        if one := re.match(r"    (\w+): (.*)", line):
+            name = one[1]
+            said[name] = one[2].rstrip(".")
+        elif name and line.startswith("        "):
+            said[name] = f"{said[name]} {line.strip()}".rstrip(".")
+        else:
+            name = None
+    return {name: text.replace("%", "%%") for name, text in said.items()}
+
+
+def _make_options(chosen: argparse.Namespace, rule: rules.Rule, model: type[nn.Module]) -> Options:
     """Return the options, checked as far as possible without data."""
     given = vars(chosen)
-    made = _make_model(given, MODELS[model])
+    made = _make_model(given, model)
     grid = _make_grid(given, rule, made)
     make_grid(grid, rule, made)  # refuses values out of range
     if chosen.warmup:
@@ -210,17 +265,19 @@ def _make_options(
     path = Path(chosen.name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise InputError(f'--name "{chosen.name}": give the name of a folder inside --out')
-    kept = {name: given[name] for name in ("name", "schedule", "warmup", "plan")}
+    kept = {name: given[name] for name in ("name", "schedule", "warmup", "keep", "plan")}
     kept |= {one.name: given[one.name] for one in fields(CommonOptions)}
-    return Options(**kept, model=made, rule=rule_name, grid=grid)
+    return Options(**kept, model=made, rule=rule if ":" in chosen.rule else chosen.rule, grid=grid)
 
 
 def _make_model(given: Mapping[str, object], model: type[nn.Module]) -> nn.Module:
     """Return the model with its structure; what is a number on an axis belongs to the grid."""
-    chosen = {}
+    chosen = {"classes": None} if "classes" in model.__dataclass_fields__ else {}
     for name, default in _model_options(model).items():
         if name == "batch_norm":
             chosen[name] = ej.BatchNorm() if given[name] else None
+        elif isinstance(default, bool):
+            chosen[name] = given[name]
         elif isinstance(default, int):
             check_count(name, given[name])
             chosen[name] = given[name]
@@ -285,6 +342,8 @@ def _print_list(kind: str) -> None:
         "models": lambda: {name: _line(model) for name, model in MODELS.items()},
         "data": lambda: SOURCES,
     }
+    if not kind:
+        raise InputError("say what to list: --list rules, --list models or --list data")
     if kind not in kinds:
         raise InputError(f'nothing to list of "{kind}": {nearest(kind, kinds)}')
     lines = kinds[kind]()

@@ -12,7 +12,7 @@ tables and README.md from the curves alone.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import xarray as xr
 
@@ -22,8 +22,22 @@ from emnist_jax.grid import check_count
 from emnist_jax.report import Section, describe, report
 from emnist_jax.results import write_text
 from emnist_jax.stats import best, best_after_k
-from experiments import adam, batch_norm, convnets, forensics, rmsprop, samples, sgd, test_set
-from experiments._common import collect, draw, main
+from experiments import (
+    adam,
+    batch_norm,
+    cifar10,
+    convnets,
+    depth,
+    forensics,
+    regularisation,
+    rmsprop,
+    rules_compared,
+    samples,
+    sgd,
+    test_set,
+    weights_or_convolution,
+)
+from experiments._common import collect, draw, main, otherwise
 
 EXPERIMENTS = {
     "sgd": (sgd, "SGD (B1)"),
@@ -33,6 +47,14 @@ EXPERIMENTS = {
     "batch_norm": (batch_norm, "Batch normalisation (N1)"),
     "convnets": (convnets, "Convolutional networks (C1 to C3)"),
     "test_set": (test_set, "Test results (T1, T2)"),
+}
+# Not the paper's: `experiments.beyond` runs them, and the report shows what is finished.
+BEYOND = {
+    "rules_compared": (rules_compared, "Which rule to take (X1)"),
+    "cifar10": (cifar10, "The same settings on CIFAR-10? (W1)"),
+    "regularisation": (regularisation, "Batch normalisation, dropout, weight decay (W2)"),
+    "weights_or_convolution": (weights_or_convolution, "Weights or convolution? (W3)"),
+    "depth": (depth, "Why two convolutions are no better than one (W4)"),
 }
 RULES = ("sgd", "rmsprop", "adam")
 CHANCE = 1 / 47
@@ -54,22 +76,21 @@ class Options:
     """Options of the whole."""
 
     preset: Literal["demo", "paper"] = "paper"
-    """demo: few small images, few epochs, two seeds, minutes; paper: the full protocol, hours"""
-    data: str | None = None
-    """glyphs, a TensorFlow Datasets name, or a path of data; default: glyphs for the demo,
-    emnist/balanced for the paper"""
+    """demo: few small images, few epochs, 2 or 3 seeds, minutes; paper: the full protocol, hours"""
+    data: Annotated[str | None, otherwise("glyphs in the demo, else emnist/balanced", "STR")] = None
+    """glyphs, a TensorFlow Datasets name, or a path of data"""
     split: Literal["paper", "official"] = "paper"
     """paper: all images pooled and split again; official: the source's own test part"""
-    seeds: int | None = None
-    """random initialisations of every setting; default: as each experiment has"""
-    adam_seeds: int | None = None
+    seeds: Annotated[int | None, otherwise("as each experiment has", "INT")] = None
+    """random initialisations of every setting"""
+    adam_seeds: Annotated[int | None, otherwise("as --seeds", "INT")] = None
     """the same for the largest experiment alone; the paper had 2"""
-    convnet_epochs: int | None = None
-    """epochs of the ConvNets; default: as that experiment has"""
-    only: tuple[str, ...] = ()
-    """run these experiments only; the report shows all that are finished"""
-    out: Path | None = None
-    """folder of results; default: runs/demo or runs/paper"""
+    convnet_epochs: Annotated[int | None, otherwise("as that experiment has", "INT")] = None
+    """epochs of the ConvNets"""
+    only: Annotated[tuple[str, ...], otherwise("all", "NAME ...")] = ()
+    """run these experiments only (sgd, adam, ...); the report shows all that are finished"""
+    out: Annotated[Path | None, otherwise("runs/demo or runs/paper", "PATH")] = None
+    """folder of results"""
     overwrite: bool = False
     """begin again, whatever is there"""
     report_only: bool = False
@@ -140,7 +161,7 @@ def write_report(out: Path) -> Path:
         InputError: no curves there.
     """
     found = collect(out)
-    known = {run for module, _ in EXPERIMENTS.values() for run in module.RUNS}
+    known = {run for module, _ in (EXPERIMENTS | BEYOND).values() for run in module.RUNS}
     found = {name: curves for name, curves in found.items() if name in known}
     if not found:
         raise InputError(f"{out}: no finished experiment here; run without --report-only first")
@@ -153,7 +174,8 @@ def write_report(out: Path) -> Path:
             sections.append(_section(name, module, title, found, out))
     if all(rule in found for rule in RULES):
         sections.append(_budgets(found, out))
-    path = write_text(out / "README.md", report(found, sections))
+    beyond = {name: _beyond(name, *of, found, out) for name, of in BEYOND.items()}
+    path = write_text(out / "README.md", report(found, sections, beyond))
     print(path)
     return path
 
@@ -174,6 +196,17 @@ def _section(name: str, module: Any, title: str, found: Mapping, out: Path) -> S
         f"{table.replace('_', ' ').capitalize()}. {protocol}": tables[table] for table in tables
     }
     return Section(title, captions, shown, getattr(module, "finding", lambda _: "")(runs))
+
+
+def _beyond(name: str, module: Any, title: str, found: Mapping, out: Path) -> Section:
+    """Return the section of an experiment beyond the paper: what it would cost, if unfinished."""
+    section = _section(name, module, title, found, out)
+    if section.text.startswith("Not finished"):
+        command = f"`python -m experiments.{name}` takes about {module.COST}."
+        missing = [run for run in module.RUNS if run not in found]
+        what = section.text if len(missing) < len(module.RUNS) else "Not run."
+        return section._replace(text=f"{what} {command}")
+    return section
 
 
 def _runs_of(name: str, found: Mapping[str, xr.Dataset]) -> Any:

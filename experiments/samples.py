@@ -6,13 +6,13 @@ python -m experiments.samples --data emnist/balanced
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 import emnist_jax as ej
 from emnist_jax.figures import plot_samples
-from experiments._common import main, save_figures
+from experiments._common import main, otherwise, save_figures
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,11 @@ class Options:
     """Options of this experiment."""
 
     data: str = "glyphs"
-    """glyphs, a TensorFlow Datasets name such as emnist/balanced, or a path (IDX files, gzip.zip,
-    image folder)"""
+    """glyphs (drawn), a TensorFlow Datasets name (emnist/balanced), a path of IDX files, images"""
     split: Literal["paper", "official"] = "paper"
     """which images are training images, from which the samples are drawn"""
-    size: int | None = None
-    """use a fixed random subset of so many images in all (glyphs: draw so many); default: all"""
+    size: Annotated[int | None, otherwise("all", "INT")] = None
+    """use a fixed random subset of so many images in all (glyphs: draw so many)"""
     seed: int = 0
     """which 25 of the training images"""
     out: Path = Path("runs")

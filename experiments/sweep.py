@@ -4,13 +4,22 @@ python -m experiments.sweep --rule adam --learning-rate 1e-4 1e-3 --b1 0 0.9 --s
 """
 
 import sys
+from contextlib import suppress
 
 import numpy as np
 import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import rules, schedules
-from emnist_jax.figures import plot_best_against_rate, plot_curves, summarise
+from emnist_jax.errors import InputError
+from emnist_jax.figures import (
+    plot_best_against_rate,
+    plot_confused_examples,
+    plot_confusion,
+    plot_curves,
+    plot_weights,
+    summarise,
+)
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.forecast import Forecast, forecast
 from emnist_jax.stats import best
@@ -28,11 +37,18 @@ def run(options: Options) -> xr.Dataset | None:
     rule = scheduled_rule(options)
     if options.plan:
         return print(planned(options, rule))
-    curves = train(options, options.name, options.model, rule, options.grid)
+    found = train(options, options.name, options.model, rule, options.grid, options.keep)
+    curves, networks = found if options.keep else (found, None)
     folder = options.out / options.name
     print(folder / "curves.nc")
     shown = ranked(curves) if "sample" in curves.dims else curves
-    draw(figures(shown), {"settings": settings_table(shown)}, folder)
+    made = figures(shown)
+    if networks is not None:
+        print(folder / "networks.safetensors")
+        made |= figures_of_networks(
+            networks, ej.load(options.data, options.split, size=options.size)
+        )
+    draw(made, {"settings": settings_table(shown)}, folder)
     print(f"{folder / 'settings.md'}\n\n{summarise(shown)}")
     return curves
 
@@ -56,6 +72,7 @@ def planned(options: Options, rule: str | rules.Rule) -> Forecast:
         seeds=options.seeds,
         epochs=options.epochs,
         batch_size=options.batch_size,
+        keep=options.keep,
         trials_at_once=options.trials_at_once,
     )
 
@@ -113,6 +130,24 @@ def _figures_of_samples(curves: xr.Dataset) -> dict:
         for axes in made["best_against_rate"].axes:  # neighbours differ in more than their rate
             for drawn in axes.containers:
                 drawn.lines[0].set_linestyle("none")
+    return made
+
+
+def figures_of_networks(networks: ej.Networks, data: ej.Dataset) -> dict:
+    """Return what the best setting's networks learned and confuse, on the validation images.
+
+    Confusions are those of all seeds' networks, examples those of the networks together.
+    """
+    best = networks.best_setting()
+    note = f"{data.name} · {len(data.valid):,} validation images · {best}"
+    made = {"confusion": plot_confusion(best.confusion(data.valid), note=note)}
+    images, labels = data.valid.images, data.valid.labels
+    read = best.probabilities(images).argmax("class")
+    with suppress(InputError):  # no mistake to draw
+        made["confused"] = plot_confused_examples(images, labels, read, data.classes, note=note)
+    with suppress(InputError):  # weights that are no picture
+        first = best.sel(seed=int(best.epoch.seed[0]))
+        made["weights"] = plot_weights(first.parameters, note=f"{data.name} · {first}")
     return made
 
 

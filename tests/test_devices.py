@@ -28,7 +28,7 @@ def on_all_counts(out):
     mesh, found = parallel.trial_mesh, {}
     jax.config.update("jax_enable_x64", True)
     for count in COUNTS:
-        parallel.trial_mesh = lambda count=count: mesh(count)
+        parallel.trial_mesh = lambda n=None, count=count: mesh(min(n or count, count))
         for dtype in ("float32", "float64"):
             curves = train(dtype, trials_at_once=8)
             found |= {f"{dtype} {count} {name}": curves[name].values for name in curves}

@@ -17,6 +17,7 @@ from experiments import (
     _common,
     adam,
     batch_norm,
+    beyond,
     convnets,
     forensics,
     paper,
@@ -27,7 +28,7 @@ from experiments import (
 )
 
 TINY = {"size": 188, "seeds": 2, "epochs": 1, "batch_size": 20}
-MODULES = [module for module, _ in paper.EXPERIMENTS.values()]
+MODULES = [module for module, _ in (paper.EXPERIMENTS | paper.BEYOND).values()]
 
 
 # Counts, by hand from the lists of layers
@@ -257,7 +258,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, told, monkeypatch, cap
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("module", [*MODULES, samples, paper], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [*MODULES, samples, paper, beyond], ids=lambda m: m.__name__)
 def test_every_option_has_help(module, monkeypatch, capsys):
     for options in module.Options.__mro__[:-1]:  # object has no options
         source = inspect.getsource(options)

@@ -8,12 +8,13 @@ import numpy as np
 import optax
 import pytest
 import xarray as xr
+from PIL import Image
 
 import emnist_jax as ej
 from emnist_jax import ranges, results, rules, schedules
 from emnist_jax.errors import InputError
 from emnist_jax.grid import make_grid
-from experiments import _sweep_options, sweep
+from experiments import _common, _sweep_options, predict, sweep
 
 TINY = ["--size", "188", "--seeds", "2", "--epochs", "1", "--batch-size", "20", "--hidden", "8"]
 
@@ -314,6 +315,12 @@ RATE = ["--learning-rate", "0.1"]
         ([*RATE, "--warmup", "-3"], "warmup=-3"),
         ([*RATE, "--name", "../a"], "inside --out"),
         ([*RATE, "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        ([*RATE, "--keep", "bset"], "invalid choice: 'bset'"),
+        (["--list"], "--list rules, --list models or --list data"),
+        ([*RATE, "--model", "nowhere.py:Net"], "nowhere.py: no such file"),
+        ([*RATE, "--model", "no_such_module:Net"], "No module named 'no_such_module'"),
+        ([*RATE, "--model", "emnist_jax.models:MPL"], 'did you mean "MLP"'),
+        ([*RATE, "--rule", "emnist_jax.rules:adm"], 'did you mean "adam"'),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, told, monkeypatch, capsys, tmp_path):
@@ -383,6 +390,104 @@ def test_a_grid_gives_the_curves_of_the_same_sweep(monkeypatch, capsys, tmp_path
         data, ej.MLP((8,)), "momentum", grid, seeds=2, epochs=1, batch_size=20, progress_bar=False
     )
     xr.testing.assert_equal(curves, same)
+
+
+OWN = '''
+import flax.linen as nn
+import optax
+
+class Net(nn.Module):
+    """A net of one's own.
+
+    Attributes:
+        width: units, 100 % of them
+            useful.
+    """
+
+    classes: int
+    width: int = 8
+    slope: float = 0.0
+    bias: bool = True
+    activation: object = nn.leaky_relu
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Dense(self.width, use_bias=self.bias)(x.reshape(len(x), -1))
+        return nn.Dense(self.classes)(self.activation(x, self.slope))
+
+class Unready(nn.Module):
+    width: int
+
+def sign_momentum(learning_rate, decay=0.9):
+    sign = optax.scale_by_sign()
+    return optax.chain(optax.ema(decay), sign, optax.scale_by_learning_rate(learning_rate))
+
+def helper():
+    pass
+'''
+
+
+@pytest.fixture
+def own_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    return path
+
+
+def test_models_and_rules_of_ones_own_have_their_options(own_file, capsys):
+    words = ["--model", f"{own_file}:Net", "--rule", f"{own_file}:sign_momentum"]
+    options = parse(*words, "--learning-rate", "0.1", "--decay", "0", "0.5", "--no-bias")
+    model = options.model
+    assert (type(model).__name__, model.width, model.bias) == ("Net", 8, False)
+    assert options.rule.__name__ == "sign_momentum"
+    assert options.grid == {"learning_rate": 0.1, "decay": [0.0, 0.5]} or (
+        options.grid == {"learning_rate": 0.1, "decay": (0.0, 0.5)}
+    )
+    with pytest.raises(SystemExit):
+        parse(*words, "--help")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--width N units, 100 % of them useful (default: 8)" in text
+    assert "--no-bias" in text and "--activation" not in text
+
+
+def test_what_of_ones_own_cannot_be_meant_is_told(own_file):
+    for words, told in {
+        ("--model", f"{own_file}:Nte"): 'did you mean "Net"',
+        ("--model", f"{own_file}:Unready"): "its field width has no default",
+        ("--rule", f"{own_file}:helper"): "one of: sign_momentum",
+    }.items():
+        with pytest.raises(InputError, match=told):
+            parse(*words, "--learning-rate", "0.1")
+    own_file.write_text("1 / 0")
+    with pytest.raises(InputError, match="ZeroDivisionError: division by zero"):
+        parse("--model", f"{own_file}:Net", "--learning-rate", "0.1")
+
+
+def test_networks_are_kept_drawn_and_asked(monkeypatch, capsys, tmp_path):
+    words = ["--learning-rate", "0.01", "0.001", "--keep", "lowest_error"]
+    _, names = run(monkeypatch, capsys, tmp_path, *words)
+    kept = ["curves.nc", "networks.safetensors"]
+    drawn = ["curves.png", "confusion.png", "confused.png", "weights.png", "settings.md"]
+    assert names == kept + drawn
+    networks = ej.load_networks(tmp_path / "sweep")
+    curves = results.load(tmp_path / "sweep" / "curves.nc")
+    expected = ej.stats.best(curves, "valid_error").best_epoch
+    np.testing.assert_array_equal(networks.epoch, expected)
+    path = tmp_path / "letter.png"
+    image = ej.load("glyphs", size=188).test.images[0]
+    Image.fromarray(255 - image[..., 0]).save(path)
+    figure = str(tmp_path / "seen")
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["predict", str(tmp_path / "sweep"), str(path), "--top", "2", "--figure", figure],
+    )
+    _common.main(predict.run, predict.Options)
+    said, drawn = capsys.readouterr().out.splitlines()
+    assert said == f"{path}: {networks.predict(image[..., 0], top=2)[0]}"
+    assert drawn == figure + ".png" and (tmp_path / "seen.svg").exists()
+    with pytest.raises(InputError, match="give the path of a picture"):
+        predict.run(predict.Options(tmp_path / "sweep"))
 
 
 def test_samples_are_ranked_and_labelled_by_what_was_drawn(monkeypatch, capsys, tmp_path):

@@ -1,6 +1,7 @@
 """Figures show the numbers they claim to show, computed here independently."""
 
 import io
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from matplotlib.colors import same_color
 from PIL import Image
 
 from emnist_jax import figures, results
+from emnist_jax.data import glyphs
 from emnist_jax.errors import InputError
 
 VARIABLES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy")
@@ -269,6 +271,18 @@ def test_best_against_rate_shows_means_and_intervals_of_best_and_epoch():
     assert "1 of 12 trials diverged" in caption_of(figure)
 
 
+def test_ticks_stand_at_the_rates_that_have_room():
+    rates = [3e-4, 1e-3, 1.1e-3, 3e-3]
+    axes = figures.plot_best_against_rate(make_curves(learning_rate=rates)).axes[1]
+    np.testing.assert_allclose(axes.get_xticks(), [3e-4, 1e-3, 3e-3])
+    labels = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert labels == [r"$3 \cdot 10^{-4}$", "$10^{-3}$", r"$3 \cdot 10^{-3}$"]
+    assert not len(axes.get_xticks(minor=True))
+    many = figures.plot_best_against_rate(make_curves(learning_rate=np.geomspace(0.1, 0.3, 20)))
+    many._repr_png_()
+    assert not any(tick.get_text() for tick in many.axes[1].get_xticklabels(minor=True))
+
+
 def test_best_against_rate_needs_positive_rates():
     with pytest.raises(InputError, match="not positive numbers"):
         figures.plot_best_against_rate(make_curves(learning_rate=[0.0, 0.1]))
@@ -415,7 +429,7 @@ def test_dense_weights_are_tiles_with_a_map_centred_at_zero():
     figure = figures.plot_weights(kernel)
     for unit in range(10):
         expected = kernel[:, unit].reshape(8, 8)
-        np.testing.assert_array_equal(tile(figure, unit // 4, unit % 4, 8), expected)
+        np.testing.assert_array_equal(tile(figure, unit // 5, unit % 5, 8), expected)
     norm = figure.axes[0].images[0].norm
     assert norm.vmin == -norm.vmax
     assert norm.vmax == np.quantile(np.abs(kernel), 0.995)
@@ -479,9 +493,34 @@ def test_confusion_shows_shares_of_the_true_class_without_the_diagonal():
     assert "36.8 % of 19 images misread" in caption_of(figure)
 
 
+def test_labelled_confusions_know_their_classes_and_sum_seeds():
+    counts = xr.DataArray(
+        np.stack([[MATRIX, MATRIX * 0], [MATRIX * 5, MATRIX]]),
+        dims=("b1", "seed", "true", "predicted"),
+        coords={"b1": [0.0, 0.9], "true": list(CLASSES), "predicted": list(CLASSES)},
+    )
+    of_plain = figures.most_confused(MATRIX, CLASSES)
+    assert figures.most_confused(counts.sel(b1=0.0)) == of_plain
+    assert figures.most_confused(counts.isel(b1=[0]).transpose("predicted", ...)) == of_plain
+    assert "36.8 % of 114 images" in caption_of(figures.plot_confusion(counts.sel(b1=0.9)))
+    with pytest.raises(InputError, match=r"2 values of b1: choose one, confusion.sel\(b1="):
+        figures.plot_confusion(counts)
+    with pytest.raises(InputError, match="pass classes"):
+        figures.plot_confusion(MATRIX)
+
+
 def test_confusion_of_a_class_without_images_and_of_no_mistakes(recwarn):
     figures.plot_confusion(np.diag([3, 0, 2]), CLASSES)._repr_png_()
     assert not recwarn.list
+
+
+def test_nothing_of_a_confusion_is_cut_off(tmp_path):
+    matrix = np.random.default_rng(0).integers(0, 9, (47, 47)) + np.eye(47, dtype=int) * 50
+    figure = figures.plot_confusion(matrix, glyphs.CLASSES)
+    path, _ = figures.save_figure(figure, tmp_path / "a")
+    pixels = np.asarray(Image.open(path).convert("L"))
+    edges = (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:])
+    assert all((edge == 255).all() for edge in edges)
 
 
 def test_confused_examples_are_images_of_that_mistake():
@@ -601,6 +640,7 @@ def test_sparkline_spans_the_values_marks_what_is_missing_and_fits_the_width():
     assert figures.sparkline([np.nan] * 3) == "xxx"
     long = figures.sparkline(np.arange(1000), width=8)
     assert long == "▁▂▃▄▅▆▇█"
+    assert figures.sparkline([0.5, 1, np.nan, 9], limits=(0, 1)) == "▅█x█"
 
 
 def test_summary_has_a_row_a_setting_with_best_epoch_last_and_divergences():
@@ -636,3 +676,16 @@ def test_html_summary_has_the_same_cells_escaped():
     assert "<td>a&lt;b</td>" in page and "a<b" not in page
     text = figures.summarise(curves)
     assert all(cell in text for cell in ("0 of 2", "valid."))
+
+
+def test_html_summary_of_many_settings_shows_the_best_first():
+    curves = make_curves(seeds=2, learning_rate=np.geomspace(1e-4, 1, 9))
+    curves = curves.assign_attrs(data="glyphs & co", rule="adam")
+    page = figures.curves_summary_html(curves, most=3)
+    assert "<caption>glyphs &amp; co · adam" in page
+    assert "the best 3 of 9 settings" in page
+    best = best_by_hand(curves)[0].mean(1)
+    shown = re.findall(r"<tr><td>([^<]*)</td><td>([\d.]+) ±", page)
+    order = np.argsort(-best)[:3]
+    assert shown == [(f"{curves.learning_rate.values[i]:.4g}", f"{best[i]:.2f}") for i in order]
+    assert "settings" not in figures.curves_summary_html(curves, most=9)

@@ -11,7 +11,7 @@ import scipy.signal
 import scipy.stats
 
 from emnist_jax.errors import InputError
-from emnist_jax.layers import BatchNorm, conv2d, dropout, max_pool, symmetric_uniform
+from emnist_jax.layers import BatchNorm, conv2d, dropout, matmul, max_pool, symmetric_uniform
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +114,20 @@ def test_conv2d_over_trials_equals_one_by_one():
     together = jax.vmap(lambda k: conv2d(x, k, 2))(kernels)
     for kernel, y in zip(kernels, together, strict=True):
         np.testing.assert_allclose(y, conv2d(x, kernel, 2), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_matmul_and_its_gradients_equal_numpy(shared):
+    x = draw(5, 7) if shared else draw(3, 5, 7)
+    weights, g = draw(3, 7, 4, seed=1), draw(3, 5, 4, seed=2)
+    over_trials = jax.vmap(matmul, in_axes=(None if shared else 0, 0))
+    y, pullback = jax.vjp(over_trials, jnp.asarray(x), jnp.asarray(weights))
+    dx, dweights = pullback(jnp.asarray(g))
+    each = np.broadcast_to(x, (3, 5, 7))
+    np.testing.assert_allclose(y, np.einsum("tbi,tio->tbo", each, weights), rtol=1e-12)
+    np.testing.assert_allclose(dweights, np.einsum("tbi,tbo->tio", each, g), rtol=1e-12)
+    expected = np.einsum("tbo,tio->tbi", g, weights)
+    np.testing.assert_allclose(dx, expected.sum(0) if shared else expected, rtol=1e-12, atol=1e-14)
 
 
 def test_max_pool_equals_numpy():

@@ -259,14 +259,14 @@ def test_proportions_refuse_per_cent():
 # --- curves -----------------------------------------------------------------------------------
 
 
-def test_early_stopping_ties_go_to_the_lower_error_then_the_earlier_epoch():
+def test_best_epoch_ties_go_to_the_lower_error_then_the_earlier_epoch():
     accuracy = [[0.1, 0.8, 0.8, 0.8], [0.1, 0.8, 0.8, 0.5], [0.9, 0.2, 0.3, 0.4]]
     error = [[3.0, 0.7, 0.5, 0.6], [3.0, 0.6, 0.6, 0.1], [2.0, 1.0, 0.5, 0.7]]
     c = curves(accuracy, error)
-    np.testing.assert_array_equal(stats.early_stopping(c)[0], [2, 1, 0])
-    np.testing.assert_array_equal(stats.early_stopping(c, by="valid_error")[0], [2, 3, 2])
+    np.testing.assert_array_equal(stats.best_index(c)[0], [2, 1, 0])
+    np.testing.assert_array_equal(stats.best_index(c, by="valid_error")[0], [2, 3, 2])
     tied = curves([0.1, 0.6, 0.7, 0.7], [3.0, 0.5, 0.5, 0.5])
-    assert stats.early_stopping(tied, by="valid_error") == 2
+    assert stats.best_index(tied, by="valid_error") == 2
 
 
 def test_best_reads_every_curve_at_the_selected_epoch():
@@ -294,6 +294,65 @@ def test_an_epoch_with_a_finite_accuracy_but_no_finite_error_is_not_selected():
     # argmax over NaN logits still gives some accuracy
     out = stats.best(curves([0.1, 0.3, 0.9, 0.9], [3.0, 1.0, np.nan, np.inf]))
     assert out.best_epoch == 1 and bool(out.diverged)
+
+
+def test_early_stopping_by_hand():
+    # the example of docs/statistics.md, which goes on: 7, 8 and 9 are worse, 9 is three after 6
+    accuracy = [0.10, 0.50, 0.60, 0.60, 0.58, 0.60, 0.61, 0.60, 0.59, 0.50, 0.90]
+    error = [3.9, 1.8, 1.0, 0.9, 0.9, 0.95, 0.8, 0.9, 0.7, 0.9, 0.1]
+    c = curves(accuracy, error).squeeze()
+    by_patience = {1: (3, 3, 4), 2: (3, 3, 5), 3: (6, 6, 9), 4: (10, 10, np.inf)}
+    for patience, (best, at, epochs) in by_patience.items():
+        found = stats.early_stopping(c, patience)
+        assert (found.best_epoch, found.epochs) == (best, epochs)
+        assert found.stopped == np.isfinite(epochs)
+        assert found.valid_accuracy == accuracy[at] and found.train_error == error[at]
+    by_error = stats.early_stopping(c, 2, by="valid_error")
+    # epoch 4 ties the error but not the accuracy of 3, so 3 stays the best and 5 ends it
+    assert (by_error.best_epoch, by_error.epochs) == (3, 5)
+
+
+def test_early_stopping_is_training_with_patience_simulated():
+    random = np.random.default_rng(1)
+    accuracy = random.integers(0, 6, (3, 4, 30)) / 10  # many ties
+    error = random.integers(1, 5, (3, 4, 30)) / 2.0
+    accuracy[0, 0, 9:] = error[0, 0, 9:] = np.nan
+    c = curves(accuracy, error)
+    for patience in (1, 3, 7):
+        found = stats.early_stopping(c, patience)
+        for i, j in np.ndindex(3, 4):
+            best, waited, spent = (-1.0, 0.0), 0, np.inf
+            for epoch in range(30):
+                now = (accuracy[i, j, epoch], -error[i, j, epoch])
+                waited += 1
+                if now > best:
+                    best, at, waited = now, epoch, 0
+                if waited == patience:
+                    spent = epoch
+                    break
+            one = found.isel(learning_rate=i, seed=j)
+            assert (one.best_epoch, one.epochs) == (at, spent)
+            assert (one.valid_accuracy, -one.valid_error) == best
+
+
+def test_a_patience_beyond_the_curves_gives_the_best_and_is_censored():
+    c = curves(np.random.default_rng(2).random((2, 3, 8)))
+    found = stats.early_stopping(c, 100)
+    assert not found.stopped.any() and np.isinf(found.epochs).all()
+    xr.testing.assert_identical(found.drop_vars(["epochs", "stopped"]), stats.best(c))
+    times = stats.median_time(stats.early_stopping(c, 1).epochs)
+    assert (times.censored == 0).all()
+
+
+def test_a_trial_without_a_finite_epoch_returns_nothing():
+    found = stats.early_stopping(curves([np.nan] * 5), 2).squeeze()
+    assert found.epochs == 2 and np.isnan(found.best_epoch) and found.diverged
+
+
+@pytest.mark.parametrize("patience", [0, 1.5, True])
+def test_early_stopping_needs_a_whole_patience(patience):
+    with pytest.raises(InputError, match="patience="):
+        stats.early_stopping(curves([0.1, 0.2]), patience)
 
 
 def test_best_with_two_hyperparameters_and_with_random_samples():
@@ -473,6 +532,34 @@ def test_difference_after_k_draws_settings_independently():
     np.testing.assert_allclose([out.lower[0], out.upper[0]], [-half, half], rtol=0.1)
 
 
+@pytest.mark.parametrize("resample", ["seed", "both"])
+def test_difference_after_k_covers(resample):
+    # Two rules of six settings; a seed shifts all settings of both, which pairing takes out.
+    rng, n, held = np.random.default_rng(11), 300, 0
+    truth = [np.linspace(0, 1, 6), np.linspace(0.2, 0.8, 6)]
+    for _ in range(n):
+        shared = rng.normal(0, 1, 30)
+        sides = []
+        for levels in truth:
+            if resample == "both":  # another search finds other settings: the mean of one is known
+                levels = rng.uniform(levels[0], levels[-1], 30)
+            x = levels[:, None] + shared + rng.normal(0, 0.3, (len(levels), 30))
+            sides.append(seeds(x, sample=np.arange(len(levels))))
+        out = stats.difference_after_k(*sides, resample=resample, resamples=400)
+        held += bool(out.lower[0] <= 0 <= out.upper[0])  # at k = 1 both have the mean .5
+    assert 0.9 < held / n < 0.985
+
+
+def test_paired_interval_covers():
+    rng, n, held = np.random.default_rng(12), 2000, 0
+    shared = rng.normal(0, 5, (n, 5))
+    a = seeds(shared + rng.normal(0.3, 1, (n, 5)), sample=np.arange(n))
+    b = seeds(shared + rng.normal(0, 1, (n, 5)), sample=np.arange(n))
+    out = stats.paired(a, b)
+    held = float(((out.lower <= 0.3) & (out.upper >= 0.3)).mean())
+    assert abs(held - 0.95) < 4 * math.sqrt(0.95 * 0.05 / n)
+
+
 def test_sensitivity_by_hand():
     # best .8 at 1e-2; floor .78. Up: .8 to .7 over a decade crosses at .2 of it; down: .79 is
     # inside, then .79 to .74 crosses at .2 of the decade below 1e-3.
@@ -499,6 +586,36 @@ def test_sensitivity_at_the_ends_of_the_grid_and_beside_divergence():
     np.testing.assert_array_equal(out.lower_open, [True, False, False, False])
     np.testing.assert_array_equal(out.upper_open, [False, False, True, False])
     assert dict(out.sizes) == {"seed": 4}
+
+
+def test_good_share_by_hand():
+    # means .8, .795, .78, .5: within .01 of the best are 2 of 4, of .82 none, within .02 of it 1
+    score = seeds(
+        np.array([[0.7, 0.9], [0.79, 0.8], [0.78, 0.78], [0.6, 0.4]]), sample=[0, 1, 2, 3]
+    )
+    out = stats.good_share(score)
+    assert (out.share, out.settings) == (0.5, 4)
+    z = 1.959963984540054  # the normal table, and Wilson's formula at p = 1/2
+    half = z / (1 + z**2 / 4) * math.sqrt(1 / 16 + z**2 / 64)
+    np.testing.assert_allclose([out.lower, out.upper], [0.5 - half, 0.5 + half])
+    assert stats.good_share(score, 0.82).share == 0
+    assert stats.good_share(score, 0.82, delta=0.02).share == 0.25
+    with pytest.raises(InputError, match="delta"):
+        stats.good_share(score, delta=-1)
+    with pytest.raises(InputError, match="missing"):
+        stats.good_share(score.where(score > 0.5))
+    assert stats.good_share(score.where(score > 0.5), failed=0.0).share == 0.5
+
+
+def test_good_share_covers_the_width_of_the_good_region():
+    # A rate is good on one decade of the three it is drawn from: the share is 1/3.
+    rng, held, n = np.random.default_rng(8), 0, 400
+    for _ in range(n):
+        logs = rng.uniform(-4, -1, 20)
+        score = xr.DataArray(np.where(abs(logs + 2) < 0.5, 0.8, 0.5), dims="sample")
+        out = stats.good_share(score, 0.8)
+        held += bool(out.lower <= 1 / 3 <= out.upper)
+    assert abs(held / n - 0.95) < 0.035
 
 
 # --- comparisons ------------------------------------------------------------------------------

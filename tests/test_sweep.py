@@ -12,6 +12,7 @@ import xarray as xr
 import emnist_jax as ej
 from emnist_jax import parallel, plan, rules, train
 from emnist_jax.errors import InputError
+from emnist_jax.runner import Runner
 
 SMALL = ej.MLP(hidden=(16,))
 GRID = {"learning_rate": [0.3, 0.03, 0.003]}
@@ -83,6 +84,17 @@ def test_chunks_and_their_padding_do_not_show(data, at_once):
         whole = sweep(data, dtype="float64", trials_at_once=6)
         parts = sweep(data, dtype="float64", trials_at_once=at_once)
     xr.testing.assert_allclose(whole, parts, rtol=1e-10)
+
+
+@pytest.mark.skipif(jax.device_count() != 2, reason="needs two devices that share their cores")
+@pytest.mark.parametrize(
+    ("number", "devices", "rows"), [(0, 2, 4), (1, 2, 4), (2, 1, 1)], ids=["first", "next", "last"]
+)
+def test_a_trial_left_over_trains_alone_on_one_device(data, number, devices, rows):
+    made = plan.make_plan(data, SMALL, "sgd", GRID, 3, 1, 50, None, "float32", None)
+    runner = Runner(made).for_chunk(number, 4)  # of 9 trials
+    assert runner.mesh.size == devices
+    assert len(runner.chunk(number, 4).seeds) == rows
 
 
 def test_a_whole_grid_compiles_once_and_new_numbers_never_again(data, monkeypatch):

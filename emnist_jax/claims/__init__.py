@@ -1,10 +1,11 @@
 """The paper's claims as data, and their verdicts computed from labelled curves.
 
-`PAPER` lists the claims. A claim measures one number a seed; its mean has a 95 % interval, and the
-claim says between which bounds the number has to lie. Nothing here trains, and no verdict is typed
-in: another curve gives another verdict.
+`PAPER` lists the claims, `BEYOND` what it left open, put in the same form. A claim measures one
+number a seed; its mean has a 95 % interval, and the claim says between which bounds the number has
+to lie. Nothing here trains, and no verdict is typed in: another curve gives another verdict.
 """
 
+from emnist_jax.claims.beyond import BEYOND
 from emnist_jax.claims.judge import (
     READINGS,
     Claim,
@@ -19,6 +20,7 @@ from emnist_jax.claims.judge import (
 from emnist_jax.claims.paper import CORRECTIONS, PAPER
 
 __all__ = [
+    "BEYOND",
     "CORRECTIONS",
     "PAPER",
     "READINGS",

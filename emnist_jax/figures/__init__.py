@@ -6,7 +6,13 @@ first seed diverged: a mean over the survivors would flatter the setting.
 """
 
 from emnist_jax.figures._style import save_figure
-from emnist_jax.figures.comparisons import plot_budget, plot_intervals
+from emnist_jax.figures.comparisons import (
+    plot_budget,
+    plot_intervals,
+    plot_pairs,
+    plot_profile,
+    plot_settings,
+)
 from emnist_jax.figures.curves import plot_best_against_rate, plot_curves, plot_heatmap
 from emnist_jax.figures.images import (
     confusion_matrix,
@@ -16,7 +22,8 @@ from emnist_jax.figures.images import (
     plot_samples,
     plot_weights,
 )
-from emnist_jax.figures.tables import curves_summary_html, sparkline, summarise
+from emnist_jax.figures.tables import curves_summary_html, summarise
+from emnist_jax.sparkline import sparkline
 
 __all__ = [
     "confusion_matrix",
@@ -29,7 +36,10 @@ __all__ = [
     "plot_curves",
     "plot_heatmap",
     "plot_intervals",
+    "plot_pairs",
+    "plot_profile",
     "plot_samples",
+    "plot_settings",
     "plot_weights",
     "save_figure",
     "sparkline",

@@ -15,20 +15,26 @@ from emnist_jax.figures._style import (
     label_ends,
     new_figure,
     styled,
+    symbol,
 )
+from emnist_jax.stats import interval
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.figure import Figure
 
 
 @styled
-def plot_budget(budgets: Mapping[str, tuple[Any, Any, Any, Any]], *, note: str = "") -> "Figure":
+def plot_budget(
+    budgets: Mapping[str, tuple[Any, Any, Any, Any]], *, band: bool = True, note: str = ""
+) -> "Figure":
     """Draw expected best validation accuracy against the number of settings tried.
 
     Args:
       budgets: for each rule's name (k, mean, low, high): numbers of settings, and the expected best
         accuracy after k of them in [0, 1] with its interval. A dotted line goes on where a rule has
         no more settings.
+      band: whether to draw the intervals, which hide each other where there are many rules.
       note: text for the caption: what the data are and what the interval is.
 
     Raises:
@@ -47,7 +53,8 @@ def plot_budget(budgets: Mapping[str, tuple[Any, Any, Any, Any]], *, note: str =
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         every = max(1, len(k) // 8)
         axes.plot(k, mean, marker=marker, color=colour, markevery=every, label=name)
-        axes.fill_between(k, low, high, color=colour, alpha=0.2, linewidth=0)
+        if band:
+            axes.fill_between(k, low, high, color=colour, alpha=0.2, linewidth=0)
         axes.plot([k[-1], longest], [mean[-1]] * 2, ":", color=colour, linewidth=1.2)
         ends.append(End(mean[-1], f"{name} ({k[-1]:.0f})", colour, marker))
     axes.set_xmargin(0.02)
@@ -134,5 +141,129 @@ def plot_intervals(
     axes.set_xlabel(xlabel)
     if reference is not None and np.ndim(reference) == 1:
         figure.legend(loc="outside upper right", ncols=2, fontsize=9.5)
+    caption(figure, note)
+    return figure
+
+
+@styled
+def plot_profile(profile: "xr.DataArray", *, xlabel: str, note: str = "") -> "Figure":
+    """Draw a performance profile: for each rule the share of problems solved against tau.
+
+    Args:
+      profile: what `stats.performance_profile` gives, with the dimensions `rule` and `tau`.
+      xlabel: what tau is a ratio of.
+      note: text for the caption.
+    """
+    figure = new_figure(6.8, 4.6)
+    axes = figure.subplots()
+    tau, ends = profile.tau.values, []
+    most = tau[-1] * 1.05
+    for i, rule in enumerate(profile.rule.values):
+        share = 100 * profile.sel(rule=rule).values
+        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        axes.plot(
+            [*tau, most],
+            [*share, share[-1]],
+            drawstyle="steps-post",
+            color=colour,
+            marker=marker,
+            markevery=max(1, len(tau) // 8),
+        )
+        ends.append(End(share[-1], str(rule), colour, marker))
+    axes.set_xlim(1, max(most, 1.05))
+    axes.set_ylim(-2, 104)
+    if most > 4:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel("problems solved (%)")
+    label_ends(axes, ends)
+    caption(figure, note)
+    return figure
+
+
+@styled
+def plot_settings(
+    scores: Mapping[str, "xr.DataArray"], *, x: str = "learning_rate", note: str = ""
+) -> "Figure":
+    """Draw the score of every setting of a random search against one hyperparameter, by rule.
+
+    Args:
+      scores: for each rule's name the accuracy (0 to 1) of its settings, with the dimensions
+        `sample` and `seed` and the coordinate `x`; a dot is the mean over seeds.
+      x: a positive hyperparameter, drawn on a log axis.
+      note: text for the caption.
+
+    Raises:
+      InputError: nothing to draw.
+    """
+    if not scores:
+        raise InputError("there are no settings to draw: pass {name: scores}")
+    columns = min(len(scores), 3)
+    rows = -(-len(scores) // columns)
+    figure = new_figure(2.0 + 2.4 * columns, 1.0 + 2.0 * rows)
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axes, (name, score) in zip(panels.flat, scores.items(), strict=False):
+        axes.plot(score[x].values, 100 * score.mean("seed").values, "o", color=COLOURS[0])
+        axes.set_xscale("log")
+        axes.set_title(name)
+    for axes in panels.flat[len(scores) :]:
+        axes.set_visible(False)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("accuracy (%)")
+    figure.supylabel("best validation", fontsize=11)
+    for column in range(columns):
+        lowest = max(row for row in range(rows) if row * columns + column < len(scores))
+        panels[lowest, column].set_xlabel(symbol(x), fontsize=13)
+    caption(figure, note)
+    return figure
+
+
+@styled
+def plot_pairs(
+    x: "xr.DataArray",
+    y: "xr.DataArray",
+    groups: Sequence[str],
+    *,
+    labels: Sequence[str],
+    note: str = "",
+) -> "Figure":
+    """Draw settings by their scores on two problems, with 95 % t intervals over seeds.
+
+    Args:
+      x: scores with the dimension of the settings and `seed`.
+      y: scores of the same settings, in the same order.
+      groups: a name a setting, told apart by colour and marker.
+      labels: of the two axes.
+      note: text for the caption.
+
+    Raises:
+      InputError: not as many groups and scores on both sides.
+    """
+    sides = [interval(score) for score in (x, y)]
+    means = [side["mean"].values for side in sides]
+    if not len(means[0]) == len(means[1]) == len(groups):
+        raise InputError(f"{len(means[0])} and {len(means[1])} settings in {len(groups)} groups")
+    halves = [mean - side.lower.values for mean, side in zip(means, sides, strict=True)]
+    figure = new_figure(6.4, 4.8)
+    axes = figure.subplots()
+    for i, name in enumerate(dict.fromkeys(groups)):
+        of = np.array([group == name for group in groups])
+        axes.errorbar(
+            means[0][of],
+            means[1][of],
+            xerr=halves[0][of],
+            yerr=halves[1][of],
+            fmt=MARKERS[i],
+            color=COLOURS[i % len(COLOURS)],
+            elinewidth=1,
+            label=name,
+        )
+    for mean, set_limits in zip(means, (axes.set_xlim, axes.set_ylim), strict=True):
+        margin = 0.05 * (np.nanmax(mean) - np.nanmin(mean)) or 0.5
+        set_limits(np.nanmin(mean) - margin, np.nanmax(mean) + margin)  # not of a wide interval
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
+    figure.legend(loc="outside upper right", ncols=3, fontsize=10)
     caption(figure, note)
     return figure

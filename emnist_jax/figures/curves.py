@@ -203,6 +203,21 @@ def plot_curves(
     return figure
 
 
+def _mark_rates(axes: "Axes", rates: np.ndarray) -> None:
+    """Put ticks at the rates, as many as have room; of many, at powers of ten alone."""
+    from matplotlib.ticker import NullFormatter
+
+    if len(rates) > 12:
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        return
+    room, shown = np.ptp(np.log10(rates)) / 8, [rates[0]]
+    for rate in rates[1:]:
+        if np.log10(rate / shown[-1]) >= room:
+            shown.append(rate)
+    axes.set_xticks(shown, [number(rate, powers=True) for rate in shown])
+    axes.minorticks_off()
+
+
 @styled
 def plot_best_against_rate(
     curves: "xr.Dataset", *, x: str = "learning_rate", hue: str | None = None
@@ -263,6 +278,7 @@ def plot_best_against_rate(
         if ends and axes is panels[0]:
             axes.set_xmargin(0.08)
             label_ends(axes, ends)
+    _mark_rates(axes, np.unique(rates))
     axes.set_xlabel("learning rate " + symbol(x) if x == "learning_rate" else symbol(x))
     several = curves.sizes["seed"] > 1
     caption(

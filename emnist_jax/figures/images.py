@@ -114,6 +114,12 @@ def _tiles(kernel: np.ndarray) -> np.ndarray:
     )
 
 
+def _columns(tiles: int) -> int:
+    """Return the columns of an about square arrangement, with full rows where there is one."""
+    side = int(np.ceil(tiles**0.5))
+    return next((c for c in range(side, side * 3 // 2 + 1) if tiles % c == 0), side)
+
+
 def _mosaic(tiles: np.ndarray, columns: int) -> np.ndarray:
     """Return (n, height, width) tiles as one picture, a line of NaN between them."""
     n, height, width = tiles.shape
@@ -140,17 +146,20 @@ def plot_weights(parameters: Any, *, layer: str | None = None, note: str = "") -
     Raises:
       InputError: no such layer, or a kernel that is no picture.
     """
+    from matplotlib import colormaps
+
     tiles = np.moveaxis(_tiles(_kernel(parameters, layer)), -1, 0)  # (units, height, width, in)
     units, height, width, channels = tiles.shape
     shown = min(units, max(1, MOST_TILES // channels))
-    columns = shown if channels > 1 else int(np.ceil(shown**0.5))
+    columns = shown if channels > 1 else _columns(shown)
     picture = _mosaic(np.moveaxis(tiles[:shown], -1, 0).reshape(-1, height, width), columns)
     limit = float(np.quantile(np.abs(tiles), 0.995)) or 1.0
 
     across = min(7.0, 0.8 * columns)
     figure = new_figure(max(across, 2.5) + 1.0, across * picture.shape[0] / picture.shape[1] + 0.5)
     axes = figure.subplots()
-    image = axes.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    shades = colormaps["RdBu_r"].with_extremes(bad="0.75")  # the lines between tiles
+    image = axes.imshow(picture, cmap=shades, vmin=-limit, vmax=limit)
     axes.set_axis_off()
     figure.colorbar(image, ax=axes, label="weight", extend="both", shrink=0.8)
     left_out = f"the first {shown} of {units} units" if shown < units else ""
@@ -174,28 +183,43 @@ class Confusion(NamedTuple):
     total: int
 
 
-def _check_matrix(matrix: Any, classes: Sequence[str]) -> np.ndarray:
+def _check_matrix(matrix: Any, classes: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str]]:
+    """Return counts (true, predicted), summed over seeds, and the names of the classes."""
+    if hasattr(matrix, "dims"):
+        for dim in set(matrix.dims) - {"true", "predicted", "seed"}:
+            if matrix.sizes[dim] > 1:
+                raise InputError(
+                    f"the counts are of {matrix.sizes[dim]} values of {dim}: choose one, "
+                    f"confusion.sel({dim}=...)"
+                )
+        classes = matrix.true.values.tolist() if classes is None else classes
+        matrix = matrix.sum(set(matrix.dims) - {"true", "predicted"}).transpose("true", "predicted")
+    if classes is None:
+        raise InputError("a plain confusion matrix needs the names of the classes: pass classes")
     matrix = np.asarray(matrix)
     if matrix.shape != (len(classes), len(classes)):
         raise InputError(
             f"a confusion matrix of shape {matrix.shape} does not fit "
             f"{len(classes)} classes: pass as many rows and columns"
         )
-    return matrix
+    return matrix, classes
 
 
-def most_confused(matrix: Any, classes: Sequence[str], k: int = 10) -> list[Confusion]:
+def most_confused(
+    matrix: Any, classes: Sequence[str] | None = None, k: int = 10
+) -> list[Confusion]:
     """Return the `k` most frequent mistakes, the most frequent first; pairs never mistaken are out.
 
     Args:
-      matrix: (classes, classes) counts, rows the true class.
-      classes: names of the classes.
+      matrix: (classes, classes) counts, rows the true class; or what `Networks.confusion` gives,
+        of which seeds are summed.
+      classes: names of the classes; labelled counts know them.
       k: number of mistakes.
 
     Raises:
-      InputError: a matrix whose shape does not fit the classes.
+      InputError: a matrix whose shape does not fit the classes, or counts of several settings.
     """
-    matrix = _check_matrix(matrix, classes)
+    matrix, classes = _check_matrix(matrix, classes)
     mistakes = matrix - np.diag(np.diag(matrix))
     order = np.argsort(-mistakes, axis=None, kind="stable")[:k]
     cells = zip(*np.unravel_index(order, matrix.shape), strict=True)
@@ -207,22 +231,25 @@ def most_confused(matrix: Any, classes: Sequence[str], k: int = 10) -> list[Conf
 
 
 @styled
-def plot_confusion(matrix: Any, classes: Sequence[str], *, note: str = "") -> "Figure":
+def plot_confusion(
+    matrix: Any, classes: Sequence[str] | None = None, *, note: str = ""
+) -> "Figure":
     """Draw the mistakes of each class, in percent of its images; the diagonal is left grey.
 
     A cell of 5 % or more holds its number.
 
     Args:
-      matrix: (classes, classes) counts, rows the true class.
-      classes: names of the classes.
+      matrix: (classes, classes) counts, rows the true class; or what `Networks.confusion` gives,
+        of which seeds are summed.
+      classes: names of the classes; labelled counts know them.
       note: text for the caption.
 
     Raises:
-      InputError: a matrix whose shape does not fit the classes.
+      InputError: a matrix whose shape does not fit the classes, or counts of several settings.
     """
     from matplotlib.colors import PowerNorm
 
-    matrix = _check_matrix(matrix, classes)
+    matrix, classes = _check_matrix(matrix, classes)
     n = len(classes)
     totals = matrix.sum(1, keepdims=True)
     percent = 100 * matrix / np.maximum(totals, 1)
@@ -233,6 +260,7 @@ def plot_confusion(matrix: Any, classes: Sequence[str], *, note: str = "") -> "F
     side = max(3.0, 0.2 * n)
     figure = new_figure(side + 1.2, side + 0.6)
     axes = figure.subplots()
+    axes.set_anchor("W")  # centred, a square's label on the left may stand outside the figure
     axes.set_facecolor("0.82")
     image = axes.imshow(percent, cmap="Blues", norm=norm)
     for i, j in np.argwhere(np.nan_to_num(percent) >= 5):

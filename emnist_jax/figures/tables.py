@@ -1,10 +1,11 @@
-"""Tables: of settings, for terminals, notebooks and papers; and `sparkline`."""
+"""Tables of settings, for terminals, notebooks and papers."""
 
 import csv
 import html
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,49 +13,47 @@ import numpy as np
 
 from emnist_jax.figures._inputs import check, finite
 from emnist_jax.results import write_text
+from emnist_jax.sparkline import sparkline
 from emnist_jax.stats import best, interval, selection_bias
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def sparkline(values: Sequence[float], width: int = 20) -> str:
-    """Return a one-line picture of `values` in at most `width` characters; x where not finite.
-
-    >>> sparkline([0, 1, 2, 3])
-    '▁▃▆█'
-    """
-    bars = "▁▂▃▄▅▆▇█"
-    values = np.asarray(values, float)
-    if len(values) > width:
-        values = values[np.linspace(0, len(values) - 1, width).round().astype(int)]
-    finite = values[np.isfinite(values)]
-    low, span = (finite.min(), np.ptp(finite) or 1) if finite.size else (0, 1)
-    return "".join(
-        bars[round((v - low) / span * (len(bars) - 1))] if np.isfinite(v) else "x" for v in values
-    )
-
-
-def _summary(curves: "xr.Dataset") -> Iterator[list[str]]:
-    """Yield the header of a table of settings, then a row for each."""
-    grid = [str(dim) for dim in curves.dims if dim not in ("seed", "epoch")]
+def _summary(curves: "xr.Dataset", most: int | None = None) -> list[list[str]]:
+    """Return the header of a table of settings, then a row for each, or for the `most` best."""
+    grid = _grid_of(curves)
     curves = check(curves, ["valid_accuracy"], {dim: dim for dim in grid})
-    yield [*grid, "best valid. accuracy", "at epoch", "last", "diverged", "mean curve"]
-    accuracy, at_best = finite(curves, "valid_accuracy"), best(curves)
-    for values in itertools.product(*(curves[dim].values for dim in grid)):
+    header = [*grid, "best valid. accuracy", "at epoch", "last", "diverged", "mean curve"]
+    at_best, seeds = best(curves), curves.sizes["seed"]
+    peak, lost = interval(100 * at_best.valid_accuracy), at_best.diverged.sum("seed")
+    epochs = at_best.best_epoch.mean("seed")
+    means = finite(curves, "valid_accuracy").mean("seed", skipna=False)
+    settings = list(itertools.product(*(curves[dim].values for dim in grid)))
+    if most is not None and len(settings) > most:
+        score = peak["mean"].transpose(*grid).values.ravel()
+        order = np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")
+        settings = [settings[i] for i in order[:most]]
+    rows = [header]
+    for values in settings:
         at = dict(zip(grid, values, strict=True))
-        chosen = at_best.sel(at)
-        peak = interval(100 * chosen.valid_accuracy)
-        mean, half = float(peak["mean"]), float(peak["upper"] - peak["mean"])
-        curve = accuracy.sel(at).mean("seed", skipna=False).values
-        yield [
-            *(f"{v:.4g}" if np.asarray(v).dtype.kind in "iuf" else str(v) for v in values),
-            f"{mean:.2f} ± {half:.2f} %" if curves.sizes["seed"] > 1 else f"{mean:.2f} %",
-            f"{chosen.best_epoch.mean():.0f}",
-            f"{curve[-1]:.2f} %" if np.isfinite(curve[-1]) else "-",
-            f"{int(chosen.diverged.sum())} of {curves.sizes['seed']}",
-            sparkline(curve),
-        ]
+        mean, half = float(peak["mean"].sel(at)), float((peak["upper"] - peak["mean"]).sel(at))
+        curve = means.sel(at).values
+        rows.append(
+            [
+                *(f"{v:.4g}" if np.asarray(v).dtype.kind in "iuf" else str(v) for v in values),
+                f"{mean:.2f} ± {half:.2f} %" if seeds > 1 else f"{mean:.2f} %",
+                f"{float(epochs.sel(at)):.0f}",
+                f"{curve[-1]:.2f} %" if np.isfinite(curve[-1]) else "-",
+                f"{int(lost.sel(at))} of {seeds}",
+                sparkline(curve),
+            ]
+        )
+    return rows
+
+
+def _grid_of(curves: "xr.Dataset") -> list[str]:
+    return [str(dim) for dim in curves.dims if dim not in ("seed", "epoch")]
 
 
 def summarise(curves: "xr.Dataset") -> str:
@@ -65,20 +64,27 @@ def summarise(curves: "xr.Dataset") -> str:
     Raises:
       InputError: the curves lack `valid_accuracy` or the dimension `epoch`.
     """
-    rows = list(_summary(curves))
+    rows = _summary(curves)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def curves_summary_html(curves: "xr.Dataset") -> str:
-    """Return the table of `summarise` as HTML, for notebooks.
+def curves_summary_html(curves: "xr.Dataset", most: int = 20) -> str:
+    """Return the table of `summarise` as HTML, for notebooks: all settings, or the `most` best.
+
+    Its caption says what the curves are of.
 
     Raises:
       InputError: as `summarise`.
     """
-    header, *rows = ([html.escape(cell) for cell in row] for row in _summary(curves))
-    lines = ["<table>", "<tr>" + "".join(f"<th>{cell}</th>" for cell in header) + "</tr>"]
+    header, *rows = ([html.escape(cell) for cell in row] for row in _summary(curves, most))
+    settings = math.prod(curves.sizes[dim] for dim in _grid_of(curves))
+    about = [str(curves.attrs[name]) for name in ("data", "rule", "model") if name in curves.attrs]
+    about += [f"the best {most} of {settings} settings, the best first"] * (settings > len(rows))
+    lines = ["<table>", f"<caption>{html.escape(' · '.join(about))}</caption>"] if about else []
+    lines = lines or ["<table>"]
+    lines.append("<tr>" + "".join(f"<th>{cell}</th>" for cell in header) + "</tr>")
     lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
     return "\n".join([*lines, "</table>"])
 
@@ -141,7 +147,7 @@ def settings_table(curves: "xr.Dataset", first_seeds: int | None = None) -> Tabl
     Raises:
       InputError: the curves lack a variable or dimension.
     """
-    grid = [str(dim) for dim in curves.dims if dim not in ("seed", "epoch")]
+    grid = _grid_of(curves)
     curves = check(curves, ["valid_accuracy"], {dim: dim for dim in grid})
     at_best, choices = best(curves), selection_bias(100 * curves.valid_accuracy)
     over = interval(100 * at_best.valid_accuracy)

@@ -11,6 +11,7 @@ NaN is never dropped in silence: it propagates, or the result counts it.
 from emnist_jax.stats.comparisons import performance_profile, rank_correlation, regret
 from emnist_jax.stats.curves import (
     best,
+    best_index,
     diverged,
     early_stopping,
     fraction_reached,
@@ -19,15 +20,17 @@ from emnist_jax.stats.curves import (
     time_to_target,
 )
 from emnist_jax.stats.intervals import interval, paired, two_proportions, wilson
-from emnist_jax.stats.tuning import best_after_k, difference_after_k, sensitivity
+from emnist_jax.stats.tuning import best_after_k, difference_after_k, good_share, sensitivity
 
 __all__ = [
     "best",
     "best_after_k",
+    "best_index",
     "difference_after_k",
     "diverged",
     "early_stopping",
     "fraction_reached",
+    "good_share",
     "interval",
     "median_time",
     "paired",

@@ -74,11 +74,14 @@ def rank_correlation(
     between seeds pulls the estimate, and more so its interval, toward 0.
 
     Args:
-        a, b: scores of the same settings on two problems, each with its own seeds.
+        a: scores of the settings on one problem.
+        b: scores of the same settings on another problem, with its own seeds.
         over: the dimensions that span the settings; None means all but `seed`.
         seed: the dimension of repetitions.
         failed: score to count a missing one at; None raises instead.
-        level, resamples, rng: as in `best_after_k`.
+        level: confidence level of the percentile interval.
+        resamples: number of bootstrap resamples.
+        rng: seed of the bootstrap.
 
     Returns:
         `correlation` (NaN when all settings tie on a side), `lower`, `upper` (NaN when both
@@ -127,7 +130,8 @@ def regret(
     other seeds, then both settings are read at that seed. It may be negative.
 
     Args:
-        here, there: scores, higher is better, of the same settings.
+        here: scores of the settings, higher is better, on the problem that is judged.
+        there: scores of the same settings on the problem that chooses.
         over: the dimensions that span the settings; None means all but `seed`.
         seed: the dimension of repetitions.
         failed: score to count a missing one at; None raises instead.

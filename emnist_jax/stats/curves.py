@@ -1,5 +1,7 @@
 """What one trial's curve says: its best epoch, its speed, and the bias of picking maxima."""
 
+from numbers import Integral
+
 import numpy as np
 import xarray as xr
 
@@ -25,31 +27,25 @@ def diverged(curves: xr.Dataset) -> xr.DataArray:
     return bad.any("epoch").rename("diverged")
 
 
-def early_stopping(curves: xr.Dataset, by: str = "valid_accuracy") -> xr.DataArray:
-    """Per trial: position along `epoch` of the epoch that early stopping selects.
+def best_index(curves: xr.Dataset, by: str = "valid_accuracy") -> xr.DataArray:
+    """Per trial: position along `epoch` of its best epoch.
 
     The highest accuracy, ties to the lower error of the same part; or, for `by` an error, the
     lowest error, ties to the higher accuracy; then the earliest epoch. Epoch 0 takes part.
     Epochs where either is not finite do not; a trial without any finite epoch gets 0.
 
-    Use it as an index: `curves.isel(epoch=early_stopping(curves))`, or use `best`.
+    Use it as an index: `curves.isel(epoch=best_index(curves))`, or use `best`.
 
     Raises:
         InputError: `by` or its partner (error for accuracy) is not among the curves.
     """
-    first, partner = _with_partner(curves, by)
-    usable = np.isfinite(first) & np.isfinite(partner)
-    if _is_error(by):
-        score, tie = -first, partner
-    else:
-        score, tie = first, -partner
-    score = score.where(usable, -np.inf)
-    tie = tie.where(usable & (score == score.max("epoch")), -np.inf)
+    score, tie = _score_and_tie(curves, by)
+    tie = tie.where(score == score.max("epoch"), -np.inf)
     return tie.argmax("epoch").rename("epoch_index")
 
 
 def best(curves: xr.Dataset, by: str = "valid_accuracy") -> xr.Dataset:
-    """Per trial: all curves at the epoch that `early_stopping` selects.
+    """Per trial: all curves at the epoch that `best_index` selects.
 
     A trial that diverged counts with its best finite epoch (epoch 0 at the least) and is marked.
 
@@ -58,17 +54,51 @@ def best(curves: xr.Dataset, by: str = "valid_accuracy") -> xr.Dataset:
         finite epoch) and `diverged` (bool). `best(curves).diverged.sum("seed")` counts.
 
     Raises:
-        InputError: as `early_stopping`.
+        InputError: as `best_index`.
     """
-    first, partner = _with_partner(curves, by)
-    names = [name for name in curves.data_vars if "epoch" in curves[name].dims]
+    return _at(curves, best_index(curves, by), by)
+
+
+def early_stopping(curves: xr.Dataset, patience: int = 5, by: str = "valid_accuracy") -> xr.Dataset:
+    """Per trial: what training would have returned that stops when nothing improves any more.
+
+    It stops after the first epoch that lies `patience` epochs after the best one so far, and
+    returns the best one. Best is what `best` calls so: an equal accuracy with a lower error is an
+    improvement. A diverged epoch is none, so a diverged trial stops as any other.
+
+    Args:
+        curves: trained without stopping, so that the answer is exact for every patience.
+        patience: epochs without an improvement after which training stops.
+        by: the curve that decides, as in `best`.
+
+    Returns:
+        As `best`, for the epochs until it stopped: the curves at `best_epoch`, and `diverged` (of
+        the whole curves). `epochs` (float) is the number trained, and inf where training had not
+        stopped by the last epoch: such a trial is censored, and what it returns may not be final.
+        `stopped` (bool) tells them apart; `median_time(found.epochs)` deals with both.
+
+    Raises:
+        InputError: as `best_index`, or a patience that is no whole number above 0.
+    """
+    if isinstance(patience, bool) or not isinstance(patience, Integral) or patience < 1:
+        raise InputError(f"patience={patience!r}: give a whole number of epochs above 0")
+    score, tie = _score_and_tie(curves, by)
     if "epoch" not in curves.coords:
         raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')
-    at = curves[names].isel(epoch=early_stopping(curves, by))
-    at = at.reset_coords("epoch").rename(epoch="best_epoch")
-    at["best_epoch"] = at.best_epoch.astype(float)
-    at = at.where(np.isfinite(at[first.name]) & np.isfinite(at[partner.name]))
-    return at.assign(diverged=diverged(curves)).assign_attrs(curves.attrs)
+    epochs = curves.epoch.values
+    scores, ties = (values.transpose("epoch", ...) for values in (score, tie))
+    like = scores.isel(epoch=0, drop=True)
+    index, spent = np.zeros(like.shape, int), np.full(like.shape, np.inf)
+    top, top_tie = (np.full(like.shape, -np.inf) for _ in range(2))
+    for i, epoch in enumerate(epochs):
+        now, now_tie = scores.values[i], ties.values[i]
+        going = np.isinf(spent)
+        better = going & ((now > top) | ((now == top) & (now_tie > top_tie)))
+        index = np.where(better, i, index)
+        top, top_tie = np.where(better, now, top), np.where(better, now_tie, top_tie)
+        spent = np.where(going & (epoch - epochs[index] >= patience), epoch, spent)
+    found = _at(curves, like.copy(data=index), by)
+    return found.assign(epochs=like.copy(data=spent), stopped=like.copy(data=np.isfinite(spent)))
 
 
 def selection_bias(accuracy: xr.DataArray, dim: str = "seed") -> xr.Dataset:
@@ -226,6 +256,27 @@ def _with_partner(curves: xr.Dataset, by: str) -> tuple[xr.DataArray, xr.DataArr
     require_variables(curves, by, partner)
     require_dims(curves[by], "epoch")
     return curves[by], curves[partner]
+
+
+def _score_and_tie(curves: xr.Dataset, by: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return what is to be highest, and what is when that is equal; -inf where not finite."""
+    first, partner = _with_partner(curves, by)
+    usable = np.isfinite(first) & np.isfinite(partner)
+    score, tie = (-first, partner) if _is_error(by) else (first, -partner)
+    return score.where(usable, -np.inf), tie.where(usable, -np.inf)
+
+
+def _at(curves: xr.Dataset, index: xr.DataArray, by: str) -> xr.Dataset:
+    """Return all curves at a position along `epoch` of each trial, and which trials diverged."""
+    first, partner = _with_partner(curves, by)
+    names = [name for name in curves.data_vars if "epoch" in curves[name].dims]
+    if "epoch" not in curves.coords:
+        raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')
+    at = curves[names].isel(epoch=index)
+    at = at.reset_coords("epoch").rename(epoch="best_epoch")
+    at["best_epoch"] = at.best_epoch.astype(float)
+    at = at.where(np.isfinite(at[first.name]) & np.isfinite(at[partner.name]))
+    return at.assign(diverged=diverged(curves)).assign_attrs(curves.attrs)
 
 
 def _any(curve: xr.DataArray) -> xr.DataArray:

@@ -123,7 +123,8 @@ def paired(
     J = gamma(m / 2) / (sqrt(m / 2) gamma((m - 1) / 2)), m = n - 1 (Hedges 1981).
 
     Args:
-        a, b: values with the coordinate `dim`; every other coordinate must be equal.
+        a: values with the coordinate `dim`.
+        b: values to take from them, with equal coordinates but for `dim`.
         dim: the dimension that pairs.
         level: confidence level.
 

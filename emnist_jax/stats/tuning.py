@@ -15,6 +15,7 @@ from emnist_jax.stats._inputs import (
     resampled_seed_weights,
     stack_settings,
 )
+from emnist_jax.stats.intervals import wilson
 
 RESAMPLE = ("seed", "setting", "both")
 
@@ -203,6 +204,47 @@ def sensitivity(
     )
     out = xr.Dataset(dict(zip(names, values, strict=True)), attrs={"over": over, "delta": delta})
     return out.assign(best_at=score.idxmax(over))
+
+
+def good_share(
+    score: xr.DataArray,
+    reference: float | None = None,
+    delta: float = 0.01,
+    over: Sequence[str] | None = None,
+    *,
+    seed: str = "seed",
+    failed: float | None = None,
+    level: float = 0.95,
+) -> xr.Dataset:
+    """How forgiving is a rule: the share of settings, drawn at random, within `delta` of a score.
+
+    It is `sensitivity` for a random search: where a rate was drawn log-uniformly over D decades, D
+    times the share is the width in decades of its good region, averaged over what was drawn
+    beside it. The interval is Wilson's (1927) for settings drawn independently.
+
+    Args:
+        score: higher is better; a setting's score is its mean over seeds.
+        reference: the score to come near to, such as the best that any rule reached; None takes
+            the best of these settings, which is below the best there is: the share errs upward.
+        delta: tolerance in the unit of the score: 0.01 is one point of accuracy.
+        over: the dimensions that span the settings; None means all but `seed`. Others are kept.
+        seed: the dimension of repetitions; absent means one seed.
+        failed: score to count a missing one at; None raises instead.
+        level: confidence level.
+
+    Returns:
+        `share`, `lower`, `upper`, and `settings`, their number.
+
+    Raises:
+        InputError: unknown dimension, missing scores without `failed`, bad `delta` or `level`.
+    """
+    if not delta >= 0:
+        raise InputError(f"delta must be 0 or more, not {delta}")
+    means = stack_settings(score, over, seed, failed).mean(seed)
+    floor = (means.max("setting") if reference is None else reference) - delta
+    n = means.sizes["setting"]
+    found = wilson((means >= floor).mean("setting"), n, level=level)
+    return found.rename(accuracy="share").assign(settings=n).assign_attrs(delta=delta)
 
 
 def _good_region(x: NDArray, y: NDArray, delta: float) -> tuple:

@@ -1,0 +1,141 @@
+"""Pictures from files, made to look like the images that networks were trained on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from emnist_jax.errors import InputError
+
+_LIKE_PAPER = 48  # levels of 255 that paper may differ from its median, noise included
+_INK = 0.25  # of full ink, from which a pixel belongs to the character
+
+
+class Form(NamedTuple):
+    """What the images of a data set look like.
+
+    `shape` is (height, width, channels), `paper` the median level of the outermost pixels. `extent`
+    is the longer side of a character's box as a share of the image's side, the median over images;
+    None where the outermost pixels are no even paper, as in photographs.
+    """
+
+    shape: tuple[int, int, int]
+    paper: int
+    extent: float | None
+
+
+def form_of(images: np.ndarray, most: int = 1000) -> Form:
+    """Return the form of images (n, height, width, channels) uint8, from the first `most`."""
+    images = images[:most].astype(np.int16)
+    border = _border(np.moveaxis(images, 0, 2))
+    paper = int(np.median(border))
+    extent = None
+    if np.mean(np.abs(border - paper) <= _LIKE_PAPER) >= 0.9:
+        ink = (np.abs(images - paper) > _INK * 255).any(-1)
+        sides = [max(_box(one)[2:]) for one in ink if one.any()]
+        extent = float(np.median(sides)) / min(images.shape[1:3]) if sides else None
+    return Form(tuple(map(int, images.shape[1:])), paper, extent)
+
+
+def fit(picture: np.ndarray, form: Form) -> np.ndarray:
+    """Return a picture (any height, any width, channels) uint8 as an image of a form.
+
+    A picture of one channel whose outermost pixels lie, in the median, on the other side of the
+    middle grey than the training images' is taken for the opposite kind, such as dark ink on light
+    paper, and inverted. A picture of the very size is otherwise left as it is. A character is cut
+    out, its paper and its strongest ink brought to the levels of the training images, scaled to
+    their extent and centred. A photograph, and whatever is in colour, is cropped to the shape about
+    its centre and scaled.
+
+    Raises:
+        InputError: a character is to be cut out, and nothing is drawn.
+    """
+    paper = float(np.median(_border(picture)))
+    if picture.shape == form.shape:
+        opposite = picture.shape[-1] == 1 and (paper < 127.5) != (form.paper < 127.5)
+        return 255 - picture if opposite else picture
+    if form.extent is None or picture.shape[-1] != 1:
+        return _scaled(_middle(picture, form.shape), *form.shape[:2])
+    away = picture[..., 0] - paper
+    ink = away / (away.ravel()[np.abs(away).argmax()] or 1)  # 0 on the paper, 1 at full ink
+    if np.abs(away).max() <= _LIKE_PAPER:
+        raise InputError("nothing is drawn on it: its pixels are all alike")
+    return _place(np.clip(ink, 0, 1), form)
+
+
+def read(path: str | Path, channels: int) -> np.ndarray:
+    """Return the picture in a file (height, width, channels) uint8, grey or RGB.
+
+    What is transparent becomes white.
+
+    Raises:
+        InputError: no such file, or not a picture.
+    """
+    from PIL import Image, ImageOps
+
+    if channels not in (1, 3):
+        raise InputError(f"{path}: pictures have 1 or 3 channels, these networks take {channels}")
+    try:
+        with Image.open(path) as stored:
+            picture = ImageOps.exif_transpose(stored)
+            if picture.has_transparency_data:
+                picture = picture.convert("RGBA")
+                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+            picture = picture.convert("L" if channels == 1 else "RGB")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the path of a PNG or JPEG") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: not a readable picture ({error})") from None
+    return np.asarray(picture).reshape(*picture.size[::-1], channels)
+
+
+def _border(picture: np.ndarray) -> np.ndarray:
+    """Return the outermost pixels of (height, width, ...)."""
+    edges = (picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1])
+    return np.concatenate([edge.reshape(-1) for edge in edges])
+
+
+def _box(ink: np.ndarray) -> tuple[int, int, int, int]:
+    """Return the first row and column, the height and the width of what is True."""
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    top, left = int(rows[0]), int(columns[0])
+    return top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
+
+
+def _place(ink: np.ndarray, form: Form) -> np.ndarray:
+    """Return ink (height, width), 0 to 1, cut out, scaled and centred on a form's paper."""
+    top, left, high, wide = _box(ink > _INK)
+    height, width, channels = form.shape
+    scale = form.extent * min(height, width) / max(high, wide)
+    new_high, new_wide = (max(1, round(scale * side)) for side in (high, wide))
+    cut = np.round(255 * ink[top : top + high, left : left + wide]).astype(np.uint8)
+    small = _scaled(cut[..., None], min(new_high, height), min(new_wide, width))[..., 0]
+    small = small / max(int(small.max()), 1)  # thin lines pale when they shrink
+    placed = np.zeros((height, width))
+    top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
+    placed[top : top + small.shape[0], left : left + small.shape[1]] = small
+    full = 255 if form.paper < 127.5 else 0
+    levels = np.round(form.paper + (full - form.paper) * placed).astype(np.uint8)
+    return np.repeat(levels[..., None], channels, axis=-1)
+
+
+def _middle(picture: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Return the largest middle part of a picture that has a shape's proportions."""
+    high, wide = picture.shape[:2]
+    share = min(high / shape[0], wide / shape[1])
+    new_high, new_wide = max(1, round(share * shape[0])), max(1, round(share * shape[1]))
+    top, left = (high - new_high) // 2, (wide - new_wide) // 2
+    return picture[top : top + new_high, left : left + new_wide]
+
+
+def _scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return (h, w, channels) uint8 at another size, every old pixel counting when it shrinks."""
+    from PIL import Image
+
+    size = (width, height)
+    parts = [
+        Image.fromarray(part).resize(size, Image.Resampling.BICUBIC)
+        for part in np.moveaxis(picture, -1, 0)
+    ]
+    return np.stack([np.asarray(part) for part in parts], axis=-1)

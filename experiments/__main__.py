@@ -1,0 +1,29 @@
+"""`python -m experiments`: what there is to run, a line each."""
+
+import ast
+import sys
+from pathlib import Path
+
+from emnist_jax.errors import InputError, nearest
+from experiments._common import guarded
+
+
+def main() -> None:
+    """Print the modules; a word after them is taken for the name of one, and told the command."""
+    modules = {
+        path.stem: ast.get_docstring(ast.parse(path.read_text("utf-8")))
+        for path in sorted(Path(__file__).parent.glob("[!_]*.py"))
+    }
+    for word in sys.argv[1:2]:
+        if word in modules:
+            raise InputError(f"the command is python -m experiments.{word}")
+        if not word.startswith("-"):
+            raise InputError(f'no experiment "{word}": {nearest(word, modules)}')
+    for name, about in modules.items():
+        first = about.partition("\n\n")[0].replace("\n", " ")
+        print(f"python -m experiments.{name:{max(map(len, modules))}}  {first}")
+    print("\nEach has --help.")
+
+
+if __name__ == "__main__":
+    guarded(main)

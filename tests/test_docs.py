@@ -1,0 +1,119 @@
+"""README and docs say what the program does: Python blocks run, commands parse, links hold.
+
+The blocks of a page follow on each other. Sizes are made small; a `text` block after a Python block
+is what it prints, to the letter.
+"""
+
+import importlib
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+import emnist_jax as ej
+from emnist_jax import figures, stats
+from experiments import _common, _sweep_options
+
+ROOT = Path(__file__).parent.parent
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/*.md"))]
+}
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SMALL = {r"\bsize=\d+": "size=940", r"\bseeds=\d+": "seeds=2", r"\bepochs=\d+": "epochs=1"}
+
+
+def run(page, text):
+    """Run a page's Python blocks, in small; return the names they leave."""
+    names, printed = {}, []
+    names["print"] = lambda *values: printed.append(" ".join(map(str, values)))
+    for language, block in FENCE.findall(text):
+        if language == "python":
+            for usual, small in SMALL.items():
+                block = re.sub(usual, small, block)
+            printed.clear()
+            exec(compile(block, page, "exec"), names)
+        elif language == "text":
+            assert "\n".join(printed) == block.rstrip("\n"), f"{page}: a block prints another text"
+    return names
+
+
+def words(page, language="sh"):
+    """Return the commands of a page's shell blocks, each as a list of words."""
+    blocks = [block for kind, block in FENCE.findall(PAGES[page]) if kind == language]
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [split for line in lines if (split := shlex.split(line, comments=True))]
+
+
+@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if "```python" in text])
+def test_the_python_blocks_run_in_order(page, monkeypatch, tmp_path):
+    pictures = shutil.ignore_patterns("*.png", "*.svg")
+    shutil.copytree(ROOT / "results", tmp_path / "results", ignore=pictures)
+    monkeypatch.chdir(tmp_path)
+    names = run(page, PAGES[page])
+    assert names.get("curves") is None or names["curves"].valid_accuracy.notnull().all()
+
+
+@pytest.mark.parametrize(
+    "block", ["```python\n1 / 0\n```\n", "```python\nprint(1)\n```\n\n```text\n2\n```\n"]
+)
+def test_a_block_that_fails_or_prints_something_else_is_noticed(block):
+    with pytest.raises((ZeroDivisionError, AssertionError)):
+        run("page", block)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if words(page)])
+def test_the_commands_are_understood(page, monkeypatch):
+    makefile = (ROOT / "Makefile").read_text()
+    for command, *arguments in words(page):
+        if command == "make":
+            for target in (word for word in arguments if "=" not in word):
+                assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+        elif arguments[:1] == ["-m"]:
+            understand(arguments[1], arguments[2:], monkeypatch)
+        else:
+            assert command in ("git", "pip", "python", "cd") or (ROOT / command).exists()
+
+
+def understand(name, arguments, monkeypatch):
+    """Parse the arguments of a module, as it would; what it cannot be told raises."""
+    module = importlib.import_module(name)
+    if name == "experiments.sweep":
+        _sweep_options.parse(arguments, "")
+    elif name.startswith("experiments."):
+        monkeypatch.setattr("sys.argv", [name, *arguments])
+        _common.parse(module.Options, module)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file(page):
+    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", FENCE.sub("", PAGES[page])):
+        assert link.startswith("https://") or (ROOT / page).parent.joinpath(link).exists(), link
+
+
+def test_every_page_can_be_found():
+    listed = re.findall(r"([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert {f"docs/{name}" for name in listed} - {"docs/results/README.md"} == {
+        page for page in PAGES if page.startswith("docs/")
+    }
+
+
+def members(path):
+    """Return the public objects that a line `::: path` of the API page shows."""
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError:
+        parent, _, name = path.rpartition(".")
+        return [getattr(importlib.import_module(parent), name)]
+    public = [name for name in vars(module) if not name.startswith("_")]
+    return [module, *(getattr(module, name) for name in getattr(module, "__all__", public))]
+
+
+def test_the_api_page_shows_every_public_name():
+    paths = re.findall(r"^::: ([\w.]+)", PAGES["docs/api.md"], re.MULTILINE)
+    shown = [thing for path in paths for thing in members(path)]
+    for module in (ej, figures, stats):
+        for name in module.__all__:
+            assert any(getattr(module, name) is thing for thing in shown), name
