@@ -15,7 +15,7 @@ LIBRARIES = ("jax", "jaxlib", "flax", "optax")
 _KNOWN = ("emnist_jax", "builtins", "numpy", "chex", *LIBRARIES)  # their versions are recorded
 _NUMERIC_CODE = (
     *("train", "layers", "models", "rules", "grid", "plan"),
-    *("parallel", "runner", "schedules", "sweep", "checkpoint", "arrays"),
+    *("parallel", "runner", "schedules", "sweep", "checkpoint", "arrays", "hosts"),
 )
 
 
