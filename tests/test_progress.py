@@ -94,7 +94,7 @@ def test_a_terminal_shows_bar_and_settings_in_place(monkeypatch):
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setattr(sys, "modules", {k: v for k, v in sys.modules.items() if k != "ipykernel"})
+    monkeypatch.setattr("emnist_jax.progress.in_notebook", lambda: False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     with progress(True) as show:
@@ -122,7 +122,7 @@ def test_a_notebook_cell_is_redrawn_without_widgets(monkeypatch, clock):
         def update(self, page):
             pages.append(page.data)
 
-    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    monkeypatch.setattr("emnist_jax.progress.in_notebook", lambda: True)
     monkeypatch.setattr(display, "display", lambda *_, display_id: Cell())
     with progress(True) as show:
         show.start(2, ["b1 0.9", "b1 <0>"])
