@@ -10,6 +10,7 @@ import xarray as xr
 from rich.console import Console
 
 import emnist_jax as ej
+from emnist_jax._setup import in_notebook
 from emnist_jax import progress as module
 from emnist_jax.figures import curves_summary_html
 from emnist_jax.notebooks import curves_html, show_curves_as_tables
@@ -206,3 +207,12 @@ def test_without_ipython_nothing_is_imported_for_it():
     code = "import sys, emnist_jax; print('IPython' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_notebook_is_told_by_its_kernel_not_by_imports(monkeypatch):
+    import ipykernel  # noqa: F401 - as whoever starts a notebook has done
+
+    assert not in_notebook()
+    shell = type("Shell", (), {"kernel": object()})()
+    monkeypatch.setitem(sys.modules, "IPython", type("IPython", (), {"get_ipython": lambda: shell}))
+    assert in_notebook()
