@@ -10,8 +10,8 @@ import xarray as xr
 from rich.console import Console
 
 import emnist_jax as ej
-from emnist_jax._setup import in_notebook
 from emnist_jax import progress as module
+from emnist_jax._setup import in_notebook
 from emnist_jax.figures import curves_summary_html
 from emnist_jax.notebooks import curves_html, show_curves_as_tables
 from emnist_jax.progress import Progress, leaders, progress
