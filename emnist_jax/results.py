@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from emnist_jax._setup import in_notebook
 from emnist_jax.errors import InputError
 from emnist_jax.fingerprint import installed
 
@@ -131,7 +132,7 @@ def provenance(configuration: Mapping[str, object]) -> dict[str, str]:
 
 def _command() -> str:
     """Return the command line; that of a notebook's kernel would say nothing but a file's path."""
-    return "notebook" if "ipykernel" in sys.modules else shlex.join(["python", *sys.orig_argv[1:]])
+    return "notebook" if in_notebook() else shlex.join(["python", *sys.orig_argv[1:]])
 
 
 def describe_devices() -> str:
