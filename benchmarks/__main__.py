@@ -42,9 +42,7 @@ def run(options: Options) -> None:
     """
     if find_spec("torch") is None:
         raise InputError('PyTorch is not installed: run pip install -e ".[bench]"')
-    import jax
-
-    from benchmarks import report, roofline, scaling, steps
+    from benchmarks import devices, report, roofline, scaling, steps
 
     folder = options.out or (Path("runs/benchmarks") if options.quick else Path(__file__).parent)
     began = time.perf_counter()
@@ -52,13 +50,15 @@ def run(options: Options) -> None:
     machine = roofline.machine()
     found: dict[str, object] = {
         "quick": options.quick,
-        "device": f"{len(jax.devices())} x {results.describe_device(jax.devices()[0])}",
+        "device": results.describe_devices(),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "commit": results.commit(),
         "machine": machine,
         "steps": steps.measure(data, steps.QUICK if options.quick else steps.FULL, machine),
         "scaling": scaling.measure(data, machine, options.quick),
     }
+    row = found["scaling"]["checkpoint"][0]
+    found["devices"] = devices.measure(data, row, options.quick)
     found["minutes"] = (time.perf_counter() - began) / 60
     found = json.loads(json.dumps(found))
     results.write_text(folder / "results.json", json.dumps(found, indent=1) + "\n")

@@ -147,10 +147,12 @@ def devices(data: ej.Dataset) -> list[dict]:
     sweeps = {
         str(n): ours.Sweep(part, ours.NETWORKS["dense"], "sgd", 10 * n, devices=n) for n in counts
     }
-    return [
+    rows = [
         _row(timing.times(1 / sweeps[n].steps / sweeps[n].trials), devices=int(n))
         for n, timing in _epochs(sweeps).items()
     ]
+    one = rows[0]["seconds"]
+    return [row | {"efficiency": one / row["devices"] / row["seconds"]} for row in rows]
 
 
 def checkpoint(data: ej.Dataset, quick: bool) -> list[dict]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emnist_jax import arrays
+from emnist_jax import arrays, hosts
 from emnist_jax.errors import InputError
 from emnist_jax.results import remove_unfinished
 
@@ -62,12 +62,15 @@ class Checkpoints:
         Raises:
             InputError: it cannot be written (full disk); the older checkpoints stay.
         """
+        hosts.first(self._save, state)
+        self.saved_at = time.monotonic()
+
+    def _save(self, state: State) -> None:
         numbers = self._numbers()
         about = {"configuration": json.dumps(self.configuration), "devices": self.devices}
         arrays.save(self._path(max(numbers, default=0) + 1), _to_arrays(state), about)
         for old in numbers[:-1]:
             self._path(old).unlink(missing_ok=True)
-        self.saved_at = time.monotonic()
 
     def restore(self) -> State | None:
         """Return the newest checkpoint that is whole, or None.
@@ -75,6 +78,9 @@ class Checkpoints:
         Raises:
             InputError: it is of another run (the message says what differs), or cannot be read.
         """
+        return hosts.first(self._restore)
+
+    def _restore(self) -> State | None:
         for number in reversed(self._numbers()):
             try:
                 stored, about = arrays.load(self._path(number))
@@ -94,7 +100,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all checkpoints."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        hosts.first(shutil.rmtree, self.folder, ignore_errors=True)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.safetensors"

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from emnist_jax import arrays, models, pictures, train
+from emnist_jax import arrays, hosts, models, pictures, train
 from emnist_jax.data import Split
 from emnist_jax.errors import InputError
 from emnist_jax.grid import check_count, model_fields
@@ -295,7 +295,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> Networks:
         path = path / FILE
         if not path.exists():
             raise InputError(f'{path.parent} holds no networks: train them with keep="best"')
-    leaves, stored = arrays.load(path)
+    leaves, stored = hosts.first(arrays.load, path)
     if "labels" not in stored:
         raise InputError(f"{path}: written by an older version; train the networks again")
     about = {name: json.loads(value) for name, value in stored.items()}

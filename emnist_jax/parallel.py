@@ -5,8 +5,11 @@ replicated, and nothing is communicated until metrics are read. All trials share
 minibatches, so the first layer of all of a device's trials is one matrix product.
 """
 
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -46,14 +49,28 @@ class Structure(NamedTuple):
 
 
 def trial_mesh(devices: int | None = None) -> Mesh:
-    """Return a mesh of the first `devices` devices (default: all) with the one axis `trials`."""
+    """Return a mesh of the first `devices` devices of all hosts (default: all), axis `trials`."""
     found = jax.devices()[:devices]
     return jax.make_mesh((len(found),), ("trials",), (AxisType.Auto,), devices=found)
 
 
 def place(mesh: Mesh, tree, spec: PartitionSpec = TRIALS):
-    """Return a tree of arrays on the mesh: split by trials, or replicated."""
-    return jax.device_put(tree, NamedSharding(mesh, spec))
+    """Return a tree of numpy arrays on the mesh: split by trials, or replicated.
+
+    Every host holds them whole, and puts on its own devices what belongs there.
+    """
+    sharding = NamedSharding(mesh, spec)
+
+    def one(array):
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+    return jax.tree.map(one, tree)
+
+
+def shapes(mesh: Mesh, tree, spec: PartitionSpec = TRIALS):
+    """Return what `place` would give, without the arrays: enough to compile for."""
+    sharding = NamedSharding(mesh, spec)
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
 
 
 @lru_cache(maxsize=32)
@@ -161,8 +178,17 @@ def room_for_trials(device: jax.Device) -> int:
     """
     if device.platform == "cpu":
         return 5 * 2**20
-    memory = (device.memory_stats() or {}).get("bytes_limit", 8 * 2**30)
-    return memory // 10
+    return memory_of(device) // 10
+
+
+def memory_of(device: jax.Device) -> int:
+    """Return the bytes of memory of a device; CPU devices share the machine's, or their group's."""
+    if device.platform != "cpu":
+        return (device.memory_stats() or {}).get("bytes_limit", 8 * 2**30)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return memory // jax.local_device_count()
 
 
 def bytes_of(tree) -> int:

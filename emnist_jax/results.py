@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from emnist_jax import hosts
 from emnist_jax._setup import in_notebook
 from emnist_jax.errors import InputError
 from emnist_jax.fingerprint import installed
@@ -71,10 +72,14 @@ def checksum(curves: xr.Dataset) -> str:
 def write_whole(path: str | Path, content: bytes) -> Path:
     """Write a file beside `path`, then rename it: `path` is whole, or as it was before.
 
+    With several hosts the first one writes.
+
     Raises:
         InputError: naming the path and the reason.
     """
     path = Path(path)
+    if not hosts.is_first():
+        return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
@@ -136,11 +141,16 @@ def _command() -> str:
 
 
 def describe_devices() -> str:
-    """Return the number and model of JAX's devices: a GPU's own name, a CPU's from the system."""
+    """Return the number and model of JAX's devices: a GPU's own name, a CPU's from the system.
+
+    >>> describe_devices()  # doctest: +SKIP
+    '16 x NVIDIA H100 80GB HBM3 on 2 hosts'
+    """
     import jax
 
     devices = jax.devices()
-    return f"{len(devices)} x {_describe_device(devices[0])}"
+    among = f" on {jax.process_count()} hosts" if jax.process_count() > 1 else ""
+    return f"{len(devices)} x {_describe_device(devices[0])}{among}"
 
 
 def _describe_device(device) -> str:

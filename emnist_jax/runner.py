@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import jax
 import numpy as np
 
-from emnist_jax import parallel, train
+from emnist_jax import hosts, parallel, train
 from emnist_jax.checkpoint import State
 from emnist_jax.plan import Plan
 
@@ -30,18 +31,21 @@ class Runner:
         self.plan = plan
         self.mesh = parallel.trial_mesh(devices)
         self.programs = parallel.programs(plan.structure, self.mesh)
-        self.data = {
-            part: parallel.place(self.mesh, (split.images, split.labels), parallel.REPLICATED)
-            for part, split in (("train", plan.data.train), ("valid", plan.data.valid))
-        }
+        splits = {"train": plan.data.train, "valid": plan.data.valid}
+        self.arrays = {part: (split.images, split.labels) for part, split in splits.items()}
+
+    @cached_property
+    def data(self) -> dict[str, tuple[jax.Array, jax.Array]]:
+        """Images and labels of each part, on every device."""
+        return parallel.place(self.mesh, self.arrays, parallel.REPLICATED)
 
     def fresh(self, trials_at_once: int | None) -> State:
         """Return the state of a sweep that has not begun."""
         plan, devices, one_each = self.plan, self.mesh.size, self._one_trial_each()
         trial_bytes = parallel.bytes_of(one_each) // devices
-        room = parallel.room_for_trials(self.mesh.devices.flat[0])
+        room = hosts.first(parallel.room_for_trials, self.mesh.local_devices[0])
         size = trials_at_once or parallel.chunk_size(plan.trials, trial_bytes, devices, room)
-        parts = [f"{part}_{name}" for part in self.data for name, _ in plan.structure.metrics]
+        parts = [f"{part}_{name}" for part in self.arrays for name, _ in plan.structure.metrics]
         shape = (plan.trials, plan.epochs + 1)
         values = {name: np.full(shape, np.nan, plan.structure.dtype) for name in parts}
         kept = [
@@ -67,13 +71,35 @@ class Runner:
 
         Not where there is a trial a device at most: the program for them is worth its compilation.
         """
+        hyper, seeds = parallel.place(self.mesh, self._settings(number, size))
+        first = number * size
+        return Chunk(slice(first, min(first + size, self.plan.trials)), hyper, seeds)
+
+    def _settings(self, number: int, size: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return the hyperparameters and seeds of a chunk, padded."""
         first, end = number * size, min((number + 1) * size, self.plan.trials)
         devices = self.mesh.size
         padded = devices if end - first <= devices else -(-size // devices) * devices
         chosen = np.minimum(np.arange(first, first + padded), end - 1)
         hyper = {name: values[chosen] for name, values in self.plan.hyper().items()}
-        hyper, seeds = parallel.place(self.mesh, (hyper, self.plan.trial_seeds()[chosen]))
-        return Chunk(slice(first, end), hyper, seeds)
+        return hyper, self.plan.trial_seeds()[chosen]
+
+    def compiled(self, number: int, size: int) -> dict[str, jax.stages.Compiled]:
+        """Return the compiled `Programs` of a chunk, by name.
+
+        Nothing is put on a device for it, and a run then uses them.
+        """
+        (hyper, seeds), data = self._settings(number, size), self.arrays
+        trials = jax.eval_shape(self.programs.init, hyper, seeds, data["train"][0])
+        hyper, seeds, trials = parallel.shapes(self.mesh, (hyper, seeds, trials))
+        data = parallel.shapes(self.mesh, data, parallel.REPLICATED)
+        init, epoch, evaluate = self.programs
+        lowered = {
+            "init": init.lower(hyper, seeds, data["train"][0]),
+            "epoch": epoch.lower(hyper, seeds, trials, np.int32(1), *data["train"]),
+            "evaluate": evaluate.lower(hyper, trials, data),
+        }
+        return {name: program.compile() for name, program in lowered.items()}
 
     def start(self, chunk: Chunk, arrays: list[np.ndarray]) -> train.Trial:
         """Return a chunk's trials as initialised, or, if given, as a checkpoint holds them."""
@@ -82,8 +108,8 @@ class Runner:
             return trials
         leaves, structure = jax.tree.flatten(trials)
         padded = np.minimum(np.arange(len(leaves[0])), len(chunk) - 1)
-        stored = [_like(leaf, array[padded]) for leaf, array in zip(leaves, arrays, strict=True)]
-        return parallel.place(self.mesh, structure.unflatten(stored))
+        stored = parallel.place(self.mesh, [array[padded] for array in arrays])
+        return structure.unflatten(map(_like, leaves, stored))
 
     def run_epoch(self, chunk: Chunk, trials: train.Trial, epoch: int) -> train.Trial:
         """Return the trials after one more epoch."""
@@ -97,7 +123,7 @@ class Runner:
 
         A trial whose error is not finite holds NaN from here on.
         """
-        found = jax.device_get(self.programs.evaluate(chunk.hyper, trials, self.data))
+        found = hosts.gather(self.programs.evaluate(chunk.hyper, trials, self.data))
         found = {name: means[: len(chunk)] for name, means in found.items()}
         values = {name: array[chunk.trials] for name, array in state.values.items()}
         lost = ~np.isfinite(found["train_error"]) | ~np.isfinite(found["valid_error"])
@@ -128,7 +154,7 @@ class Runner:
 
     def _keep(self, state: State, chunk: Chunk, trials, chosen: np.ndarray, epoch: int) -> None:
         rows = np.arange(chunk.trials.start, chunk.trials.stop)[chosen]
-        leaves = jax.device_get(jax.tree.leaves(train.evaluated(trials))) if rows.size else []
+        leaves = hosts.gather(jax.tree.leaves(train.evaluated(trials))) if rows.size else []
         for kept, leaf in zip(state.kept, leaves, strict=False):
             kept[rows] = leaf[: len(chunk)][chosen]
         state.kept_epoch[rows] = epoch
@@ -141,16 +167,16 @@ class Runner:
         """Return the shapes of a chunk of one trial a device."""
         hyper = {name: np.resize(v, self.mesh.size) for name, v in self.plan.hyper().items()}
         seeds = np.resize(self.plan.trial_seeds(), self.mesh.size)
-        return jax.eval_shape(self.programs.init, hyper, seeds, self.data["train"][0])
+        return jax.eval_shape(self.programs.init, hyper, seeds, self.arrays["train"][0])
 
 
 def arrays_of(trials: train.Trial, chunk: Chunk) -> list[np.ndarray]:
     """Return the arrays of a chunk's trials on the host, padding left out."""
     leaves = [jax.random.key_data(a) if _is_key(a) else a for a in jax.tree.leaves(trials)]
-    return [np.asarray(leaf)[: len(chunk)] for leaf in jax.device_get(leaves)]
+    return [np.asarray(leaf)[: len(chunk)] for leaf in hosts.gather(leaves)]
 
 
-def _like(leaf: jax.Array, array: np.ndarray) -> jax.Array | np.ndarray:
+def _like(leaf: jax.Array, array: jax.Array) -> jax.Array:
     """Return a stored array as what it was: random keys have a type of their own."""
     if _is_key(leaf):
         return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))

@@ -12,10 +12,11 @@ import flax.linen as nn
 import numpy as np
 import xarray as xr
 
-from emnist_jax import networks, results, rules, train
+from emnist_jax import hosts, networks, results, rules, train
 from emnist_jax.checkpoint import Checkpoints, State, check_same, locked, stop_signals
 from emnist_jax.data import Dataset, load
 from emnist_jax.errors import InputError
+from emnist_jax.forecast import check_memory
 from emnist_jax.grid import GridLike, check_count
 from emnist_jax.networks import Networks
 from emnist_jax.pictures import form_of
@@ -78,6 +79,7 @@ def sweep(
     """
     data = data if isinstance(data, Dataset) else load(data)
     plan = make_plan(data, model, rule, grid, seeds, epochs, batch_size, metrics, dtype, keep)
+    hosts.check_same(plan.configuration())
     if trials_at_once is not None:
         check_count("trials_at_once", trials_at_once)
     if not isinstance(checkpoint_minutes, int | float) or not checkpoint_minutes >= 0:
@@ -97,18 +99,20 @@ def sweep(
             if not overwrite and (curves := _finished(plan, folder)) is not None:
                 checkpoints.clear()  # a run may be killed between its results and this
                 return curves if keep is None else (curves, _finished_networks(plan, folder))
-            stack.enter_context(locked(folder))
+            hosts.first(stack.enter_context, locked(folder))
             if overwrite:
-                _remove(folder, checkpoints)
+                hosts.first(_remove, folder)
+                checkpoints.clear()
             stop = stack.enter_context(stop_signals())
-        show = stack.enter_context(progress(progress_bar))
+        show = stack.enter_context(progress(progress_bar and hosts.is_first()))
         curves, trained = _run(plan, trials_at_once, checkpoints, stop, show)
         if checkpoints is not None:
             if trained is not None:
-                trained.save(folder / networks.FILE)
-            results.save(curves, folder / "curves.nc")  # last: its presence says all is there
+                hosts.first(trained.save, folder / networks.FILE)
+            # Last: its presence says that all is there.
+            hosts.first(results.save, curves, folder / "curves.nc")
             checkpoints.clear()
-        if stop.is_set():  # while the results were written
+        if hosts.any_of(stop.is_set())[0]:  # while the results were written
             raise KeyboardInterrupt
     return curves if trained is None else (curves, trained)
 
@@ -137,17 +141,20 @@ def finished(
     return _finished(plan, Path(out))
 
 
-def _remove(folder: Path, checkpoints: Checkpoints) -> None:
+def _remove(folder: Path) -> None:
     """Remove what a run, and what was made from it, left in a folder; its curves first."""
     try:
         for name in ("curves.nc", "test/curves.nc", networks.FILE):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be removed: {error.strerror}") from error
-    checkpoints.clear()
 
 
 def _finished(plan: Plan, folder: Path) -> xr.Dataset | None:
+    return hosts.first(_read_finished, plan, folder)
+
+
+def _read_finished(plan: Plan, folder: Path) -> xr.Dataset | None:
     if not (folder / "curves.nc").exists():
         return None
     curves = results.load(folder / "curves.nc")
@@ -178,6 +185,7 @@ def _run(
     state = checkpoints.restore() if checkpoints else None
     runner = Runner(plan)
     state = runner.fresh(trials_at_once) if state is None else state
+    check_memory(runner, state.chunk, state.chunk_size)
     began -= state.wall_seconds
     chunks = -(-plan.trials // state.chunk_size)
     show.start(chunks * plan.epochs, _names(plan))
@@ -194,13 +202,15 @@ def _run(
             done = number * plan.epochs + epoch
             lost = _diverged(state, chunk, epoch)
             show.update(done, state.values["valid_accuracy"], lost)
-            if checkpoints and (checkpoints.due or stop.is_set() or epoch == plan.epochs):
+            due = checkpoints is not None and checkpoints.due
+            due, stopped = hosts.any_of(due, stop.is_set())
+            if checkpoints and (due or stopped or epoch == plan.epochs):
                 wall = time.monotonic() - began
                 arrays = arrays_of(trials, chunk)
                 checkpoints.save(
                     state._replace(chunk=number, epoch=epoch, arrays=arrays, wall_seconds=wall)
                 )
-            if stop.is_set():
+            if stopped:
                 raise KeyboardInterrupt
         state = state._replace(epoch=-1, arrays=[])
     curves = _label(plan, state, time.monotonic() - began)

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 import re
 import shlex
 import sys
@@ -16,7 +17,7 @@ import tyro
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax import results
+from emnist_jax import hosts, results
 from emnist_jax.claims.measures import best_accuracy, held_out_best
 from emnist_jax.errors import InputError, nearest
 from emnist_jax.grid import GridLike
@@ -64,6 +65,15 @@ class Options:
     """folder of results; what was interrupted there is resumed, what is complete is skipped"""
     overwrite: bool = False
     """begin again, whatever is there"""
+    trials_at_once: int | None = None
+    """trials trained together; default: as many as suit the devices"""
+    coordinator: str | None = None
+    """to use several hosts, give the same command on each: with auto under SLURM, Open MPI,
+    Kubernetes or on a Cloud TPU, or with HOST:PORT of process 0 and the next two options"""
+    processes: int | None = None
+    """number of hosts, each with one process"""
+    process: int | None = None
+    """which of them this is: 0, 1, ...; process 0 reads and writes the results"""
 
 
 def train(
@@ -82,7 +92,7 @@ def train(
     run = _arguments(options, folder, model, rule, grid, data) | {"keep": keep}
     if options.overwrite or finished(**run) is None:
         _announce(folder)
-    return ej.sweep(**run, overwrite=options.overwrite)
+    return ej.sweep(**run, overwrite=options.overwrite, trials_at_once=options.trials_at_once)
 
 
 def train_and_test(
@@ -105,18 +115,20 @@ def train_and_test(
     run = _arguments(options, folder, model, "adam", grid) | {"keep": keep}
     path = run["out"] / "test" / "curves.nc"
     curves = None if options.overwrite else finished(**run)
-    if curves is not None and (tested := _tested_with(curves, path)) is not None:
+    if curves is not None and (tested := hosts.first(_tested_with, curves, path)) is not None:
         return curves, tested
-    lost = curves is not None and not (run["out"] / "networks.safetensors").exists()
+    lost = not hosts.first((run["out"] / "networks.safetensors").exists)
+    lost &= curves is not None
     if curves is None or lost:
         _announce(folder)
-    curves, networks = ej.sweep(**run, overwrite=options.overwrite or lost)
+    again = {"overwrite": options.overwrite or lost, "trials_at_once": options.trials_at_once}
+    curves, networks = ej.sweep(**run, **again)
     data = run["data"]
     tested = networks.evaluate(data.test) if test is None else test(networks, data)
     own = {"images": len(data.test.labels), "keep": keep}
     own["curves_checksum"] = results.checksum(curves)
     tested = tested.assign_attrs(curves.attrs | own)
-    results.save(tested, path)
+    hosts.first(results.save, tested, path)
     return curves, tested
 
 
@@ -189,8 +201,12 @@ def difference(a: xr.DataArray, b: xr.DataArray) -> tuple[float, float, float]:
 
 def collect(folder: Path) -> dict[str, xr.Dataset]:
     """Return all finished runs below a folder by their path in it, such as "convnets/c1"."""
-    paths = sorted(folder.rglob("curves.nc"))
-    return {str(path.parent.relative_to(folder)): results.load(path) for path in paths}
+
+    def read():
+        paths = sorted(folder.rglob("curves.nc"))
+        return {str(path.parent.relative_to(folder)): results.load(path) for path in paths}
+
+    return hosts.first(read)
 
 
 def peak_limits(curves: xr.Dataset) -> tuple[float, float] | None:
@@ -265,18 +281,47 @@ def _box_text(box: str) -> str:
 
 def main(run: Callable, options: type) -> None:
     """Run an experiment from the command line."""
-    guarded(lambda: run(parse(options, sys.modules[run.__module__])))
+
+    def command():
+        chosen = parse(options, sys.modules[run.__module__])
+        connect(chosen)
+        run(chosen)
+
+    guarded(command)
+
+
+def connect(options: object) -> None:
+    """Connect to the other hosts that the options name, if any; the first one alone prints.
+
+    Raises:
+        InputError: they cannot be reached.
+    """
+    names = "coordinator", "processes", "process"
+    given = [getattr(options, name, None) for name in names]  # what trains nothing has none
+    if given == [None, None, None]:
+        return
+    if given[0] is None:
+        raise InputError("--processes and --process need --coordinator HOST:PORT, or auto")
+    hosts.connect(*given)
+    if not hosts.is_first():
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
 
 
 def guarded(command: Callable[[], object]) -> None:
-    """Call a command: bad input is one line and exit code 2, Ctrl-C says how to go on."""
+    """Call a command: bad input is one line and exit code 2, Ctrl-C says how to go on.
+
+    A lost host is one line and exit code 1.
+    """
     try:
         command()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        hosts.leave(2)
+    except hosts.LostHostError as error:
+        print(f"error: {error}; {hosts.AGAIN}", file=sys.stderr)
+        hosts.leave(1, wait_seconds=0)
     except KeyboardInterrupt:
         kept = [word for word in sys.orig_argv[1:] if word != "--overwrite"]
         again = shlex.join(["python", *kept])
         print(f"\nstopped; to go on from here: {again}", file=sys.stderr)
-        sys.exit(130)
+        hosts.leave(130)

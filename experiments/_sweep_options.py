@@ -49,6 +49,7 @@ class Options(CommonOptions):
     schedule: str = "constant"
     warmup: int = 0
     keep: str | None = None
+    plan: bool = False
 
 
 def parse(words: Sequence[str], about: str) -> Options | None:
@@ -177,6 +178,11 @@ def _add_general(group: argparse._ArgumentGroup) -> None:
     add("--out", type=Path, default=usual["out"], metavar="FOLDER", help="default: runs")
     add("--name", default=usual["name"], help="results go to FOLDER/NAME (default: sweep)")
     _add_switch(group, "overwrite", "begin again, whatever is there; otherwise it is resumed")
+    add("--trials-at-once", type=int, metavar="N", help="default: as many as suit the devices")
+    _add_switch(group, "plan", "say what the sweep would take, and train nothing")
+    add("--coordinator", metavar="HOST:PORT", help="of process 0 of several, or auto; see docs")
+    add("--processes", type=int, metavar="N", help="number of hosts, each with one process")
+    add("--process", type=int, metavar="I", help="which of them this is: 0, 1, ...")
 
 
 def _add_values(group: argparse._ArgumentGroup, name: str, text: str) -> None:
@@ -259,7 +265,7 @@ def _make_options(chosen: argparse.Namespace, rule: rules.Rule, model: type[nn.M
     path = Path(chosen.name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise InputError(f'--name "{chosen.name}": give the name of a folder inside --out')
-    kept = {name: given[name] for name in ("name", "schedule", "warmup", "keep")}
+    kept = {name: given[name] for name in ("name", "schedule", "warmup", "keep", "plan")}
     kept |= {one.name: given[one.name] for one in fields(CommonOptions)}
     return Options(**kept, model=made, rule=rule if ":" in chosen.rule else chosen.rule, grid=grid)
 

@@ -95,6 +95,12 @@ class Options:
     """begin again, whatever is there"""
     report_only: bool = False
     """run nothing: figures, tables and the report from the curves that are there"""
+    coordinator: str | None = None
+    """to use several hosts: see any of the experiments"""
+    processes: int | None = None
+    """likewise"""
+    process: int | None = None
+    """likewise"""
 
 
 def run(options: Options) -> Path:

@@ -21,16 +21,22 @@ from emnist_jax.figures import (
     summarise,
 )
 from emnist_jax.figures.tables import settings_table
+from emnist_jax.forecast import Forecast, forecast
 from emnist_jax.stats import best
-from experiments._common import draw, guarded, train
+from experiments._common import connect, draw, guarded, train
 from experiments._sweep_options import Options, parse
 
 MOST_LINES, MOST_PANELS, MOST_SAMPLES = 8, 4, 5  # of a figure, to be readable
 
 
-def run(options: Options) -> xr.Dataset:
-    """Train the sweep, save its curves, figures and table, and print where they are."""
+def run(options: Options) -> xr.Dataset | None:
+    """Train the sweep, save its curves, figures and table, and print where they are.
+
+    With `plan`, print what that would take, and train nothing.
+    """
     rule = scheduled_rule(options)
+    if options.plan:
+        return print(planned(options, rule))
     found = train(options, options.name, options.model, rule, options.grid, options.keep)
     curves, networks = found if options.keep else (found, None)
     folder = options.out / options.name
@@ -54,6 +60,21 @@ def scheduled_rule(options: Options) -> str | rules.Rule:
     data = ej.load(options.data, split=options.split, size=options.size)
     updates = schedules.steps(data, options.epochs, options.batch_size)
     return schedules.cosine(options.rule, updates, options.warmup)
+
+
+def planned(options: Options, rule: str | rules.Rule) -> Forecast:
+    """Return what the sweep would take."""
+    return forecast(
+        ej.load(options.data, split=options.split, size=options.size),
+        options.model,
+        rule,
+        options.grid,
+        seeds=options.seeds,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        keep=options.keep,
+        trials_at_once=options.trials_at_once,
+    )
 
 
 # Figures and tables
@@ -141,6 +162,7 @@ def main() -> None:
     def command():
         options = parse(sys.argv[1:], __doc__)
         if options is not None:
+            connect(options)
             run(options)
 
     guarded(command)

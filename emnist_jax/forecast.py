@@ -1,0 +1,188 @@
+"""What a sweep will take, before it starts: chunks of trials, memory on a device, time."""
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import flax.linen as nn
+import jax
+
+from emnist_jax import hosts, parallel, results, rules, train
+from emnist_jax.data import Dataset, load
+from emnist_jax.errors import InputError
+from emnist_jax.grid import GridLike, check_count
+from emnist_jax.plan import Plan, make_plan
+from emnist_jax.runner import Runner
+
+STEPS = 20  # that are timed
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one device when a sweep holds most; as XLA counts for the compiled programs."""
+
+    data: int  # all images and labels: every device holds them
+    trials: int  # parameters, variables and optimiser states of the device's trials
+    scratch: int  # first draws, or activations, gradients, the images in the epoch's order
+
+    @property
+    def total(self) -> int:
+        """Return the sum."""
+        return self.data + self.trials + self.scratch
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a sweep will take; printed, it is a few lines."""
+
+    trials: int
+    trials_at_once: int
+    chunks: int
+    epochs: int
+    devices: int
+    device: str  # number and model, as in the provenance of curves
+    memory: Memory
+    device_memory: int  # bytes that a device has
+    seconds: float  # of training and evaluation, from steps measured here
+
+    def __str__(self) -> str:
+        memory, each = self.memory, -(-self.trials_at_once // self.devices)
+        parts = f"data {_size(memory.data)}, trials {_size(memory.trials)}"
+        return (
+            f"{self.trials:,} trials of {self.epochs} epochs on {self.device}\n"
+            f"chunks:   {self.chunks:,}, each of {self.trials_at_once:,} trials at once, "
+            f"{each:,} a device\n"
+            f"memory:   {_size(memory.total)} a device, which has {_size(self.device_memory)} "
+            f"({parts}, scratch {_size(memory.scratch)})\n"
+            f"time:     about {_duration(self.seconds)} (from {STEPS} steps and an evaluation of "
+            "one chunk, measured here; compiling, checkpoints and figures come on top)"
+        )
+
+
+def forecast(
+    data: Dataset | str | tuple,
+    model: nn.Module,
+    rule: str | rules.Rule,
+    grid: GridLike,
+    *,
+    seeds: int | Sequence[int] = 5,
+    epochs: int = 10,
+    batch_size: int = 50,
+    metrics: Mapping[str, train.Metric] | None = None,
+    dtype: str = "float32",
+    keep: str | None = None,
+    trials_at_once: int | None = None,
+) -> Forecast:
+    """Return what a `sweep` of these arguments will take on this machine's devices.
+
+    Its programs are compiled, and a few steps of one chunk are timed: seconds, however large it is.
+
+    Raises:
+        InputError: bad arguments, or the sweep does not fit; the message says what would.
+    """
+    data = data if isinstance(data, Dataset) else load(data)
+    plan = make_plan(data, model, rule, grid, seeds, epochs, batch_size, metrics, dtype, keep)
+    if trials_at_once is not None:
+        check_count("trials_at_once", trials_at_once)
+    hosts.check_same(plan.configuration())
+    runner = Runner(plan)
+    size = runner.fresh(trials_at_once).chunk_size
+    needed = check_memory(runner, 0, size)
+    chunks = -(-plan.trials // size)
+    return Forecast(
+        plan.trials,
+        size,
+        chunks,
+        plan.epochs,
+        runner.for_chunk(0, size).mesh.size,
+        results.describe_devices(),
+        needed,
+        parallel.memory_of(runner.mesh.local_devices[0]),
+        chunks * _chunk_seconds(plan, size),
+    )
+
+
+def check_memory(runner: Runner, number: int, size: int) -> Memory:
+    """Return the memory that a chunk of so many trials at once takes on a device.
+
+    Raises:
+        InputError: the device has less; the message says how many trials would fit.
+    """
+    runner = runner.for_chunk(number, size)
+    needed, has = memory(runner, number, size), parallel.memory_of(runner.mesh.local_devices[0])
+    if not hosts.any_of(needed.total > has)[0]:
+        return needed
+    devices = runner.mesh.size
+    least = memory(runner, 0, devices).total
+    if least > has:
+        raise InputError(
+            f"one trial on each device takes {_size(least)}, and a device has {_size(has)}: "
+            "use fewer images, a smaller batch or network, or devices with more memory"
+        )
+    each = -(-size // devices)
+    fit = 1 + (has - least) * (each - 1) // (needed.total - least)
+    raise InputError(
+        f"{size} trials at once take {_size(needed.total)} on each device, which has "
+        f"{_size(has)}: about {fit * devices} would fit (trials_at_once)"
+    )
+
+
+def memory(runner: Runner, number: int, size: int) -> Memory:
+    """Return the memory that a chunk of so many trials at once takes on a device."""
+    programs = runner.compiled(number, size)
+    used = {name: program.memory_analysis() for name, program in programs.items()}
+    epoch = used["epoch"]
+    data = parallel.bytes_of(runner.arrays)
+    # The epoch's arguments are trials, their few hyperparameters, and training images and labels.
+    trials = epoch.argument_size_in_bytes - parallel.bytes_of(runner.arrays["train"])
+    scratch = max(each.temp_size_in_bytes for each in used.values())
+    # What the epoch cannot write in place of its arguments.
+    scratch += epoch.output_size_in_bytes - epoch.alias_size_in_bytes
+    return Memory(data, trials, scratch)
+
+
+def _chunk_seconds(plan: Plan, size: int) -> float:
+    """Return the seconds of training and evaluating one chunk, from a few steps of it."""
+    batch, evaluated = plan.structure.batch_size, plan.structure.evaluation_batch
+    data = plan.data
+    few = {
+        "train": _part(data.train, min(STEPS * batch, len(data.train.labels))),
+        "valid": _part(data.valid, min(evaluated, len(data.valid.labels))),
+    }
+    runner = Runner(dataclasses.replace(plan, data=dataclasses.replace(data, **few)))
+    runner = runner.for_chunk(0, size)
+    chunk = runner.chunk(0, size)
+    trials = runner.start(chunk, [])
+
+    def timed(function) -> tuple[float, object]:
+        began = time.perf_counter()
+        made = jax.block_until_ready(function())
+        return time.perf_counter() - began, made
+
+    def evaluate():
+        return runner.programs.evaluate(chunk.hyper, trials, runner.data)
+
+    trials = runner.run_epoch(chunk, trials, 1)  # compiles
+    timed(evaluate)
+    training, trials = timed(lambda: runner.run_epoch(chunk, trials, 2))
+    evaluating, _ = timed(evaluate)
+    steps = len(few["train"].labels) // batch
+    seen = len(few["train"].labels) + len(few["valid"].labels)
+    images = len(data.train.labels) + len(data.valid.labels)
+    epoch = training / steps * (len(data.train.labels) // batch) + evaluating / seen * images
+    return epoch * plan.epochs + evaluating / seen * images  # evaluated before training too
+
+
+def _part(split, count: int):
+    return type(split)(split.images[:count], split.labels[:count])
+
+
+def _size(size: float) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"

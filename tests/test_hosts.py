@@ -1,0 +1,226 @@
+"""Several hosts: two processes over loopback are one process, and none outlives the other's end."""
+
+import os
+import signal
+import sys
+import time
+
+import jax
+import numpy as np
+import optax
+import pytest
+from processes import ended, free_address, start, start_hosts
+
+import emnist_jax as ej
+from emnist_jax import arrays, results
+from emnist_jax.checkpoint import Checkpoints
+from emnist_jax.errors import InputError
+from emnist_jax.hosts import AGAIN
+from experiments import sweep
+
+
+def jitter(learning_rate):
+    """SGD with momentum whose steps vary at random: its state holds a random key."""
+
+    def vary(updates, key, params=None):
+        key, now = jax.random.split(key)
+        return jax.tree.map(lambda u: u * jax.random.uniform(now), updates), key
+
+    random = optax.GradientTransformation(lambda params: jax.random.key(3), vary)
+    return optax.chain(optax.sgd(learning_rate, momentum=0.9), random)
+
+
+GRID = {"learning_rate": [1e-3, 3e38, 1e-2, 0.1, 0.03]}
+
+
+def train(out, epochs=3, **options):
+    """Train three chunks; the last one is padded on two devices."""
+    options = {"keep": "best", "trials_at_once": 2, "checkpoint_minutes": 0} | options
+    return ej.sweep(
+        ej.load("glyphs", size=660),
+        ej.MLP(hidden=(8,)),
+        jitter,
+        GRID,
+        seeds=1,
+        epochs=epochs,
+        out=out,
+        progress_bar=False,
+        **options,
+    )
+
+
+def outcome(folder):
+    """Every number a finished run gave: curves and networks."""
+    curves = results.load(folder / "curves.nc")
+    leaves, _ = arrays.load(folder / "networks.safetensors")
+    return {name: curves[name].values for name in curves} | leaves
+
+
+def assert_same_bits(found, expected):
+    assert found.keys() == expected.keys()
+    for name in found:
+        assert found[name].tobytes() == expected[name].tobytes(), name
+
+
+def said(folder):
+    return [path.read_text() for path in sorted(folder.glob("?.log"))]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A cache, and the outcome of one process with two devices."""
+    folder = tmp_path_factory.mktemp("hosts")
+    os.environ["EMNIST_JAX_CACHE"] = str(folder / "cache")
+    process = start(train, folder / "one", log=folder / "one.log", devices=2)
+    assert ended([process]) == [0], (folder / "one.log").read_text()
+    return folder, outcome(folder / "one")
+
+
+@pytest.fixture(autouse=True)
+def cache_of_the_world(world, private_cache, monkeypatch):
+    monkeypatch.setenv("EMNIST_JAX_CACHE", str(world[0] / "cache"))
+
+
+def test_two_hosts_give_the_bits_of_one_with_as_many_devices(world, tmp_path):
+    codes = ended(start_hosts(train, tmp_path / "run", folder=tmp_path))
+    assert codes == [0, 0], said(tmp_path)
+    assert_same_bits(outcome(tmp_path / "run"), world[1])
+    assert results.load(tmp_path / "run" / "curves.nc").device.endswith("on 2 hosts")
+
+
+def train_until(event, who, out):
+    """Train, and let one process do something just after the fifth checkpoint."""
+    save, saves = Checkpoints.save, []
+
+    def save_then(self, state):
+        save(self, state)
+        saves.append(state.epoch)
+        if len(saves) == 5 and jax.process_index() == who:
+            event()
+
+    Checkpoints.save = save_then
+    train(out)
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def freeze():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def fail():
+    raise InputError("the disk of this host alone is full")
+
+
+@pytest.mark.parametrize(
+    ("who", "hosts", "devices"), [(1, 2, 1), (0, 1, 2)], ids=["resumed by two", "resumed by one"]
+)
+def test_a_killed_host_ends_the_other_and_the_run_resumes(world, tmp_path, who, hosts, devices):
+    folder = tmp_path / "killed"
+    processes = start_hosts(train_until, die, who, tmp_path / "run", folder=folder)
+    began, codes = time.monotonic(), ended(processes)
+    assert codes[who] == -signal.SIGKILL
+    assert codes[1 - who] not in (0, None) and time.monotonic() - began < 60
+    lines = said(folder)[1 - who].splitlines()
+    assert [line for line in lines if line.startswith("error: ") and AGAIN in line], lines
+    assert not (tmp_path / "run" / "curves.nc").exists()
+    resumed = tmp_path / "resumed"
+    codes = ended(
+        start_hosts(train, tmp_path / "run", folder=resumed, count=hosts, devices=devices)
+    )
+    assert codes == [0] * hosts, said(resumed)
+    assert ("going on on" in said(resumed)[0]) == (hosts == 1)
+    assert_same_bits(outcome(tmp_path / "run"), world[1])
+
+
+def test_a_host_that_no_longer_answers_ends_the_other(tmp_path):
+    began = time.monotonic()
+    processes = start_hosts(train_until, freeze, 0, tmp_path / "run", folder=tmp_path)
+    processes[1].join(60)
+    code = processes[1].exitcode
+    ended(processes, seconds=0)
+    assert code not in (0, None) and time.monotonic() - began < 60
+    assert AGAIN in said(tmp_path)[1].splitlines()[-1]
+
+
+def test_an_error_of_one_host_alone_ends_both_each_with_its_line(tmp_path):
+    codes = ended(start_hosts(train_until, fail, 1, tmp_path / "run", folder=tmp_path))
+    assert codes[1] == 2 and codes[0] not in (0, None), said(tmp_path)
+    assert "error: the disk of this host alone is full\n" in said(tmp_path)[1]
+    assert AGAIN in said(tmp_path)[0]
+
+
+def test_a_signal_to_any_host_saves_and_stops_all(world, tmp_path):
+    processes = start_hosts(train_until, terminate, 1, tmp_path / "run", folder=tmp_path)
+    assert ended(processes) == [130, 130], said(tmp_path)
+    saved = sorted((tmp_path / "run" / "checkpoint").iterdir())
+    assert saved[-1].stem == "000006"  # the epoch after
+    codes = ended(start_hosts(train, tmp_path / "run", folder=tmp_path / "again"))
+    assert codes == [0, 0], said(tmp_path / "again")
+    assert_same_bits(outcome(tmp_path / "run"), world[1])
+
+
+def test_an_error_of_the_first_host_is_everyones(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    codes = ended(start_hosts(train, tmp_path / "file" / "run", folder=tmp_path))
+    assert codes == [2, 2]
+    for text in said(tmp_path):
+        assert "cannot be written" in text.splitlines()[-1]
+
+
+def test_a_finished_run_is_returned_on_every_host(world, tmp_path):
+    """Even where only the first sees the folder; the other is given one that is not there."""
+    codes = ended(start_hosts(return_finished, world[0] / "one", tmp_path, folder=tmp_path))
+    assert codes == [0, 0], said(tmp_path)
+    for host in range(2):
+        assert_same_bits(dict(np.load(tmp_path / f"{host}.npz")), curves_of(world[1]))
+
+
+def return_finished(there, out):
+    host = jax.process_index()
+    curves, networks = train(there if host == 0 else out / "elsewhere")
+    assert len(networks) == len(GRID["learning_rate"])
+    assert not (out / "elsewhere").exists()
+    np.savez(out / f"{host}.npz", **{name: curves[name].values for name in curves})
+
+
+def curves_of(found):
+    return {name: values for name, values in found.items() if name.startswith(("train_", "valid_"))}
+
+
+def differ(out):
+    train(out, epochs=2 + jax.process_index())
+
+
+def test_hosts_about_to_do_different_things_are_refused(tmp_path):
+    assert ended(start_hosts(differ, tmp_path / "run", folder=tmp_path)) == [2, 2]
+    first, second = (text.splitlines()[-1] for text in said(tmp_path))
+    assert "not about to do the same (see the others)" in first
+    assert "(this one in its epochs)" in second
+    assert not (tmp_path / "run").exists()
+
+
+def command_line(out, *host):
+    words = "--learning-rate 0.1 0.01 --size 660 --hidden 8 --seeds 1 --epochs 1"
+    names = "--out", "--coordinator", "--processes", "--process"
+    options = [word for pair in zip(names, (out, *host), strict=True) for word in map(str, pair)]
+    sys.argv[1:] = words.split() + options
+    sweep.main()
+
+
+def test_on_the_command_line_the_first_host_alone_prints_and_writes(tmp_path):
+    address, out = free_address(), tmp_path / "run"
+    processes = [
+        start(command_line, out, address, 2, i, log=tmp_path / f"{i}.log") for i in range(2)
+    ]
+    codes = ended(processes)
+    assert codes == [0, 0], said(tmp_path)
+    assert (tmp_path / "run" / "sweep" / "settings.md").exists()
+    assert "best valid. accuracy" in said(tmp_path)[0]
+    assert "best valid. accuracy" not in said(tmp_path)[1]
