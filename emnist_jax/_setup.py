@@ -1,6 +1,7 @@
 """What JAX must know before it starts: one CPU device a core, a folder for compiled programs."""
 
 import os
+import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,12 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def in_notebook() -> bool:
+    """Return whether this is the kernel of a notebook; others may import ipykernel, too."""
+    ipython = sys.modules.get("IPython")
+    return hasattr(getattr(ipython, "get_ipython", lambda: None)(), "kernel")
 
 
 def cache_folder() -> Path:

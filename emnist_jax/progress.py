@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emnist_jax._setup import in_notebook
 from emnist_jax.sparkline import sparkline
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def leaders(settings: Sequence[str], accuracy: np.ndarray) -> "RenderableType":
 @contextmanager
 def progress(show: bool = True) -> Iterator[Progress]:
     """Yield a `Progress`: a bar where the output is a terminal or notebook, else lines."""
-    if show and "ipykernel" in sys.modules:
+    if show and in_notebook():
         yield Progress(_notebook_cell(), show)
     elif show and sys.stdout.isatty():
         from rich.live import Live

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax import hosts
+from emnist_jax._setup import in_notebook
 from emnist_jax.errors import InputError
 from emnist_jax.fingerprint import installed
 
@@ -136,7 +137,7 @@ def provenance(configuration: Mapping[str, object]) -> dict[str, str]:
 
 def _command() -> str:
     """Return the command line; that of a notebook's kernel would say nothing but a file's path."""
-    return "notebook" if "ipykernel" in sys.modules else shlex.join(["python", *sys.orig_argv[1:]])
+    return "notebook" if in_notebook() else shlex.join(["python", *sys.orig_argv[1:]])
 
 
 def describe_devices() -> str:

@@ -209,6 +209,14 @@ def collect(folder: Path) -> dict[str, xr.Dataset]:
     return hosts.first(read)
 
 
+def peak_limits(curves: xr.Dataset) -> tuple[float, float] | None:
+    """Return limits of accuracy (%) that show peaks and declines, which take a few points.
+
+    They leave the climb out of view; None where networks learn too little for that.
+    """
+    return (60, 100) if curves.valid_accuracy.max() > 0.75 else None
+
+
 def draw(figures: "Mapping[str, Figure]", tables: "Mapping[str, Table]", folder: Path) -> None:
     """Write figures, and tables as Markdown, CSV and LaTeX, under their names in a folder."""
     from emnist_jax.figures.tables import save_table

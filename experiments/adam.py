@@ -14,7 +14,7 @@ import emnist_jax as ej
 from emnist_jax.figures import plot_curves, plot_heatmap
 from emnist_jax.figures.tables import Table, settings_table
 from experiments._common import Options as CommonOptions
-from experiments._common import draw, main, train
+from experiments._common import draw, main, peak_limits, train
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def figures(curves: xr.Dataset) -> dict:
     return {
         "figure_6_grid": plot_heatmap(curves),
         "figure_7_curves": plot_curves(last, variables=both),
-        "longer_windows": plot_curves(smallest, hue="b2", col="b1"),
+        "longer_windows": plot_curves(smallest, hue="b2", col="b1", ylim=peak_limits(smallest)),
     }
 
 

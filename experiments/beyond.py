@@ -13,11 +13,11 @@ and the report of `experiments.paper` in the same folder shows what is finished.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from emnist_jax.errors import InputError, nearest
 from emnist_jax.grid import check_count
-from experiments._common import main
+from experiments._common import main, otherwise
 from experiments.paper import BEYOND, write_report
 
 _SMALL = {"size": 1880, "seeds": 2, "epochs": 2}
@@ -40,22 +40,19 @@ class Options:
     """Options of the whole."""
 
     preset: Literal["demo", "short", "full"] = "short"
-    """demo: few small images, minutes; short: as each experiment stands, on a part of the data;
-    full: all images"""
-    data: str | None = None
-    """glyphs, a TensorFlow Datasets name, or a path of data; default: glyphs for the demo,
-    emnist/balanced otherwise"""
-    cifar10: str | None = None
-    """the second data set of the experiment cifar10; default: glyphs for the demo (which then
-    compares it with itself), cifar10 of TensorFlow Datasets otherwise"""
+    """demo: few small images, minutes; short: each as it stands, on part of the data; full: all"""
+    data: Annotated[str | None, otherwise("glyphs in the demo, else emnist/balanced", "STR")] = None
+    """glyphs, a TensorFlow Datasets name, or a path of data"""
+    cifar10: Annotated[str | None, otherwise("glyphs in the demo, else cifar10", "STR")] = None
+    """the second data set of the experiment cifar10; the demo compares glyphs with itself"""
     split: Literal["paper", "official"] = "paper"
     """paper: all images pooled and split again; official: the source's own test part"""
-    seeds: int | None = None
-    """random initialisations of every setting; default: as each experiment has"""
-    only: tuple[str, ...] = ()
+    seeds: Annotated[int | None, otherwise("as each experiment has", "INT")] = None
+    """random initialisations of every setting"""
+    only: Annotated[tuple[str, ...], otherwise("all", "NAME ...")] = ()
     """run these experiments only; the report shows all that are finished"""
-    out: Path | None = None
-    """folder of results; default: runs/beyond-demo, runs/beyond-short or runs/beyond-full"""
+    out: Annotated[Path | None, otherwise("runs/beyond-PRESET", "PATH")] = None
+    """folder of results"""
     overwrite: bool = False
     """begin again, whatever is there"""
 

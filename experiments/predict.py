@@ -16,7 +16,7 @@ import tyro
 
 import emnist_jax as ej
 from emnist_jax.figures import plot_samples
-from experiments._common import main, save_figures
+from experiments._common import main, otherwise, save_figures
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Options:
     """PNG or JPEG files, a character or an object each"""
     top: int = 3
     """classes to name"""
-    figure: Path | None = None
+    figure: Annotated[Path | None, otherwise("none", "FIGURE")] = None
     """also draw what the networks see, to FIGURE.png and FIGURE.svg"""
 
 

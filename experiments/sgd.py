@@ -11,7 +11,7 @@ import emnist_jax as ej
 from emnist_jax.figures import plot_best_against_rate, plot_curves
 from emnist_jax.figures.tables import Table, settings_table
 from experiments._common import Options as CommonOptions
-from experiments._common import draw, main, train
+from experiments._common import draw, main, peak_limits, train
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,13 @@ def figures(curves: xr.Dataset) -> dict:
     """Return Figure 2 (best accuracy and its epoch) and Figure 3 (curves of three rates)."""
     rates = curves.learning_rate.values
     three = rates[[0, len(rates) // 2, -1]] if len(rates) > 3 else rates
-    # The peak and decline of a large rate take a few points: leave the climb to them out of view.
-    ylim = (60, 100) if curves.valid_accuracy.max() > 0.75 else None
     return {
         "figure_2_best_against_rate": plot_best_against_rate(curves),
         "figure_3_accuracy": plot_curves(
             curves.sel(learning_rate=three),
             hue="learning_rate",
             variables=("train_accuracy", "valid_accuracy"),
-            ylim=ylim,
+            ylim=peak_limits(curves),
         ),
     }
 

@@ -520,7 +520,7 @@ def test_nothing_of_a_confusion_is_cut_off(tmp_path):
     path, _ = figures.save_figure(figure, tmp_path / "a")
     pixels = np.asarray(Image.open(path).convert("L"))
     edges = (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:])
-    assert all((edge == 255).all() for edge in edges)
+    assert all((edge > 250).all() for edge in edges)
 
 
 def test_confused_examples_are_images_of_that_mistake():

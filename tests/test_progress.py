@@ -11,6 +11,7 @@ from rich.console import Console
 
 import emnist_jax as ej
 from emnist_jax import progress as module
+from emnist_jax._setup import in_notebook
 from emnist_jax.figures import curves_summary_html
 from emnist_jax.notebooks import curves_html, show_curves_as_tables
 from emnist_jax.progress import Progress, leaders, progress
@@ -94,7 +95,7 @@ def test_a_terminal_shows_bar_and_settings_in_place(monkeypatch):
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setattr(sys, "modules", {k: v for k, v in sys.modules.items() if k != "ipykernel"})
+    monkeypatch.setattr("emnist_jax.progress.in_notebook", lambda: False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     with progress(True) as show:
@@ -122,7 +123,7 @@ def test_a_notebook_cell_is_redrawn_without_widgets(monkeypatch, clock):
         def update(self, page):
             pages.append(page.data)
 
-    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    monkeypatch.setattr("emnist_jax.progress.in_notebook", lambda: True)
     monkeypatch.setattr(display, "display", lambda *_, display_id: Cell())
     with progress(True) as show:
         show.start(2, ["b1 0.9", "b1 <0>"])
@@ -206,3 +207,12 @@ def test_without_ipython_nothing_is_imported_for_it():
     code = "import sys, emnist_jax; print('IPython' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_notebook_is_told_by_its_kernel_not_by_imports(monkeypatch):
+    import ipykernel  # noqa: F401 - as whoever starts a notebook has done
+
+    assert not in_notebook()
+    shell = type("Shell", (), {"kernel": object()})()
+    monkeypatch.setitem(sys.modules, "IPython", type("IPython", (), {"get_ipython": lambda: shell}))
+    assert in_notebook()

@@ -204,6 +204,8 @@ def render(figure: "Figure", kind: str, dpi: float) -> bytes:
     buffer = io.BytesIO()
     with style():
         _reset_layout(figure)
+        # One pass, which savefig makes, leaves labels of a square with a colour bar outside.
+        figure.get_layout_engine().execute(figure)
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata[kind])
     return buffer.getvalue()
 

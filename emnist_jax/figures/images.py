@@ -260,7 +260,6 @@ def plot_confusion(
     side = max(3.0, 0.2 * n)
     figure = new_figure(side + 1.2, side + 0.6)
     axes = figure.subplots()
-    axes.set_anchor("W")  # centred, a square's label on the left may stand outside the figure
     axes.set_facecolor("0.82")
     image = axes.imshow(percent, cmap="Blues", norm=norm)
     for i, j in np.argwhere(np.nan_to_num(percent) >= 5):
