@@ -158,14 +158,16 @@ def chunk_size(trials: int, trial_bytes: int, devices: int, room: int) -> int:
     """Return how many trials to train at once: a multiple of `devices`.
 
     The trials of one device must fit in `room` bytes (see `room_for_trials`). Within that, their
-    number decides how many trials pad the last chunk, and how often the data are shuffled (about
-    15 % of the time of one trial, measured on a CPU). The cheapest number by this count is taken.
+    number decides how many trials pad the last chunk (none where there is one a device at most),
+    and how often the data are shuffled (about 15 % of the time of one trial, measured on a CPU).
+    The cheapest number by this count is taken.
     """
     most = max(1, min(room // trial_bytes, -(-trials // devices)))
 
     def cost(each):
-        size = each * devices
-        return -(-trials // size) * size * (1 + 0.15 / each)
+        whole, left = divmod(trials, each * devices)
+        last = [1 if left <= devices else each] if left else []
+        return sum(trained + 0.15 for trained in [each] * whole + last)
 
     return min(range(1, most + 1), key=lambda each: (cost(each), -each)) * devices
 

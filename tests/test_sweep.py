@@ -224,6 +224,7 @@ def test_bad_arguments_get_one_clear_line(data, wrong, message):
 def test_chunks_fit_the_cache_and_waste_little():
     room = parallel.room_for_trials(jax.devices()[0])
     assert parallel.chunk_size(25, 373_388, 2, room) == 26
+    assert parallel.chunk_size(25, 1_120_172, 2, room) == 8  # and the last by itself
     for trials, bytes_each, devices in itertools.product(
         (1, 7, 25, 160), (4e5, 1.2e6, 1.5e7), (1, 2, 8)
     ):
