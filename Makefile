@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test trackers docs notebook faults lint bench lock home clean
+.PHONY: help demo test hosts trackers docs notebook faults lint bench lock home clean
 help:             ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -20,6 +20,9 @@ demo: $(READY)    ## the paper's experiments in small, on characters drawn by th
 
 test: $(READY)    ## the test suite
 	$(BIN)/python -m pytest -q
+
+hosts: $(READY)   ## the tests of several hosts: processes over loopback, killed and resumed
+	$(BIN)/python -m pytest -q -m hosts
 
 trackers: $(READY) ## the tests of exports and trackers, with their packages installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[trackers]'

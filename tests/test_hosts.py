@@ -18,6 +18,8 @@ from emnist_jax.errors import InputError
 from emnist_jax.hosts import AGAIN
 from experiments import sweep
 
+pytestmark = pytest.mark.hosts  # slow, as processes start and are waited for: `make hosts`
+
 
 def jitter(learning_rate):
     """SGD with momentum whose steps vary at random: its state holds a random key."""
