@@ -190,7 +190,7 @@ def check_same(
     if differing:
         raise InputError(
             f"{folder} holds another run ({'; '.join(differing)}); "
-            "use --overwrite, or choose another --out"
+            "use --overwrite, or choose another --out (or --name, where there is one)"
         )
 
 

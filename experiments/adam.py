@@ -56,7 +56,7 @@ def figures(curves: xr.Dataset) -> dict:
     last = smallest.sel(b1=curves.b1.max(), b2=curves.b2.max())
     both = ("train_accuracy", "valid_accuracy", "train_error", "valid_error")
     return {
-        "figure_6_grid": plot_heatmap(curves),
+        "figure_6_grid": plot_heatmap(curves, x="b2", y="learning_rate", col="b1"),
         "figure_7_curves": plot_curves(last, variables=both),
         "longer_windows": plot_curves(smallest, hue="b2", col="b1", ylim=peak_limits(smallest)),
     }

@@ -296,7 +296,7 @@ def test_heatmap_cells_hold_best_accuracy_epoch_and_divergences():
         b1=[0.0, 0.9],
         b2=[0.9, 0.99],
     )
-    figure = figures.plot_heatmap(curves)
+    figure = figures.plot_heatmap(curves, col="b1")
     best, epoch = (values.mean(-1) for values in best_by_hand(curves))
     for b1, axes in enumerate(figure.axes[:2]):
         (image,) = axes.images
@@ -316,6 +316,36 @@ def test_heatmap_cells_hold_best_accuracy_epoch_and_divergences():
         "$10^{-1}$",
     ]
     assert "1 of 24 trials diverged" in caption_of(figure)
+
+
+def test_heatmap_needs_a_dimension_for_each_side():
+    with pytest.raises(InputError, match="three different dimensions"):
+        figures.plot_heatmap(make_curves(b1=[0.0, 0.9], b2=[0.9, 0.99]), x="b1", y="b2", col="b1")
+
+
+def test_rates_drawn_at_random_are_ticked_at_powers_of_ten():
+    curves = make_curves(learning_rate=[2.387e-4, 5.126e-4, 0.0131])
+    axes = figures.plot_best_against_rate(curves).axes[-1]
+    powers = np.log10(axes.get_xticks())
+    np.testing.assert_allclose(powers, powers.round(), atol=1e-12)
+
+
+def test_epochs_are_ticked_in_whole_numbers():
+    curves = make_curves(learning_rate=[0.1, 0.01]).isel(epoch=slice(3))
+    learning = figures.plot_curves(curves, hue="learning_rate")
+    best = figures.plot_best_against_rate(curves)
+    for ticks in (learning.axes[0].get_xticks(), best.axes[1].get_yticks()):
+        assert (ticks == np.round(ticks)).all()
+
+
+def test_a_caption_longer_than_its_figure_is_broken():
+    name = "MLP(hidden=(100, 100), batch_norm=BatchNorm(parameters='frozen', initial='normal'))"
+    curves = make_curves(learning_rate=[0.1, 0.01], b2=[0.9, 0.99]).assign_attrs(model=name)
+    figure = figures.plot_heatmap(curves)
+    figure.draw_without_rendering()
+    inside = figure.bbox
+    box = figure._supxlabel.get_window_extent()
+    assert box.x1 <= inside.x1, caption_of(figure)
 
 
 def test_heatmap_colours_begin_15_points_below_the_best():

@@ -3,6 +3,7 @@
 import functools
 import io
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -129,13 +130,15 @@ def colours(values: Sequence[Any]) -> list[Any]:
 
 
 def caption(figure: "Figure", *parts: str) -> None:
-    """Write `parts` small and grey below the figure, with line breaks between them only."""
-    room = int(figure.get_figwidth() * 72 / 8.5 * 1.85)  # characters of 8.5 points a line
+    """Write `parts` small and grey below the figure, with line breaks between them if possible."""
+    room = int(figure.get_figwidth() * 72 / 8.5 * 1.7)  # characters of 8.5 points a line
     lines = [""]
     for part in filter(None, parts):
         joined = f"{lines[-1]} · {part}" if lines[-1] else part
         seen = re.sub(r"\\\w+|[${}^_]", "", joined)  # what mathematical markup does not print
-        lines[-1:] = [joined] if len(seen) <= room else [lines[-1], part]
+        # A part longer than a line is broken too, unless it is mathematical markup.
+        broken = [part] if "$" in part else textwrap.wrap(part, room)
+        lines[-1:] = [joined] if len(seen) <= room else [*filter(None, lines[-1:]), *broken]
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8.5, color=GREY)
 
 

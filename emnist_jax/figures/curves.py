@@ -191,6 +191,7 @@ def plot_curves(
         row[0].set_ylabel(alone + UNITS.get(quantity, quantity))
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
 
     lost = _count_diverged(curves)
     caption(
@@ -204,10 +205,11 @@ def plot_curves(
 
 
 def _mark_rates(axes: "Axes", rates: np.ndarray) -> None:
-    """Put ticks at the rates, as many as have room; of many, at powers of ten alone."""
+    """Put ticks at the rates, as many as have room; of many or long ones, at powers of ten."""
     from matplotlib.ticker import NullFormatter
 
-    if len(rates) > 12:
+    drawn = any(float(f"{rate:.1e}") != rate for rate in rates)  # at random: with many digits
+    if len(rates) > 12 or (drawn and rates[-1] > 10 * rates[0]):
         axes.xaxis.set_minor_formatter(NullFormatter())
         return
     room, shown = np.ptp(np.log10(rates)) / 8, [rates[0]]
@@ -278,6 +280,7 @@ def plot_best_against_rate(
         if ends and axes is panels[0]:
             axes.set_xmargin(0.08)
             label_ends(axes, ends)
+    axes.yaxis.get_major_locator().set_params(integer=True)  # the lower panel's: epochs
     _mark_rates(axes, np.unique(rates))
     axes.set_xlabel("learning rate " + symbol(x) if x == "learning_rate" else symbol(x))
     several = curves.sizes["seed"] > 1
@@ -296,7 +299,7 @@ def plot_heatmap(
     *,
     x: str = "b2",
     y: str = "learning_rate",
-    col: str | None = "b1",
+    col: str | None = None,
     floor: float | None = None,
 ) -> "Figure":
     """Draw best validation accuracy over a grid, its mean epoch and divergences in each cell.
@@ -312,8 +315,10 @@ def plot_heatmap(
         Default: 15 points below the best cell, or the lowest cell if that is higher.
 
     Raises:
-      InputError: an unknown dimension, or one left over.
+      InputError: an unknown dimension, one given twice, or one left over.
     """
+    if len({x, y, col}) < 3:
+        raise InputError(f"x={x!r}, y={y!r}, col={col!r}: give three different dimensions")
     curves = check(curves, ["valid_accuracy"], {"x": x, "y": y, "col": col}).sortby([x, y])
     columns = curves[col].values if col else [None]
     at_best = best(curves)

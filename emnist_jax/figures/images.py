@@ -261,7 +261,8 @@ def plot_confusion(
     figure = new_figure(side + 1.2, side + 0.6)
     axes = figure.subplots()
     axes.set_facecolor("0.82")
-    image = axes.imshow(percent, cmap="Blues", norm=norm)
+    # Not an image of equal aspect: the layout would not keep its labels inside the figure.
+    image = axes.imshow(percent, cmap="Blues", norm=norm, aspect="auto")
     for i, j in np.argwhere(np.nan_to_num(percent) >= 5):
         axes.text(
             j,
