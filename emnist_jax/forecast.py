@@ -85,9 +85,10 @@ def forecast(
     plan = make_plan(data, model, rule, grid, seeds, epochs, batch_size, metrics, dtype, keep)
     if trials_at_once is not None:
         check_count("trials_at_once", trials_at_once)
-    hosts.check_same(plan.configuration())
+    told = {"call": "forecast", "trials_at_once": trials_at_once}
+    hosts.check_same(plan.configuration() | told)
     runner = Runner(plan)
-    size = runner.fresh(trials_at_once).chunk_size
+    size = runner.chunk_size(trials_at_once)
     needed = check_memory(runner, 0, size)
     chunks = -(-plan.trials // size)
     return Forecast(

@@ -86,6 +86,8 @@ def _together(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if alone():  # then whatever is raised has another reason
+            return function(*args, **kwargs)
         try:
             return function(*args, **kwargs)
         except (RuntimeError, ValueError) as error:  # as JAX raises what the network reports

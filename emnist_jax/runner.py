@@ -39,18 +39,22 @@ class Runner:
         """Images and labels of each part, on every device."""
         return parallel.place(self.mesh, self.arrays, parallel.REPLICATED)
 
+    def chunk_size(self, trials_at_once: int | None) -> int:
+        """Return how many trials are trained at once: so many, or as suits the devices."""
+        devices = self.mesh.size
+        trial_bytes = parallel.bytes_of(self._one_trial_each()) // devices
+        room = hosts.first(parallel.room_for_trials, self.mesh.local_devices[0])
+        return trials_at_once or parallel.chunk_size(self.plan.trials, trial_bytes, devices, room)
+
     def fresh(self, trials_at_once: int | None) -> State:
         """Return the state of a sweep that has not begun."""
-        plan, devices, one_each = self.plan, self.mesh.size, self._one_trial_each()
-        trial_bytes = parallel.bytes_of(one_each) // devices
-        room = hosts.first(parallel.room_for_trials, self.mesh.local_devices[0])
-        size = trials_at_once or parallel.chunk_size(plan.trials, trial_bytes, devices, room)
+        plan, size = self.plan, self.chunk_size(trials_at_once)
         parts = [f"{part}_{name}" for part in self.arrays for name, _ in plan.structure.metrics]
         shape = (plan.trials, plan.epochs + 1)
         values = {name: np.full(shape, np.nan, plan.structure.dtype) for name in parts}
         kept = [
             np.zeros((plan.trials if plan.keep else 0, *leaf.shape[1:]), leaf.dtype)
-            for leaf in jax.tree.leaves(train.evaluated(one_each))
+            for leaf in jax.tree.leaves(train.evaluated(self._one_trial_each()))
         ]
         seconds = np.zeros((-(-plan.trials // size), plan.epochs))
         kept_epoch = np.zeros(plan.trials, np.int32)

@@ -79,7 +79,8 @@ def sweep(
     """
     data = data if isinstance(data, Dataset) else load(data)
     plan = make_plan(data, model, rule, grid, seeds, epochs, batch_size, metrics, dtype, keep)
-    hosts.check_same(plan.configuration())
+    told = {"trials_at_once": trials_at_once, "overwrite": overwrite, "out": out is not None}
+    hosts.check_same(plan.configuration() | {"call": "sweep"} | told)
     if trials_at_once is not None:
         check_count("trials_at_once", trials_at_once)
     if not isinstance(checkpoint_minutes, int | float) or not checkpoint_minutes >= 0:

@@ -12,7 +12,7 @@ import pytest
 from processes import ended, free_address, start, start_hosts
 
 import emnist_jax as ej
-from emnist_jax import arrays, results
+from emnist_jax import arrays, hosts, results
 from emnist_jax.checkpoint import Checkpoints
 from emnist_jax.errors import InputError
 from emnist_jax.hosts import AGAIN
@@ -120,6 +120,10 @@ def fail():
     raise InputError("the disk of this host alone is full")
 
 
+def blunder():
+    raise TypeError("a mistake on this host alone")
+
+
 @pytest.mark.parametrize(
     ("who", "hosts", "devices"), [(1, 2, 1), (0, 1, 2)], ids=["resumed by two", "resumed by one"]
 )
@@ -139,6 +143,23 @@ def test_a_killed_host_ends_the_other_and_the_run_resumes(world, tmp_path, who, 
     assert codes == [0] * hosts, said(resumed)
     assert ("going on on" in said(resumed)[0]) == (hosts == 1)
     assert_same_bits(outcome(tmp_path / "run"), world[1])
+
+
+def test_a_mistake_on_one_host_ends_the_other_soon(tmp_path):
+    processes = start_hosts(train_until, blunder, 1, tmp_path / "run", folder=tmp_path)
+    began, codes = time.monotonic(), ended(processes)
+    assert codes[1] == 1 and codes[0] not in (0, None)
+    assert time.monotonic() - began < 60
+    assert "TypeError: a mistake on this host alone" in said(tmp_path)[1]
+
+
+def test_an_error_of_a_single_process_blames_no_other_host():
+    def broken():
+        raise RuntimeError("no other host is in this")
+
+    with pytest.raises(RuntimeError, match="no other host") as caught:
+        hosts._together(broken)()
+    assert not isinstance(caught.value, hosts.LostHostError)
 
 
 def test_a_host_that_no_longer_answers_ends_the_other(tmp_path):
@@ -196,15 +217,19 @@ def curves_of(found):
     return {name: values for name, values in found.items() if name.startswith(("train_", "valid_"))}
 
 
-def differ(out):
-    train(out, epochs=2 + jax.process_index())
+DIFFERENT = {"epochs": (2, 3), "trials_at_once": (2, 4), "overwrite": (False, True)}
 
 
-def test_hosts_about_to_do_different_things_are_refused(tmp_path):
-    assert ended(start_hosts(differ, tmp_path / "run", folder=tmp_path)) == [2, 2]
+def differ(out, name):
+    train(out, **{name: DIFFERENT[name][jax.process_index()]})
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_hosts_about_to_do_different_things_are_refused(tmp_path, name):
+    assert ended(start_hosts(differ, tmp_path / "run", name, folder=tmp_path)) == [2, 2]
     first, second = (text.splitlines()[-1] for text in said(tmp_path))
     assert "not about to do the same (see the others)" in first
-    assert "(this one in its epochs)" in second
+    assert f"(this one in its {name})" in second
     assert not (tmp_path / "run").exists()
 
 
