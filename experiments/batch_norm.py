@@ -17,7 +17,7 @@ import emnist_jax as ej
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, interval
-from experiments._common import CHOSEN, CHOSEN_RATES, draw, main, train
+from experiments._common import CHOSEN, CHOSEN_RATES, draw, main, together, train
 from experiments._common import Options as CommonOptions
 
 PARAMETERS, INITIAL = ("frozen", "trained"), ("normal", "standard")
@@ -62,26 +62,18 @@ def measure(options: Options) -> dict[str, xr.Dataset]:
 
 def figures(cells: Mapping[str, xr.Dataset]) -> dict:
     """Return a figure a rule: a panel for each statistics, a line for each kind of parameters."""
-    panels = [
-        xr.concat(
-            [cells[f"{kind}_{statistics}"] for kind in _kinds()], "parameters", **_concat
-        ).assign_coords(parameters=_kinds(), statistics=statistics)
+    panels = {
+        statistics: together(
+            {kind: cells[f"{kind}_{statistics}"] for kind in _kinds()}, "parameters"
+        )
         for statistics in STATISTICS
-    ]
-    curves = xr.concat(panels, "statistics", **_concat)
+    }
+    curves = together(panels, "statistics")
     rates = dict(zip(CAPTIONS, curves.learning_rate.values, strict=False))
     return {
         name: plot_curves(curves.sel(learning_rate=rate), hue="parameters", col="statistics")
         for name, rate in rates.items()
     }
-
-
-_concat = {
-    "combine_attrs": "drop_conflicts",
-    "join": "exact",
-    "coords": "minimal",
-    "compat": "override",
-}
 
 
 def _kinds() -> list[str]:

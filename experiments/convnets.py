@@ -26,6 +26,7 @@ from experiments._common import (
     CHOSEN_RATES,
     draw,
     main,
+    together,
     train_and_test,
 )
 from experiments._common import Options as CommonOptions
@@ -118,14 +119,7 @@ def parameters(model: nn.Module, classes: int = 47) -> int:
 
 def figures(found: Mapping[str, xr.Dataset]) -> dict:
     """Return the curves of the three networks and C1's confusion matrix."""
-    curves = xr.concat(
-        [found[cell] for cell in NETWORKS],
-        "network",
-        combine_attrs="drop_conflicts",
-        join="exact",
-        coords="minimal",
-        compat="override",
-    ).assign_coords(network=list(NETWORKS))
+    curves = together({cell: found[cell] for cell in NETWORKS}, "network")
     matrix = found["c1/test"].confusion.isel(learning_rate=0).sum("seed")
     return {
         "accuracy": plot_curves(curves, hue="network", col="learning_rate"),
