@@ -318,7 +318,10 @@ def _measured(judgement: Judgement) -> str:
 
 
 def _interval(estimate: Estimate, unit: str) -> str:
-    digits = 3 if unit in ("nats",) else 2
+    largest = max(map(abs, estimate[:3]))
+    digits = 3 if unit == "nats" else 2
+    if 0 < largest < math.inf:  # a difference of nearly nothing is no zero
+        digits = max(digits, 1 - math.floor(math.log10(largest)))
     mean, lower, upper = (f"{value:.{digits}f}" for value in estimate[:3])
     sign = " %" if unit == "%" else f" {unit}"
     return f"{mean}{sign} [{lower}, {upper}]" if estimate.seeds else f"{mean}{sign}"

@@ -10,6 +10,7 @@ import scipy.stats
 from paper_world import altered
 
 from emnist_jax.claims import PAPER, Verdict, judge
+from emnist_jax.claims.judge import Estimate, Judgement
 from emnist_jax.figures.tables import Table, save_table, settings_table
 from emnist_jax.report import (
     Section,
@@ -43,6 +44,15 @@ def test_claims_table_has_what_was_measured_and_the_verdict():
     assert rows["R1h"]["result"] == f"{best.mean():.2f} % [{low:.2f}, {high:.2f}]"
     assert rows["R1h"]["bounds"] == "81.7 to 83.7"
     assert rows["C2c"]["result"] == f"{146 / 101:.2f} times"
+
+
+def test_difference_of_nearly_nothing_does_not_read_as_zero():
+    claim = next(claim for claim in PAPER if claim.unit == "nats")
+    found = Judgement(claim, Verdict.UNDECIDED, Estimate(-0.00004, -0.00152, 0.00144, 5))
+    row = rows_of(claims_table([found]))[claim.id]
+    assert row["result"] == "-0.0000 nats [-0.0015, 0.0014]"
+    found = found._replace(estimate=Estimate(0.0, 0.0, 0.0, 5))
+    assert rows_of(claims_table([found]))[claim.id]["result"] == "0.000 nats [0.000, 0.000]"
 
 
 def test_changed_curve_changes_the_report():

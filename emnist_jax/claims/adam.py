@@ -229,7 +229,8 @@ ADAM = (
         "A1q",
         "Section 3",
         "at eta 1e-4, b1 .9 the training error fluctuates less with a larger b2",
-        "mean rise of the training error an epoch (5 to 20), b2 .9999 less b2 .9, is below 0",
+        "mean bend (second difference) of the training error, epochs 5 to 20, b2 .9999 less b2 .9, "
+        "is below 0",
         lambda runs: (
             roughness(runs.adam(1e-4, 0.9, 0.9999, 20)) - roughness(runs.adam(1e-4, 0.9, 0.9, 20))
         ),

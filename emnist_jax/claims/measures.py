@@ -76,9 +76,12 @@ def largest_fall(curves: xr.Dataset) -> xr.DataArray:
 
 
 def roughness(curves: xr.Dataset) -> xr.DataArray:
-    """Return the mean rise (nats) of the training error over the epochs it rises on, 5 to 20."""
-    steps = curves.train_error.sel(epoch=slice(5, 20)).diff("epoch")
-    return steps.clip(min=0).mean("epoch")
+    """Return the mean bend (nats) of the training error: its second differences, epochs 5 to 20.
+
+    A straight descent has none, a curve that goes up and down many; its rises alone would not do,
+    as a curve may fluctuate and yet fall at every epoch.
+    """
+    return abs(curves.train_error.sel(epoch=slice(5, 20)).diff("epoch", n=2)).mean("epoch")
 
 
 def paired(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
