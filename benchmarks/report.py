@@ -133,7 +133,10 @@ def _scaling_goals(scaling: Mapping) -> list[Goal]:
     return [
         Goal(
             "evaluation of 115,800 images: under 35 % of the dense epoch",
-            ", ".join(f"{rule} {share:.0%}" for rule, share in shares.items()),
+            ", ".join(f"{rule} {share:.0%}" for rule, share in shares.items())
+            + " of the training in it ("
+            + ", ".join(f"{share / (1 + share):.0%}" for share in shares.values())
+            + " of both together)",
             max(shares.values()) < 0.35,
         ),
         Goal(
