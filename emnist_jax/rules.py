@@ -2,14 +2,15 @@
 
 Notation: g is the gradient of the minibatch's mean loss, theta the parameters, eta the learning
 rate, t = 1, 2, ... the number of the update. Every hyperparameter may be a traced number, so one
-compiled program serves a whole grid of them. Any rule of optax is a rule here too, by its name. A
-rule whose state has a field `averaged` (parameters) is evaluated there: see `train.evaluated`.
+compiled program serves a whole grid of them. Any rule of optax and optax.contrib is a rule here too,
+by its name. A rule whose state has a field `averaged` (parameters) is evaluated there: see
+`train.evaluated`.
 """
 
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -21,6 +22,9 @@ from emnist_jax.errors import InputError, nearest
 Rule = Callable[..., optax.GradientTransformation]
 _DECAY_RATES = {"b1", "b2", "b3", "beta", "beta1", "beta2", "beta3", "rho"}
 _DECAY_RATES |= {"decay", "decay_rate", "momentum", "dropout"}  # all of them in [0, 1)
+_NO_RULES = {"lbfgs", "momo", "momo_adam", "sophia"}  # they ask for the loss, not gradients alone
+_NO_RULES |= {"dpsgd"}  # clips the gradient of each image, of which `train` takes the mean
+_NO_RULES |= {"schedule_free_sgd"}  # is evaluated at an average that its state does not hold
 REQUIRED = inspect.Parameter.empty  # the default of an argument that has none
 
 
@@ -251,9 +255,10 @@ def find(rule: str | Rule) -> Rule:
     """
     if callable(rule):
         return rule
-    if rule not in names():
-        raise InputError(f'unknown rule "{rule}": {nearest(rule, names())}')
-    return RULES.get(rule) or getattr(optax, rule)
+    found = _optax_rules() | RULES
+    if rule not in found:
+        raise InputError(f'unknown rule "{rule}": {nearest(rule, found)}')
+    return found[rule]
 
 
 def names() -> list[str]:
@@ -261,15 +266,17 @@ def names() -> list[str]:
     return sorted({*RULES, *_optax_rules()})
 
 
-def _optax_rules() -> list[str]:
-    """Names in optax of public functions whose first argument is the learning rate."""
-    return [
-        name
-        for name, function in inspect.getmembers(optax, inspect.isfunction)
+@cache
+def _optax_rules() -> dict[str, Rule]:
+    """Public functions of optax and optax.contrib whose first argument is the learning rate."""
+    return {
+        name: function
+        for module in (optax.contrib, optax)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
         if next(iter(hyperparameters(function)), "") == "learning_rate"
         and not name.startswith(("_", "scale_by_"))
-        and name != "lbfgs"  # its line search asks for the loss itself, not for gradients alone
-    ]
+        and name not in _NO_RULES
+    }
 
 
 def hyperparameters(rule: Rule) -> dict[str, object]:

@@ -224,11 +224,14 @@ def test_every_rule_takes_each_of_its_options(rule):
 
     def update(hyper):
         made = function(**hyper)
-        return made.update(params, made.init(params), params)[0]
+        state = made.init(params)
+        return state, *made.update(params, state, params)
 
     hyper = {name: jnp.float32(0.5) for name in names}
     with jax.numpy_rank_promotion("allow"):  # optax's business
-        assert jax.eval_shape(update, hyper)["weights"].shape == (2, 3)
+        before, changes, after = jax.eval_shape(update, hyper)
+    assert changes["weights"].shape == (2, 3)
+    assert jax.tree.map(jnp.result_type, before) == jax.tree.map(jnp.result_type, after)
 
 
 SEARCHED = ["--learning-rate", "loguniform(1e-4,1e-2)", "--b1", "0", "0.9", "--samples", "6"]
@@ -355,7 +358,7 @@ def test_help_shows_the_options_of_the_rule_and_the_model(words, shown, absent, 
 
 def test_lists_have_a_line_each(capsys):
     for kind, names in {
-        "rules": ["sgd", "adam", "adam_undamped", "lion", "adamw"],
+        "rules": ["sgd", "adam", "adam_undamped", "lion", "adamw", "muon"],
         "models": ["mlp", "convnet"],
         "data": ["glyphs", "emnist/balanced"],
     }.items():

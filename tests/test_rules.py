@@ -242,7 +242,9 @@ def test_a_traced_hyperparameter_compiles_once(name):
 
 def test_rules_of_optax_are_found_by_name():
     assert rules.find("lion") is optax.lion
+    assert rules.find("muon") is optax.contrib.muon
     assert rules.find("adam") is rules.adam
+    assert rules.find("schedule_free_adamw") is rules.schedule_free_adamw
 
 
 def test_an_unknown_rule_names_the_nearest():
@@ -251,7 +253,7 @@ def test_an_unknown_rule_names_the_nearest():
 
 
 @pytest.mark.parametrize(
-    "name", ["apply_updates", "global_norm", "scale_by_learning_rate", "lbfgs"]
+    "name", ["apply_updates", "scale_by_learning_rate", "lbfgs", "momo", "schedule_free_sgd"]
 )
 def test_functions_of_optax_that_are_no_rules_are_refused(name):
     with pytest.raises(InputError, match="unknown rule"):
