@@ -146,19 +146,21 @@ def describe(model: nn.Module, defaults: bool = False) -> str:
 BUILT_IN: dict[str, type[nn.Module]] = {one.__name__: one for one in (MLP, ConvNet, BatchNorm)}
 
 
-def rebuild(description: str) -> nn.Module:
-    """Return the built-in model that `describe(model, defaults=True)` described.
+def rebuild(description: str, own: type[nn.Module] | None = None) -> nn.Module:
+    """Return the model that `describe` described: a built-in one, or one of the class `own`.
 
     Raises:
         InputError: the description names another class, or is none.
     """
+    known = BUILT_IN | ({own.__name__: own} if own else {})
 
     def build(node: ast.expr) -> object:
         if not isinstance(node, ast.Call):
             return ast.literal_eval(node)
-        return BUILT_IN[node.func.id](**{part.arg: build(part.value) for part in node.keywords})
+        return known[node.func.id](**{part.arg: build(part.value) for part in node.keywords})
 
     try:
         return build(ast.parse(description, mode="eval").body)
     except (KeyError, AttributeError, SyntaxError, TypeError, ValueError):
-        raise InputError(f"{description[:200]}: no model of this package") from None
+        what = f"model of the class {own.__name__}" if own else "model of this package"
+        raise InputError(f"{description[:200]}: no {what}") from None

@@ -265,6 +265,7 @@ class Networks:
         }
         about = {
             "model": models.describe(self.model, defaults=True),
+            "changed": models.describe(self.model),  # a default may be no literal
             "built_in": type(self.model) in models.BUILT_IN.values(),
             "labels": {
                 str(name): [list(values.dims), str(values.dtype), values.values.tolist()]
@@ -277,13 +278,14 @@ class Networks:
         return arrays.save(path, leaves, {name: json.dumps(value) for name, value in about.items()})
 
 
-def load(path: str | Path, model: nn.Module | None = None) -> Networks:
+def load(path: str | Path, model: nn.Module | type[nn.Module] | None = None) -> Networks:
     """Return the networks that a sweep with `keep` left in its folder.
 
     Args:
         path: the folder, or the safetensors file itself.
-        model: the model they were trained as, for a class that is not this package's (a field
-            `classes` that is None is set); by default as the file describes it.
+        model: for a model that is not this package's its class, whose fields are set as in
+            training where they are plain values, or the model itself (a field `classes` that is
+            None is set); by default as the file describes it.
 
     Raises:
         InputError: no such file, a damaged one, or a model that is missing or does not fit.
@@ -291,10 +293,13 @@ def load(path: str | Path, model: nn.Module | None = None) -> Networks:
     from flax.traverse_util import unflatten_dict
 
     path = Path(path)
-    if path.is_dir():
-        path = path / FILE
-        if not path.exists():
-            raise InputError(f'{path.parent} holds no networks: train them with keep="best"')
+    path = path / FILE if path.is_dir() or not path.suffix else path
+    if not path.exists():
+        what = "holds no networks" if path.parent.exists() else "is no folder of a run"
+        raise InputError(
+            f'{path.parent} {what}: train networks with keep="best", on the command line with '
+            "python -m experiments.sweep --keep best"
+        )
     leaves, stored = hosts.first(arrays.load, path)
     if "labels" not in stored:
         raise InputError(f"{path}: written by an older version; train the networks again")
@@ -302,8 +307,15 @@ def load(path: str | Path, model: nn.Module | None = None) -> Networks:
     form = pictures.Form(**about["form"] | {"shape": tuple(about["form"]["shape"])})
     variables, classes = unflatten_dict(leaves, sep="/"), tuple(about["classes"])
     if model is None and not about["built_in"]:
-        raise InputError(f"{path}: give the model too, load_networks(..., model={about['model']})")
-    model = models.rebuild(about["model"]) if model is None else model
+        name = about["model"].partition("(")[0]
+        raise InputError(
+            f"{path}: networks of your own class {name}: give it too, load_networks(..., "
+            f"model={name}), or on the command line --model FILE.py:{name}"
+        )
+    if model is None:
+        model = models.rebuild(about["model"])
+    elif isinstance(model, type):
+        model = _of_class(path, model, about["changed"])
     if getattr(model, "classes", 0) is None:
         model = model.clone(classes=len(classes))
     _check_fit(path, model, variables, form)
@@ -312,6 +324,13 @@ def load(path: str | Path, model: nn.Module | None = None) -> Networks:
         {name: _variable(*parts) for name, parts in about["labels"].items()},
     )
     return Networks(model, variables, kept, about["evaluation_batch"], classes, form)
+
+
+def _of_class(path: Path, own: type[nn.Module], description: str) -> nn.Module:
+    try:
+        return models.rebuild(description, own)
+    except InputError as error:
+        raise InputError(f"{path}: networks of {error}") from None
 
 
 def _variable(dims: list[str], dtype: str, values: object) -> tuple[list[str], np.ndarray]:

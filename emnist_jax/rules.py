@@ -25,6 +25,7 @@ _DECAY_RATES |= {"decay", "decay_rate", "momentum", "dropout"}  # all of them in
 _NO_RULES = {"lbfgs", "momo", "momo_adam", "sophia"}  # they ask for the loss, not gradients alone
 _NO_RULES |= {"dpsgd"}  # clips the gradient of each image, of which `train` takes the mean
 _NO_RULES |= {"schedule_free_sgd"}  # is evaluated at an average that its state does not hold
+_NO_RULES |= {"galore"}  # under vmap its branch, a singular value decomposition, runs every update
 REQUIRED = inspect.Parameter.empty  # the default of an argument that has none
 
 

@@ -14,7 +14,7 @@ import emnist_jax as ej
 from emnist_jax import ranges, results, rules, schedules
 from emnist_jax.errors import InputError
 from emnist_jax.grid import make_grid
-from experiments import _common, _sweep_options, predict, sweep
+from experiments import _common, _own, _sweep_options, predict, sweep
 
 TINY = ["--size", "188", "--seeds", "2", "--epochs", "1", "--batch-size", "20", "--hidden", "8"]
 
@@ -491,6 +491,20 @@ def test_networks_are_kept_drawn_and_asked(monkeypatch, capsys, tmp_path):
     assert drawn == figure + ".png" and (tmp_path / "seen.svg").exists()
     with pytest.raises(InputError, match="give the path of a picture"):
         predict.run(predict.Options(tmp_path / "sweep"))
+
+
+def test_networks_of_ones_own_are_asked_by_their_class(monkeypatch, capsys, tmp_path, own_file):
+    model = f"{own_file}:Net"
+    data, own = ej.load("glyphs", size=188), _own.own_model(model)
+    rate, folder = {"learning_rate": 0.01}, tmp_path / "own"
+    options = {"seeds": 1, "epochs": 1, "keep": "last", "progress_bar": False}
+    _, networks = ej.sweep(data, own(47, width=5), "adam", rate, out=folder, **options)
+    path = tmp_path / "letter.png"
+    Image.fromarray(data.test.images[0, ..., 0]).save(path)
+    asked = predict.run(predict.Options(folder, (path,), model))
+    assert asked == networks.predict([path])
+    with pytest.raises(InputError, match="--model FILE.py:Net"):
+        predict.run(predict.Options(folder, (path,)))
 
 
 def test_samples_are_ranked_and_labelled_by_what_was_drawn(monkeypatch, capsys, tmp_path):

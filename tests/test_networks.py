@@ -84,13 +84,16 @@ class Leaky(nn.Module):
 
 def test_own_models_are_given(data, tmp_path):
     _, trained = sweep(data, Leaky(), seeds=1, epochs=1, out=tmp_path)
-    with pytest.raises(InputError, match=r"give the model too, .*model=Leaky\(classes=47"):
+    with pytest.raises(InputError, match=r"your own class Leaky: .*model=Leaky\)"):
         ej.load_networks(tmp_path)
     with pytest.raises(InputError, match="no networks of MLP"):
         ej.load_networks(tmp_path, ej.MLP((16,)))
-    loaded = ej.load_networks(tmp_path, Leaky())
     few = data.test.images[:7]
-    np.testing.assert_array_equal(loaded.logits(few), trained.logits(few))
+    for given in (Leaky(), Leaky):
+        loaded = ej.load_networks(tmp_path, given)
+        np.testing.assert_array_equal(loaded.logits(few), trained.logits(few))
+    with pytest.raises(InputError, match=r"Leaky\(classes=47\): no model of the class Dense"):
+        ej.load_networks(tmp_path, nn.Dense)
 
 
 def test_widths_that_differ_are_refused(folder, networks):
@@ -231,9 +234,9 @@ def test_parameters_are_those_of_one_network(networks):
 @pytest.mark.parametrize("file", ["curves.nc", "nothing"])
 def test_a_folder_without_networks_says_how_to_get_them(tmp_path, file):
     (tmp_path / file).write_bytes(b"")
-    with pytest.raises(InputError, match='holds no networks: train them with keep="best"'):
+    with pytest.raises(InputError, match='holds no networks: train networks with keep="best"'):
         ej.load_networks(tmp_path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="elsewhere is no folder of a run: train networks"):
         ej.load_networks(tmp_path / "elsewhere")
 
 

@@ -253,7 +253,7 @@ def test_an_unknown_rule_names_the_nearest():
 
 
 @pytest.mark.parametrize(
-    "name", ["apply_updates", "scale_by_learning_rate", "lbfgs", "momo", "schedule_free_sgd"]
+    "name", ["apply_updates", "scale_by_learning_rate", "lbfgs", "momo", "galore"]
 )
 def test_functions_of_optax_that_are_no_rules_are_refused(name):
     with pytest.raises(InputError, match="unknown rule"):
