@@ -68,8 +68,9 @@ class Networks:
 
     def __repr__(self) -> str:
         """Return what they are and how many."""
-        sizes = ", ".join(f"{dim} {size}" for dim, size in self.epoch.sizes.items())
-        return f"{len(self)} x {models.describe(self.model)}" + (f" ({sizes})" if sizes else "")
+        sizes = [f"{dim}: {size}" for dim, size in self.epoch.sizes.items()]
+        networks = f"{len(self)} network{'s' * (len(self) != 1)}"
+        return ", ".join([f"{networks} {models.describe(self.model)}", *sizes])
 
     @property
     def epoch(self) -> xr.DataArray:

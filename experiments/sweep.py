@@ -17,16 +17,19 @@ from emnist_jax.figures import (
     plot_confused_examples,
     plot_confusion,
     plot_curves,
+    plot_heatmap,
     plot_weights,
     summarise,
 )
+from emnist_jax.figures.images import setting_and_seeds
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.forecast import Forecast, forecast
+from emnist_jax.models import describe
 from emnist_jax.stats import best
 from experiments._common import connect, draw, guarded, train
 from experiments._sweep_options import Options, parse
 
-MOST_LINES, MOST_PANELS, MOST_SAMPLES = 8, 4, 5  # of a figure, to be readable
+MOST_LINES, MOST_PANELS, MOST_SAMPLES, MOST_CELLS = 8, 4, 5, 12  # of a figure, to be readable
 
 
 def run(options: Options) -> xr.Dataset | None:
@@ -99,7 +102,8 @@ def figures(curves: xr.Dataset) -> dict:
     """Return learning curves and, where there are several, accuracies against learning rates.
 
     The first dimension of the grid is told apart by colour, a second of few values by panels; the
-    others stand at the best setting. Of ranked samples, the best are drawn.
+    others stand at the best setting. Of two dimensions or more there is a heat map. Of ranked
+    samples, the best are drawn.
     """
     if "sample" in curves.dims:
         return _figures_of_samples(curves)
@@ -118,6 +122,11 @@ def figures(curves: xr.Dataset) -> dict:
         hue = next((dim for dim in others if curves.sizes[dim] <= MOST_LINES), None)
         shown = curves.isel({dim: top[dim] for dim in others if dim != hue})
         made["best_against_rate"] = plot_best_against_rate(shown, hue=hue)
+    cells = [dim for dim in dims if curves.sizes[dim] <= MOST_CELLS]
+    if len(cells) > 1:
+        y, x = sorted(cells, key=lambda dim: dim != "learning_rate")[:2]
+        shown = curves.isel({dim: top[dim] for dim in dims if dim not in (x, y)})
+        made["heatmap"] = plot_heatmap(shown, x=x, y=y)
     return made
 
 
@@ -136,18 +145,22 @@ def _figures_of_samples(curves: xr.Dataset) -> dict:
 def figures_of_networks(networks: ej.Networks, data: ej.Dataset) -> dict:
     """Return what the best setting's networks learned and confuse, on the validation images.
 
-    Confusions are those of all seeds' networks, examples those of the networks together.
+    Confusions are those of all seeds' networks, counted together; examples those of the networks
+    as they answer together; weights those of the first seed's.
     """
     best = networks.best_setting()
-    note = f"{data.name} · {len(data.valid):,} validation images · {best}"
-    made = {"confusion": plot_confusion(best.confusion(data.valid), note=note)}
+    model = describe(best.model)
+    about = f"{data.name} · {len(data.valid):,} validation images · {model}"
+    made = {"confusion": plot_confusion(best.confusion(data.valid), note=about)}
+    note = f"{about} · {setting_and_seeds(best.epoch, 'answering together')}"
     images, labels = data.valid.images, data.valid.labels
     read = best.probabilities(images).argmax("class")
     with suppress(InputError):  # no mistake to draw
         made["confused"] = plot_confused_examples(images, labels, read, data.classes, note=note)
     with suppress(InputError):  # weights that are no picture
         first = best.sel(seed=int(best.epoch.seed[0]))
-        made["weights"] = plot_weights(first.parameters, note=f"{data.name} · {first}")
+        note = f"{data.name} · {model} · {setting_and_seeds(first.epoch, '')}"
+        made["weights"] = plot_weights(first.parameters, note=note)
     return made
 
 

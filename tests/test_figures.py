@@ -348,11 +348,22 @@ def test_a_caption_longer_than_its_figure_is_broken():
     assert box.x1 <= inside.x1, caption_of(figure)
 
 
-def test_heatmap_colours_begin_15_points_below_the_best():
-    curves = make_curves(learning_rate=[0.1, 0.01], b2=[0.9, 0.99])
-    curves = curves.where(curves.learning_rate < 0.05, 0.02)
+@pytest.mark.parametrize(
+    ("cells", "begins"),
+    [
+        ([84, 83, 82, 76, 71, 63, 3, 3, 3, 3, 3, 3], 63),  # half of them failed
+        ([84, 83.9, 83.8, 83.7, 83.5, 83.2, 70, 3], 83.2),  # 70 would hide the differences
+        ([9, 8, 7, 6], 6),  # low all of them
+        ([84, np.nan, np.nan, np.nan], 84),
+    ],
+)
+def test_heatmap_colours_begin_at_the_lowest_that_learned(cells, begins):
+    rates = np.logspace(-4, -1, len(cells) // 2)
+    curves = make_curves(learning_rate=rates, b2=[0.9, 0.99])
+    values = np.reshape(cells, (-1, 2))[..., None, None] / 100
+    curves["valid_accuracy"] = curves.valid_accuracy * 0 + values
     image = figures.plot_heatmap(curves, col=None).axes[0].images[0]
-    assert image.norm.vmax - image.norm.vmin == pytest.approx(15)
+    assert image.norm.vmin == pytest.approx(begins)
     assert figures.plot_heatmap(curves, col=None, floor=40).axes[0].images[0].norm.vmin == 40
 
 
@@ -520,7 +531,7 @@ def test_confusion_shows_shares_of_the_true_class_without_the_diagonal():
     np.testing.assert_allclose(drawn, [[np.nan, 10, 30], [25, np.nan, 0], [40, 0, np.nan]])
     numbers = {text.get_position(): text.get_text() for text in axes.texts}
     assert numbers == {(1, 0): "10", (2, 0): "30", (0, 1): "25", (0, 2): "40"}
-    assert "36.8 % of 19 images misread" in caption_of(figure)
+    assert "36.8 % of 19 readings wrong" in caption_of(figure)
 
 
 def test_labelled_confusions_know_their_classes_and_sum_seeds():
@@ -532,11 +543,24 @@ def test_labelled_confusions_know_their_classes_and_sum_seeds():
     of_plain = figures.most_confused(MATRIX, CLASSES)
     assert figures.most_confused(counts.sel(b1=0.0)) == of_plain
     assert figures.most_confused(counts.isel(b1=[0]).transpose("predicted", ...)) == of_plain
-    assert "36.8 % of 114 images" in caption_of(figures.plot_confusion(counts.sel(b1=0.9)))
+    assert "36.8 % of 114 readings" in caption_of(figures.plot_confusion(counts.sel(b1=0.9)))
     with pytest.raises(InputError, match=r"2 values of b1: choose one, confusion.sel\(b1="):
         figures.plot_confusion(counts)
     with pytest.raises(InputError, match="pass classes"):
         figures.plot_confusion(MATRIX)
+
+
+def test_labelled_confusions_name_their_setting_and_seeds():
+    counts = xr.DataArray(
+        np.ones((2, 2, 2), int),
+        {"seed": [3, 5], "true": ["a", "b"], "predicted": ["a", "b"], "b1": 0.9},
+        ("seed", "true", "predicted"),
+    )
+    both = caption_of(figures.plot_confusion(counts))
+    assert "= 0.9 · seeds 3, 5 counted together" in both and "8 readings" in both
+    one = caption_of(figures.plot_confusion(counts.sel(seed=5)))
+    assert "seed 5 alone" in one and "4 readings" in one
+    assert "seed" not in caption_of(figures.plot_confusion(counts[0].values, ["a", "b"]))
 
 
 def test_confusion_of_a_class_without_images_and_of_no_mistakes(recwarn):

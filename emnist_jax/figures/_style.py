@@ -133,7 +133,7 @@ def caption(figure: "Figure", *parts: str) -> None:
     """Write `parts` small and grey below the figure, with line breaks between them if possible."""
     room = int(figure.get_figwidth() * 72 / 8.5 * 1.7)  # characters of 8.5 points a line
     lines = [""]
-    for part in filter(None, parts):
+    for part in filter(None, " · ".join(filter(None, parts)).split(" · ")):
         joined = f"{lines[-1]} · {part}" if lines[-1] else part
         seen = re.sub(r"\\\w+|[${}^_]", "", joined)  # what mathematical markup does not print
         # A part longer than a line is broken too, unless it is mathematical markup.

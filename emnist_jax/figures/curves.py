@@ -293,6 +293,15 @@ def plot_best_against_rate(
     return figure
 
 
+def _colour_floor(accuracy: np.ndarray) -> float:
+    """Return the lowest accuracy that has neither failed nor is an outlier (Tukey, 1977)."""
+    learned = accuracy[accuracy >= np.nanmax(accuracy, initial=0) / 2]
+    if not learned.size:
+        return 0.0
+    lower, upper = np.quantile(learned, (0.25, 0.75))
+    return float(learned[learned >= lower - 1.5 * (upper - lower)].min())
+
+
 @styled
 def plot_heatmap(
     curves: "xr.Dataset",
@@ -312,7 +321,8 @@ def plot_heatmap(
       y: dimension upwards.
       col: dimension laid out in panels side by side; None for one panel.
       floor: accuracy in percent at which the colours begin; the cells below it share the darkest.
-        Default: 15 points below the best cell, or the lowest cell if that is higher.
+        Default: the lowest cell that neither failed (has less than half of the best one's
+        accuracy) nor lies by itself far below those that did not (Tukey's fence).
 
     Raises:
       InputError: an unknown dimension, one given twice, or one left over.
@@ -325,7 +335,7 @@ def plot_heatmap(
     accuracy = 100 * at_best.valid_accuracy.mean("seed", skipna=False)
     epoch = at_best.best_epoch.mean("seed", skipna=False)
     lowest, high = float(accuracy.min()), float(accuracy.max())
-    low = max(lowest, high - 15) if floor is None else floor
+    low = _colour_floor(accuracy.values) if floor is None else floor
     wide, tall = curves.sizes[x], curves.sizes[y]
     figure = new_figure(1.9 + len(columns) * (0.3 + 0.95 * wide), 1.5 + 0.75 * tall)
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
@@ -364,7 +374,7 @@ def plot_heatmap(
     figure.colorbar(
         image,
         ax=list(panels),
-        label="best validation accuracy (%)",
+        label="best validation\naccuracy (%)",  # two lines, for grids of few rows
         extend="min" if lowest < low else "neither",
         pad=0.02,
     )

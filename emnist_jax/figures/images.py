@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from emnist_jax.errors import InputError, nearest
-from emnist_jax.figures._style import caption, new_figure, separate_cells, styled
+from emnist_jax.figures._style import caption, new_figure, separate_cells, setting, styled
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -183,6 +184,26 @@ class Confusion(NamedTuple):
     total: int
 
 
+def setting_and_seeds(labelled: "xr.DataArray", joined: str) -> str:
+    """Return the setting and the seeds that labelled numbers are of, for a caption.
+
+    Args:
+      labelled: with scalar coordinates for the setting, `seed` scalar or a dimension.
+      joined: what several seeds were, such as "counted together".
+    """
+    fixed = [
+        setting(str(name), value.item())
+        for name, value in labelled.coords.items()
+        if value.ndim == 0 and name != "seed"
+    ]
+    if "seed" in labelled.coords:
+        seeds = np.atleast_1d(labelled.seed.values).tolist()
+        several = len(seeds) > 1
+        listed = ", ".join(map(str, seeds))
+        fixed.append(f"seeds {listed} {joined}" if several else f"seed {listed} alone")
+    return " · ".join(fixed)
+
+
 def _check_matrix(matrix: Any, classes: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str]]:
     """Return counts (true, predicted), summed over seeds, and the names of the classes."""
     if hasattr(matrix, "dims"):
@@ -249,6 +270,7 @@ def plot_confusion(
     """
     from matplotlib.colors import PowerNorm
 
+    of = setting_and_seeds(matrix, "counted together") if hasattr(matrix, "coords") else ""
     matrix, classes = _check_matrix(matrix, classes)
     n = len(classes)
     totals = matrix.sum(1, keepdims=True)
@@ -282,7 +304,7 @@ def plot_confusion(
     axes.set_ylabel("true class")
     figure.colorbar(image, ax=axes, label="% of the true class's images", shrink=0.6, pad=0.02)
     wrong = 1 - np.trace(matrix) / max(matrix.sum(), 1)
-    caption(figure, note, f"{100 * wrong:.1f} % of {matrix.sum():,} images misread")
+    caption(figure, note, of, f"{100 * wrong:.1f} % of {matrix.sum():,} readings wrong")
     return figure
 
 
