@@ -27,26 +27,33 @@ class Progress:
     """Counts epochs, and shows the best settings so far and how many trials diverged."""
 
     def __init__(self, draw: "Callable[[RenderableType], None] | None", show: bool):
-        self.draw, self.show, self.total, self.settings = draw, show, 0, ()
+        self.draw, self.show, self.settings = draw, show, ()
+        self.epochs = self.chunks = 0
         self.started = self.shown = time.monotonic()
         self.bar = None if draw is None else _bar()
 
-    def start(self, total: int, settings: Sequence[str] = ()) -> None:
-        """Set the number of epochs to come, over all chunks of trials, and the settings' names."""
-        self.total, self.settings = total, settings
+    def start(self, epochs: int, settings: Sequence[str] = (), chunks: int = 1) -> None:
+        """Set what is to come: epochs of each of the chunks of trials; and the settings' names."""
+        self.epochs, self.chunks, self.settings = epochs, chunks, settings
         if self.bar is not None:
-            self.bar.add_task("", total=total, text="")
+            self.bar.add_task("", total=chunks * epochs, at=self._at(0), text="")
             self.draw(self.bar)
 
+    def _at(self, done: int) -> str:
+        """Return how far `done` epochs, counted over all chunks, have come."""
+        chunk = max(done - 1, 0) // self.epochs
+        of_chunks = f", chunk {chunk + 1}/{self.chunks}" if self.chunks > 1 else ""
+        return f"epoch {done - chunk * self.epochs}/{self.epochs}{of_chunks}"
+
     def update(self, done: int, accuracy: np.ndarray, diverged: int) -> None:
-        """Show that `done` epochs are behind us, and what they found.
+        """Show that `done` epochs, over all chunks, are behind us, and what they found.
 
         `accuracy` (trials, epochs) is on the validation images, NaN for what is to come; trials
         run over settings, then seeds.
         """
-        now = time.monotonic()
+        now, total = time.monotonic(), self.chunks * self.epochs
         every = LINE_SECONDS if self.bar is None else EVERY_SECONDS
-        if not self.show or (done < self.total and now - self.shown < every):
+        if not self.show or (done < total and now - self.shown < every):
             return
         self.shown = now
         lost = f", {diverged} diverged" if diverged else ""
@@ -54,12 +61,12 @@ class Progress:
         if self.bar is not None:
             from rich.console import Group
 
-            self.bar.update(self.bar.tasks[0].id, completed=done, text=text)
+            self.bar.update(self.bar.tasks[0].id, completed=done, at=self._at(done), text=text)
             self.draw(Group(self.bar, leaders(self.settings, accuracy)))
             return
         passed = (now - self.started) / 60
-        left = passed * (self.total - done) / max(done, 1)
-        line = f"epoch {done}/{self.total}, {passed:.1f} min, {left:.1f} min left, {text}"
+        left = passed * (total - done) / max(done, 1)
+        line = f"{self._at(done)}, {passed:.1f} min, {left:.1f} min left, {text}"
         print(line, flush=True)
 
 
@@ -104,8 +111,7 @@ def _bar():
     from rich import progress as rich
 
     return rich.Progress(
-        rich.TextColumn("epoch"),
-        rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.fields[at]}"),
         rich.BarColumn(),
         rich.TimeRemainingColumn(elapsed_when_finished=True),
         rich.TextColumn("{task.fields[text]}"),

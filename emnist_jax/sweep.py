@@ -189,7 +189,7 @@ def _run(
     check_memory(runner, state.chunk, state.chunk_size)
     began -= state.wall_seconds
     chunks = -(-plan.trials // state.chunk_size)
-    show.start(chunks * plan.epochs, _names(plan))
+    show.start(plan.epochs, _names(plan), chunks)
     for number in range(state.chunk, chunks):
         runner = runner.for_chunk(number, state.chunk_size)
         chunk = runner.chunk(number, state.chunk_size)

@@ -91,6 +91,19 @@ def test_log_files_get_a_line_a_minute_and_the_last(clock, capsys):
     assert lines[0] == "epoch 24/100, 1.0 min, 3.2 min left, best validation accuracy 25.0%"
 
 
+def test_epochs_are_counted_in_each_chunk(clock, capsys):
+    drawn = []
+    for show in (Progress(None, True), Progress(lambda what: drawn.append(text_of(what)), True)):
+        show.start(3, ["a"], chunks=2)
+        for done in range(7):
+            clock[0] += 100
+            show.update(done, np.full((1, 3), 0.25), 0)
+    expected = ["0/3, chunk 1/2", *(f"{n}/3, chunk {c}/2" for c in (1, 2) for n in (1, 2, 3))]
+    lines = capsys.readouterr().out.splitlines()
+    for said in (lines, drawn[1:]):
+        assert [re.search(r"epoch (\d/3, chunk \d/2)", line)[1] for line in said] == expected
+
+
 def test_a_terminal_shows_bar_and_settings_in_place(monkeypatch):
     terminal = io.StringIO()
     terminal.isatty = lambda: True
@@ -138,7 +151,7 @@ def test_settings_are_named_by_what_they_differ_in(capsys, monkeypatch):
     monkeypatch.setattr(
         Progress,
         "start",
-        lambda self, total, names: (named.append(names), start(self, total, names)),
+        lambda self, epochs, names, *rest: (named.append(names), start(self, epochs, names, *rest)),
     )
     data = ej.load("glyphs", size=188)
     for grid in ({"learning_rate": [0.1, 0.01], "b1": 0.9}, {"learning_rate": 0.1}):
