@@ -152,28 +152,45 @@ def _check_fit(structure: parallel.Structure, setting: Mapping[str, float], data
         trial = train.init(own_model, rule, 0, images, structure.dtype)
         x = train.scale(images, structure.dtype)
         trial = train.step(own_model, rule, trial, x, labels, jax.random.key(0))
-        logits = own_model.apply({"params": trial.params, **trial.variables}, x)
-        return logits, {name: metric(logits, labels) for name, metric in structure.metrics}
+        return own_model.apply({"params": trial.params, **trial.variables}, x)
 
     try:
         hash(model)
-        logits, metrics = jax.eval_shape(once, images, labels)
+        logits = jax.eval_shape(once, images, labels)
     except InputError:
         raise
     except Exception as error:  # the caller's own code raises whatever it likes
-        reason = " ".join(str(error).split())[:160]
         raise InputError(
             f"{describe(model)} with the rule cannot take a step on images of "
-            f"{'x'.join(map(str, images.shape[1:]))}: {type(error).__name__}: {reason}"
+            f"{'x'.join(map(str, images.shape[1:]))}: {_reason(error)}"
         ) from error
     if logits.shape != (batch, len(data.classes)):
         raise InputError(
             f"{describe(model)} gives outputs of shape {logits.shape} for {batch} images of "
             f"{len(data.classes)} classes; it must give ({batch}, {len(data.classes)})"
         )
-    for name, values in metrics.items():
-        if values.shape != (batch,):
-            raise InputError(f"metrics: {name} gives {values.shape}, not one number an image")
+    for name, metric in structure.metrics:
+        _check_metric(name, metric, logits, labels)
+
+
+def _check_metric(
+    name: str, metric: train.Metric, logits: jax.ShapeDtypeStruct, labels: jax.ShapeDtypeStruct
+) -> None:
+    try:
+        values = jax.eval_shape(metric, logits, labels)
+    except Exception as error:  # the caller's own code raises whatever it likes
+        raise InputError(
+            f"metrics: {name} cannot be called as {name}(logits, labels), with shapes "
+            f"{logits.shape} and {labels.shape}: {_reason(error)}"
+        ) from error
+    shape = getattr(values, "shape", None)
+    if shape != labels.shape:
+        given = f"shape {shape}" if shape is not None else type(values).__name__
+        raise InputError(f"metrics: {name} gives {given}, not one number an image {labels.shape}")
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
 def _own_metrics(metrics: Mapping[str, train.Metric] | None) -> list[tuple[str, train.Metric]]:

@@ -48,6 +48,12 @@ REFUSED = {
     "keep": ({"keep": "bset"}, 'did you mean "best"'),
     "metrics": ({"metrics": [len]}, "give a mapping"),
     "metric": ({"metrics": {"margin": 5}}, "give a mapping"),
+    "metric's arguments": (
+        {"metrics": {"margin": lambda logits: logits}},
+        "metrics: margin cannot be called as margin(logits, labels)",
+    ),
+    "metric's shape": ({"metrics": {"top": lambda x, y: x}}, "metrics: top gives shape (5, 3)"),
+    "metric's type": ({"metrics": {"top": lambda x, y: (x, y)}}, "metrics: top gives tuple"),
     "metric's name": ({"metrics": {"error": len}}, "'error' cannot be a metric's name"),
 }
 
@@ -147,6 +153,11 @@ def test_any_arguments_are_refused_in_one_line_or_meant(arguments):
         assert 1 <= made.structure.batch_size == arguments.get("batch_size", 5) <= 30
 
 
+def test_numbers_alone_are_no_data():
+    with pytest.raises(ej.InputError, match=r"\[1, 2\] is no data: give \(images, labels\)"):
+        ej.load([1, 2])
+
+
 def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
     from experiments import _common, sgd
 
@@ -172,7 +183,7 @@ def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, 
     [
         (["--seeds", "abc"], "--seeds: invalid literal for int() with base 10: 'abc'"),
         (["--seeds"], "'--seeds'"),
-        (["--split", "papr"], "'papr' for argument '--split'. Expected one of ('paper', 'off"),
+        (["--split", "papr"], 'did you mean "paper"? (one of: official, paper)'),
         (["--learnin-rate", "0.1"], 'no option "--learnin-rate": did you mean "--learning-rate"?'),
         (["--epocs=3"], 'no option "--epocs": did you mean "--epochs"?'),
         (["--seeds", "1", "2"], '"2" belongs to no option'),

@@ -34,6 +34,15 @@ def test_rgb_folder_with_test_part(tmp_path):
     assert (len(data.train), len(data.valid)) == (21, 3)
 
 
+def test_class_folders_alone_are_told_where_they_belong(tmp_path):
+    write(tmp_path / "pets", "train", {"dog": 2, "cat": 2})
+    with pytest.raises(InputError, match=f"it is a part of one itself, give {tmp_path}/pets"):
+        load(tmp_path / "pets" / "train")
+    (tmp_path / "pets" / "train").rename(tmp_path / "pets" / "all")
+    with pytest.raises(InputError, match=r"the class folders in it belong into .*/all/train/"):
+        load(tmp_path / "pets" / "all")
+
+
 def test_train_alone_is_split_and_validation_part_is_kept(tmp_path):
     write(tmp_path / "a", "train", {"x": 10, "y": 10})
     assert [len(p) for p in vars(load(tmp_path / "a")).values() if hasattr(p, "images")] == [

@@ -130,7 +130,7 @@ def _load_path(path: Path, variant: str | None, split: str, size: int | None) ->
         else:
             raise InputError(
                 f"{path}: holds neither IDX files (emnist-balanced-train-images-idx3-ubyte.gz, "
-                "...) nor images in train/<class>/*.png or *.jpg"
+                f"...) nor images in train/<class>/*.png or *.jpg{folder.advice(path)}"
             )
         state = cache.fingerprint(files)
         return cache.cached(request, state, lambda: partition(read(), split, size))
@@ -158,6 +158,11 @@ def _from_arrays(
         ]
         indices = tuple(np.arange(len(part)) for part in splits)
         return Dataset(*splits, _class_names(splits, classes), name, hash_indices(indices))
+    if isinstance(source, (tuple, list)) and not any(np.ndim(part) for part in source):
+        raise InputError(
+            f"{name}: {source!r:.60} is no data: give (images, labels), images (n, height, width[, "
+            "channels]) and labels (n,)"
+        )
     pool = as_split(source, name)
     return partition(Source(name, _class_names([pool], classes), pool), split, size)
 

@@ -22,9 +22,17 @@ def image_files(path: Path) -> list[os.DirEntry[str]]:
         for part in _PARTS
         for class_folder in _entries(path / part)
         if class_folder.is_dir()
-        for image in _entries(class_folder)
-        if image.name.lower().endswith(_SUFFIXES)
+        for image in _images(class_folder)
     ]
+
+
+def advice(path: Path) -> str:
+    """Return what to do with a folder that holds folders of images, but is no image folder."""
+    if not any(_images(entry) for entry in _entries(path) if entry.is_dir()):
+        return ""
+    if path.resolve().name in _PARTS:
+        return f"; it is a part of one itself, give {path.resolve().parent}"
+    return f"; the class folders in it belong into {path / 'train'}/"
 
 
 def read_folder(path: Path) -> Source:
@@ -58,6 +66,10 @@ def _entries(path: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         return []
     with os.scandir(path) as entries:
         return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+
+
+def _images(class_folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    return [e for e in _entries(class_folder) if e.name.lower().endswith(_SUFFIXES)]
 
 
 def _part_of(file: os.DirEntry[str]) -> str:
