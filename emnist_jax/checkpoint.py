@@ -24,6 +24,16 @@ except ImportError:  # Windows
     fcntl = None
 
 
+_FOLLOWS = {  # what of a configuration differs only because something else does
+    "model_fields": {"model"},
+    "evaluation_batch": {"model", "batch_size"},
+    "own_code": {"model", "rule", "metrics"},
+    "data_hash": {"data"},
+    "split_hash": {"data"},
+    "dims": {"settings"},
+}
+
+
 class State(NamedTuple):
     """How far a sweep has come: everything it needs to go on, to the last bit."""
 
@@ -182,14 +192,16 @@ def check_same(
         InputError: naming what differs.
     """
     now = json.loads(json.dumps(now))
-    differing = [
-        f"{name} {_short(begun.get(name))} there, {_short(now.get(name))} here"
-        for name in sorted({*begun, *now} - set(ignore))
-        if begun.get(name) != now.get(name)
-    ]
+    names = {*begun, *now} - set(ignore)
+    differing = {name for name in names if begun.get(name) != now.get(name)}
     if differing:
+        said = "; ".join(
+            f"{name} {_short(begun.get(name))} there, {_short(now.get(name))} here"
+            for name in sorted(differing)
+            if not _FOLLOWS.get(name, set()) & differing
+        )
         raise InputError(
-            f"{folder} holds another run ({'; '.join(differing)}); "
+            f"{folder} holds another run ({said}); "
             "use --overwrite, or choose another --out (or --name, where there is one)"
         )
 
