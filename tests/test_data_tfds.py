@@ -80,11 +80,12 @@ def test_an_archive_with_another_checksum_is_refused(tmp_path, monkeypatch):
     assert "\n" not in str(error.value)
 
 
-def test_offline_says_which_file_to_put_where_and_names_glyphs(tmp_path):
+def test_offline_says_which_file_to_put_where_and_names_glyphs(tmp_path, caplog):
     with pytest.raises(InputError) as error:
         load("emnist/letters")
     message = str(error.value)
     assert "\n" not in message and "Network is unreachable" in message
+    assert not caplog.records, "TFDS warns that the data set is not prepared"
     for part in (
         "gzip.zip (561,753,746 bytes)",
         "https://biometrics.nist.gov/cs_links/EMNIST/",

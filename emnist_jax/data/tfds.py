@@ -1,9 +1,12 @@
 """Sources by their TensorFlow Datasets name: `emnist/balanced`, `mnist`, `cifar10`, ..."""
 
+import logging
 import os
 import socket
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +48,9 @@ def read(name: str) -> Source:
     builder = _builder(name)
     manual = data_dir() / "downloads" / "manual" / builder.name
     try:
-        if not builder.is_prepared():
+        with _without_warnings():
+            prepared = builder.is_prepared()
+        if not prepared:
             _check_reachable(builder, manual)
         builder.download_and_prepare(
             file_format="array_record",
@@ -63,6 +68,18 @@ def read(name: str) -> Source:
     except Exception as error:  # the network raises whatever it likes, TFDS more
         raise InputError(_how_to_get(name, builder, manual, error)) from error
     return _read_prepared(name, builder)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep TFDS from warning that a data set is not prepared, where that is the question."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _builder(name: str) -> "tfds.core.DatasetBuilder":
