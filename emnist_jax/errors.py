@@ -20,8 +20,10 @@ def nearest(name: str, options: Iterable[str]) -> str:
 
     >>> nearest("adm", ["sgd", "adam"])
     'did you mean "adam"? (one of: adam, sgd)'
+    >>> nearest("xyz", ["sgd", "adam"])
+    'give one of: adam, sgd'
     """
     options = sorted(options)
+    listed = f"one of: {', '.join(options)}"
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    hint = f'did you mean "{close[0]}"? ' if close else ""
-    return f"{hint}(one of: {', '.join(options)})"
+    return f'did you mean "{close[0]}"? ({listed})' if close else f"give {listed}"

@@ -2,8 +2,8 @@
 
 Notation: g is the gradient of the minibatch's mean loss, theta the parameters, eta the learning
 rate, t = 1, 2, ... the number of the update. Every hyperparameter may be a traced number, so one
-compiled program serves a whole grid of them. Any rule of optax and optax.contrib is a rule here too,
-by its name. A rule whose state has a field `averaged` (parameters) is evaluated there: see
+compiled program serves a whole grid of them. Any rule of optax and optax.contrib is a rule here
+too, by its name. A rule whose state has a field `averaged` (parameters) is evaluated there: see
 `train.evaluated`.
 """
 

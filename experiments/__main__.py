@@ -20,9 +20,8 @@ def main() -> None:
         if not word.startswith("-"):
             raise InputError(f'no experiment "{word}": {nearest(word, modules)}')
     for name, about in modules.items():
-        first = about.partition("\n\n")[0].replace("\n", " ")
-        print(f"python -m experiments.{name:{max(map(len, modules))}}  {first}")
-    print("\nEach has --help.")
+        print(f"{name:{max(map(len, modules))}}  {about.partition(chr(10))[0]}")
+    print("\nRun one by python -m experiments.NAME; each has --help.")
 
 
 if __name__ == "__main__":

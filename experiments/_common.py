@@ -277,7 +277,17 @@ def _box_text(box: str) -> str:
     lines = [line.strip("│ ") for line in plain.splitlines()[1:]]
     below_title = itertools.dropwhile(lambda line: not line.strip("─-"), lines)
     said = " ".join(itertools.takewhile(lambda line: line.strip("─-"), below_title))
-    return said.removeprefix("Error parsing ").rstrip(".")
+    return _choices(said.removeprefix("Error parsing ").rstrip("."))
+
+
+def _choices(said: str) -> str:
+    """Return what tyro says of a word that is none of some choices, the nearest one named."""
+    wrong = re.fullmatch(r"invalid choice '(.*)' for argument '(.*)'\. Expected one of (.*)", said)
+    if wrong is None:
+        return said
+    word, option, choices = wrong.groups()
+    known = re.findall(r"'(.*?)'", choices)
+    return f'{option} "{word}": {nearest(word, known)}'
 
 
 def main(run: Callable, options: type) -> None:

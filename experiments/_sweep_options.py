@@ -14,7 +14,7 @@ import emnist_jax as ej
 from emnist_jax import ranges, rules
 from emnist_jax.data import SOURCES, SPLITS
 from emnist_jax.errors import InputError, nearest
-from emnist_jax.grid import GridLike, check_count, make_grid, model_fields
+from emnist_jax.grid import GridLike, check_count, check_seeds, make_grid, model_fields
 from emnist_jax.plan import KEEP
 from experiments._common import Options as CommonOptions
 from experiments._own import own_model, own_rule
@@ -41,6 +41,7 @@ values: numbers, or ranges in quotes: "logspace(-4,-1,7)", "linspace(0,0.9,4)", 
 class Options(CommonOptions):
     """What to train: the options of every experiment, and what the others come to."""
 
+    seeds: int | tuple[int, ...] = 5
     epochs: int = 10
     name: str = "sweep"
     model: nn.Module = field(default_factory=ej.MLP)
@@ -159,13 +160,15 @@ def _add_general(group: argparse._ArgumentGroup) -> None:
     add("--model", default="mlp", metavar="NAME", help="mlp (the default) or convnet")
     add("--samples", type=int, metavar="N", help="draw so many settings instead of a grid")
     add("--sample-seed", type=int, default=0, metavar="N", help="of the draw (default: 0)")
-    add("--schedule", choices=SCHEDULES, default="constant", help="of the learning rate")
+    add("--schedule", **_one_of(SCHEDULES), default="constant", help="of the learning rate")
     add("--warmup", type=int, default=0, metavar="N", help="updates over which it first rises")
     add("--data", default=usual["data"], help="glyphs (the default); --list data tells more")
-    add("--split", choices=SPLITS, default=usual["split"], help="of train, validation and test")
+    text = "of train, validation and test"
+    add("--split", **_one_of(SPLITS), default=usual["split"], help=f"{text} (default: paper)")
     add("--size", type=int, metavar="N", help="use a fixed random subset of so many images")
+    text = "random initialisations of every setting: how many (default: 5), or which, as in 3 5 7"
+    add("--seeds", type=int, nargs="+", default=[usual["seeds"]], metavar="N", help=text)
     for name, text in {
-        "seeds": "random initialisations of every setting: 0, 1, ...",
         "epochs": "passes over the training images",
         "batch_size": "images a minibatch",
     }.items():
@@ -174,7 +177,7 @@ def _add_general(group: argparse._ArgumentGroup) -> None:
     text = (
         "keep every trial's network, to predict with: as it was at its best epoch, by validation "
     )
-    add("--keep", choices=KEEP, help=f"{text}accuracy or error, or at the end")
+    add("--keep", **_one_of(KEEP), help=f"{text}accuracy or error, or at the end")
     add("--out", type=Path, default=usual["out"], metavar="FOLDER", help="default: runs")
     add("--name", default=usual["name"], help="results go to FOLDER/NAME (default: sweep)")
     _add_switch(group, "overwrite", "begin again, whatever is there; otherwise it is resumed")
@@ -205,6 +208,17 @@ def _add_switch(
     """Add --name and --no-name; the latter overrules a file."""
     switch = argparse.BooleanOptionalAction
     group.add_argument(_flag(name), action=switch, default=default, help=text)
+
+
+def _one_of(choices: Sequence[str]) -> dict[str, object]:
+    """Return how an option reads one of some words; of a wrong one the nearest is named."""
+
+    def read(word: str) -> str:
+        if word not in choices:
+            raise argparse.ArgumentTypeError(f'"{word}": {nearest(word, choices)}')
+        return word
+
+    return {"type": read, "metavar": f"{{{','.join(choices)}}}"}
 
 
 def _default(value: object) -> str:
@@ -267,7 +281,15 @@ def _make_options(chosen: argparse.Namespace, rule: rules.Rule, model: type[nn.M
         raise InputError(f'--name "{chosen.name}": give the name of a folder inside --out')
     kept = {name: given[name] for name in ("name", "schedule", "warmup", "keep", "plan")}
     kept |= {one.name: given[one.name] for one in fields(CommonOptions)}
+    kept["seeds"] = _seeds(given["seeds"])
     return Options(**kept, model=made, rule=rule if ":" in chosen.rule else chosen.rule, grid=grid)
+
+
+def _seeds(given: Sequence[int]) -> int | tuple[int, ...]:
+    """Return a single number, which counts seeds, or the seeds themselves."""
+    seeds = given[0] if len(given) == 1 else tuple(given)
+    check_seeds(seeds)
+    return seeds
 
 
 def _make_model(given: Mapping[str, object], model: type[nn.Module]) -> nn.Module:
@@ -311,7 +333,8 @@ def _read_config(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        advice = "give a TOML file of options, as at the end of --help"
+        raise InputError(f"{path}: cannot be read: {error.strerror}; {advice}") from None
     except ValueError as error:  # not TOML, or not text at all
         raise InputError(f"{path}: is no TOML: {' '.join(str(error).split())}") from None
 

@@ -1,7 +1,9 @@
-"""Figure 1: 25 labelled samples of the data, ink dark on white. Nothing is trained, so there are
-no epochs, batch size or seeds to choose; `--seed` chooses the samples.
+"""Figure 1: 25 labelled samples of the data, ink dark on white.
 
-python -m experiments.samples --data emnist/balanced
+    python -m experiments.samples --data emnist/balanced
+
+Nothing is trained, so there are no epochs, batch size or seeds to choose; `--seed` chooses the
+samples.
 """
 
 from dataclasses import dataclass

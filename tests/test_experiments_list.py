@@ -11,7 +11,8 @@ def test_every_module_is_listed_with_a_line(monkeypatch, capsys):
     listing.main()
     printed = capsys.readouterr().out
     for name in ("sgd", "paper", "sweep"):
-        assert f"python -m experiments.{name} " in printed
+        assert f"\n{name} " in printed
+    assert all(len(line) <= 120 for line in printed.splitlines())
     assert "_common" not in printed
 
 

@@ -210,6 +210,12 @@ def test_a_single_value_is_no_dimension_and_what_is_not_given_is_the_rules_own()
     assert options.model == ej.MLP()
 
 
+def test_one_number_counts_seeds_and_several_name_them():
+    assert parse("--learning-rate", "1e-3").seeds == 5
+    assert parse("--learning-rate", "1e-3", "--seeds", "3").seeds == 3
+    assert parse("--learning-rate", "1e-3", "--seeds", "0", "7").seeds == (0, 7)
+
+
 @pytest.mark.filterwarnings("ignore:Specifying a key", "ignore:`optimistic_adam` is deprecated")
 @pytest.mark.parametrize("rule", _sweep_options._rule_names())
 def test_every_rule_takes_each_of_its_options(rule):
@@ -300,6 +306,7 @@ RATE = ["--learning-rate", "0.1"]
         ([*RATE, "--rule", "sgd", "--b1", "0.9"], "no option --b1 with rule sgd"),
         ([*RATE, "--channels", "3"], "no option --channels with rule adam and model mlp"),
         ([*RATE, "--rule", "adm"], 'did you mean "adam"'),
+        ([*RATE, "--rule", "qqq"], 'unknown rule "qqq": give one of: '),
         ([*RATE, "--model", "mpl"], 'did you mean "mlp"'),
         (["--list", "rule"], 'did you mean "rules"'),
         ([], "give --learning-rate"),
@@ -314,11 +321,12 @@ RATE = ["--learning-rate", "0.1"]
         ([*RATE, "--hidden", "0"], "hidden=0"),
         ([*RATE, "--epochs", "ten"], "invalid int value: 'ten'"),
         ([*RATE, "--epochs", "0"], "epochs=0"),
-        ([*RATE, "--schedule", "cosin"], "invalid choice: 'cosin'"),
+        ([*RATE, "--schedule", "cosin"], 'did you mean "cosine"'),
+        ([*RATE, "--seeds", "1", "1"], "seeds lists a seed twice"),
         ([*RATE, "--warmup", "-3"], "warmup=-3"),
         ([*RATE, "--name", "../a"], "inside --out"),
-        ([*RATE, "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
-        ([*RATE, "--keep", "bset"], "invalid choice: 'bset'"),
+        ([*RATE, "--config", "nowhere.toml"], "give a TOML file of options"),
+        ([*RATE, "--keep", "bset"], 'did you mean "best"'),
         (["--list"], "--list rules, --list models or --list data"),
         ([*RATE, "--model", "nowhere.py:Net"], "nowhere.py: no such file"),
         ([*RATE, "--model", "no_such_module:Net"], "No module named 'no_such_module'"),
@@ -384,7 +392,8 @@ def run(monkeypatch, capsys, tmp_path, *words):
 def test_a_grid_gives_the_curves_of_the_same_sweep(monkeypatch, capsys, tmp_path):
     words = ["--rule", "momentum", "--learning-rate", "logspace(-2,0,3)", "--dropout", "0", "0.3"]
     printed, names = run(monkeypatch, capsys, tmp_path, *words)
-    assert names == ["curves.nc", "curves.png", "best_against_rate.png", "settings.md"]
+    drawn = ["curves.png", "best_against_rate.png", "heatmap.png"]
+    assert names == ["curves.nc", *drawn, "settings.md"]
     assert printed.count("of 2  ") == 6  # a row of the table for each setting
     curves = results.load(tmp_path / "sweep" / "curves.nc")
     grid = {"learning_rate": [0.01, 0.1, 1.0], "dropout": [0.0, 0.3]}
@@ -503,7 +512,7 @@ def test_networks_of_ones_own_are_asked_by_their_class(monkeypatch, capsys, tmp_
     Image.fromarray(data.test.images[0, ..., 0]).save(path)
     asked = predict.run(predict.Options(folder, (path,), model))
     assert asked == networks.predict([path])
-    with pytest.raises(InputError, match="--model FILE.py:Net"):
+    with pytest.raises(InputError, match="or on the command line --model"):
         predict.run(predict.Options(folder, (path,)))
 
 
@@ -573,11 +582,34 @@ def test_figures_stand_at_the_best_setting_of_what_they_do_not_show():
     )
     curves.valid_accuracy.loc[{"b2": 0.99, "b1": 0.9}] += 0.5
     made = sweep.figures(curves)
-    assert set(made) == {"curves", "best_against_rate"}
+    assert set(made) == {"curves", "best_against_rate", "heatmap"}
+    assert made["heatmap"].axes[0].images[0].get_array().shape == (12, 2)  # rates upwards, b1
     assert len([a for a in made["curves"].axes if a.get_title()]) == 2  # a panel for each b1
     captions = [figure.get_supxlabel() for figure in made.values()]
     assert all("0.99" in text for text in captions)
     assert len(made["curves"].axes[0].get_lines()) >= 8
+
+
+def test_heat_maps_need_two_dimensions_of_few_values():
+    assert "heatmap" not in sweep.figures(handmade(learning_rate=[0.1, 0.01], b1=[0.9]))
+    many = handmade(learning_rate=np.logspace(-4, -1, 13), b1=[0.0, 0.9], b2=[0.9, 0.99, 0.999])
+    assert sweep.figures(many)["heatmap"].axes[0].images[0].get_array().shape == (2, 3)
+
+
+def test_figures_of_networks_name_setting_and_seeds():
+    data = ej.load("glyphs", size=188)
+    grid = {"learning_rate": [0.01, 0.1], "b1": 0.5}
+    options = {"seeds": [3, 4], "epochs": 1, "keep": "last", "progress_bar": False}
+    _, networks = ej.sweep(data, ej.MLP((8,)), "adam", grid, **options)
+    assert repr(networks) == "4 networks MLP(hidden=(8,), classes=47), learning_rate: 2, seed: 2"
+    made = sweep.figures_of_networks(networks, data)
+    for name, seeds in {
+        "confusion": "seeds 3, 4 counted together",
+        "confused": "seeds 3, 4 answering together",
+        "weights": "seed 3 alone",
+    }.items():
+        said = " ".join(made[name].get_supxlabel().split())
+        assert seeds in said and "= 0.5" in said and r"$\eta$ = " in said, said
 
 
 def test_a_diverged_setting_is_not_the_best():
