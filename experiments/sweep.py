@@ -48,9 +48,8 @@ def run(options: Options) -> xr.Dataset | None:
     made = figures(shown)
     if networks is not None:
         print(folder / "networks.safetensors")
-        made |= figures_of_networks(
-            networks, ej.load(options.data, options.split, size=options.size)
-        )
+        data = ej.load(options.data, options.split, size=options.size)
+        made |= figures_of_networks(networks, data, curves.attrs["rule"])
     draw(made, {"settings": settings_table(shown)}, folder)
     print(f"{folder / 'settings.md'}\n\n{summarise(shown)}")
     return curves
@@ -142,15 +141,15 @@ def _figures_of_samples(curves: xr.Dataset) -> dict:
     return made
 
 
-def figures_of_networks(networks: ej.Networks, data: ej.Dataset) -> dict:
+def figures_of_networks(networks: ej.Networks, data: ej.Dataset, rule: str) -> dict:
     """Return what the best setting's networks learned and confuse, on the validation images.
 
     Confusions are those of all seeds' networks, counted together; examples those of the networks
     as they answer together; weights those of the first seed's.
     """
     best = networks.best_setting()
-    model = describe(best.model)
-    about = f"{data.name} · {len(data.valid):,} validation images · {model}"
+    trained = f"{rule} · {describe(best.model)}"
+    about = f"{data.name} · {len(data.valid):,} validation images · {trained}"
     made = {"confusion": plot_confusion(best.confusion(data.valid), note=about)}
     note = f"{about} · {setting_and_seeds(best.epoch, 'answering together')}"
     images, labels = data.valid.images, data.valid.labels
@@ -159,7 +158,7 @@ def figures_of_networks(networks: ej.Networks, data: ej.Dataset) -> dict:
         made["confused"] = plot_confused_examples(images, labels, read, data.classes, note=note)
     with suppress(InputError):  # weights that are no picture
         first = best.sel(seed=int(best.epoch.seed[0]))
-        note = f"{data.name} · {model} · {setting_and_seeds(first.epoch, '')}"
+        note = f"{data.name} · {trained} · {setting_and_seeds(first.epoch, '')}"
         made["weights"] = plot_weights(first.parameters, note=note)
     return made
 

@@ -602,7 +602,7 @@ def test_figures_of_networks_name_setting_and_seeds():
     options = {"seeds": [3, 4], "epochs": 1, "keep": "last", "progress_bar": False}
     _, networks = ej.sweep(data, ej.MLP((8,)), "adam", grid, **options)
     assert repr(networks) == "4 networks MLP(hidden=(8,), classes=47), learning_rate: 2, seed: 2"
-    made = sweep.figures_of_networks(networks, data)
+    made = sweep.figures_of_networks(networks, data, "adam")
     for name, seeds in {
         "confusion": "seeds 3, 4 counted together",
         "confused": "seeds 3, 4 answering together",
@@ -610,6 +610,7 @@ def test_figures_of_networks_name_setting_and_seeds():
     }.items():
         said = " ".join(made[name].get_supxlabel().split())
         assert seeds in said and "= 0.5" in said and r"$\eta$ = " in said, said
+        assert "glyphs" in said and "adam" in said and "MLP(hidden=(8,)" in said
 
 
 def test_a_diverged_setting_is_not_the_best():
