@@ -37,7 +37,7 @@ def render(results: Mapping) -> str:
     if "scaling" in results:
         sections += _scaling(results["scaling"])
     if "devices" in results:
-        sections += _devices(results["devices"])
+        sections += _devices(results["devices"], results["scaling"]["devices"][-1])
     return "\n\n".join(sections) + "\n"
 
 
@@ -244,8 +244,12 @@ def _scaling(scaling: Mapping) -> list[str]:
     return sections
 
 
-def _devices(devices: Mapping) -> list[str]:
-    """Return memory against its forecast, and the cost model of many devices."""
+def _devices(devices: Mapping, measured: Mapping) -> list[str]:
+    """Return memory against its forecast, and the cost model of many devices.
+
+    `measured` is the row of most devices in the scaling study: what the model's assumption is
+    beside it.
+    """
     memory = [
         (
             *(str(row["devices"]), str(row["trials"])),
@@ -258,7 +262,7 @@ def _devices(devices: Mapping) -> list[str]:
     model = [
         (
             *(f"{row[name]:,}" for name in ("devices", "hosts", "trials")),
-            *(f"{row[name]:,.1f}" for name in names),
+            *(f"{row[name]:,.1f}" if row[name] >= 0.1 else f"{row[name]:.1g}" for name in names),
             f"{row['efficiency']:.1%}",
         )
         for row in devices["model"]
@@ -271,12 +275,15 @@ def _devices(devices: Mapping) -> list[str]:
         "### A cost model of 8, 64 and 512 devices",
         "Not measured: computed from parts measured on one device and between two processes over "
         "loopback, for one chunk of 10 trials a device (dense, Adam), 100 epochs of 100,000 "
-        "images. Assumed: every device is as fast as one alone here; a host has 8; hosts exchange "
+        "images. Assumed: every device is as fast as one alone here, as devices with memory of "
+        f"their own may be: {measured['devices']} CPU devices of this machine, which share theirs, "
+        f"have an efficiency of {measured['efficiency']:.0%} (above). A host has 8; hosts exchange "
         "flags and metrics once an epoch in a ring, each of its steps as slow as between the two "
         f"processes ({parts['exchange'] * 1000:.1f} ms); the first host gathers all trials "
         f"({parts['exchange_bytes_per_second'] / 2**20:.0f} MiB/s) and writes a checkpoint "
         f"({parts['save_bytes_per_second'] / 2**20:.0f} MiB/s) every 5 minutes; every host reads "
-        "its own data. Compiling and failures are left out.",
+        "its own data, which CPU devices read where they lie (replication). Compiling and failures "
+        "are left out.",
         _table(
             ("devices", "hosts", "trials", *(f"{name}, s" for name in names), "efficiency"), model
         ),
