@@ -6,18 +6,20 @@ are all that a sweep says to other hosts; called in a single process they do the
 """
 
 import atexit
+import faulthandler
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import wraps
-from threading import Thread
+from threading import Event, Thread
 from typing import NoReturn, ParamSpec, TypeVar
 
 import jax
 import numpy as np
+from jax._src.distributed import global_state  # barriers have no public name
 from jax.experimental import multihost_utils
 
 from emnist_jax.errors import InputError
@@ -25,6 +27,9 @@ from emnist_jax.errors import InputError
 P, T = ParamSpec("P"), TypeVar("T")
 
 HEARTBEAT_SECONDS = 30  # a host not heard of for so long is dead
+QUIET_SECONDS = 5  # hosts that come within these are waited for without a word
+COME_SECONDS = 300  # in which all hosts must have connected
+MEET_SECONDS = 3600  # that hosts may be apart, as they load data and compile
 PIECE = 2**26  # bytes moved at once
 AGAIN = "give the same command on every host again, and it goes on from the last checkpoint"
 
@@ -46,21 +51,29 @@ def connect(
         process: the number of this one, from 0; likewise.
 
     Raises:
-        InputError: no such cluster, numbers that cannot be meant, hosts of unlike numbers of
-            devices, or JAX has computed something already.
+        InputError: no such cluster, an address or numbers that cannot be meant, hosts of unlike
+            numbers of devices, or JAX has computed something already.
+
+    Who waits for others says so. When they have not come in `COME_SECONDS`, this process ends with
+    a line that says that, and exit code 2; an exception that nothing catches ends it at once, so
+    that the others need not wait for it.
     """
+    _check_arguments(coordinator, processes, process)
     address = None if coordinator == "auto" else coordinator
     # Its signal handler would take the SIGTERM on which a sweep saves and stops.
     jax.config.update("jax_enable_preemption_service", False)
     _prepare_last_words()
     try:
-        jax.distributed.initialize(
-            address,
-            processes,
-            process,
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=2 * HEARTBEAT_SECONDS,
-        )
+        with _patience():
+            jax.distributed.initialize(
+                address,
+                processes,
+                process,
+                # Later than our own end: JAX's would be an abort with a stack trace.
+                initialization_timeout=2 * COME_SECONDS,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+                shutdown_timeout_seconds=2 * HEARTBEAT_SECONDS,
+            )
     except Exception as error:  # a cluster's own client raises what it likes
         _no_last_words()
         raise InputError(
@@ -68,7 +81,42 @@ def connect(
             "and --process, or auto where SLURM, Open MPI, Kubernetes or Cloud TPU started this)"
         ) from error
     atexit.register(_end)
+    sys.excepthook = _ending_at_once(sys.excepthook)
     _check_devices()
+
+
+def _check_arguments(coordinator: str, processes: int | None, process: int | None) -> None:
+    host, _, port = coordinator.rpartition(":")
+    if coordinator != "auto" and not (host and port.isdecimal() and 0 < int(port) < 2**16):
+        raise InputError(f'coordinator "{coordinator}": give HOST:PORT of process 0, or auto')
+    if processes is not None and processes < 1:
+        raise InputError(f"processes={processes}: give the number of all processes, 1 or more")
+    if process is not None and not 0 <= process < (processes or process + 1):
+        last = "" if processes is None else f" to {processes - 1}"
+        raise InputError(f"process={process}: give its number, from 0{last}")
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Say, while this process connects, who is waited for; end it when they do not come."""
+    come = Event()
+
+    def watch():
+        if come.wait(QUIET_SECONDS):
+            return
+        others = f"all {global_state.num_processes} processes to connect"
+        others += f" at {global_state.coordinator_address or 'the address the cluster has'}"
+        print(f"waiting for {others}, {COME_SECONDS} seconds at most", file=sys.stderr, flush=True)
+        if not come.wait(COME_SECONDS - QUIET_SECONDS):
+            print(f"error: waited {COME_SECONDS} seconds for {others}", file=sys.stderr, flush=True)
+            _no_last_words()
+            os._exit(2)  # JAX cannot be stopped waiting
+
+    Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        come.set()
 
 
 def alone() -> bool:
@@ -82,19 +130,35 @@ def is_first() -> bool:
 
 
 def _together(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function that all hosts call at once fail as a lost host."""
+    """Let a function that all hosts call at once wait for them, and fail as a lost host.
+
+    Its first call meets the others before it sends: a connection is made then, for which JAX has
+    30 seconds on CPUs, and hosts are further apart than that when one has data to download or
+    programs to compile that another finds in its cache. A connection once made waits longer.
+    """
+    met = False
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        nonlocal met
         if alone():  # then whatever is raised has another reason
             return function(*args, **kwargs)
         try:
+            if not met:
+                global_state.client.wait_at_barrier("emnist_jax", timeout_in_ms=1000 * MEET_SECONDS)
+            met = True
             return function(*args, **kwargs)
         except (RuntimeError, ValueError) as error:  # as JAX raises what the network reports
-            reason = str(error).partition("\n")[0]
-            raise LostHostError(f"another host has ended or is out of reach ({reason})") from error
+            raise LostHostError(_what_happened(str(error))) from error
 
     return call
+
+
+def _what_happened(reason: str) -> str:
+    if "Barrier timed out" in reason:
+        return f"another host has not come as far as this one in {MEET_SECONDS} seconds"
+    reason = reason.partition("\n")[0]
+    return f"another host has ended or is out of reach ({reason})"
 
 
 def first(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -165,6 +229,15 @@ def check_same(configuration: Mapping[str, object]) -> None:
 
 
 @_together
+def least(number: int) -> int:
+    """Return the least of the hosts' numbers, each 0 or more; all hosts must call this."""
+    if alone():
+        return number
+    found = multihost_utils.process_allgather(np.int32(divmod(number, PIECE)))
+    return min(int(high) * PIECE + int(low) for high, low in found)
+
+
+@_together
 def gather(tree):
     """Return a tree of arrays split by trials as numpy arrays, whole on every host."""
     if alone():
@@ -223,29 +296,48 @@ def _end() -> None:
     _no_last_words()
 
 
-_SAY = "import sys; sys.stdin.read() or sys.stderr.write(sys.argv[1])"
+def _ending_at_once(show: Callable) -> Callable:
+    """Return an exception hook that shows what nothing has caught, then ends this process."""
+
+    def hook(kind, error, trace):
+        show(kind, error, trace)
+        if kind is KeyboardInterrupt:  # of a sweep stopped: all hosts raise it
+            leave(130)
+        leave(1, wait_seconds=5 if kind is InputError else 0)
+
+    return hook
+
+
+# What a process cannot say itself, as it is no more: another reads its last words until they end.
+_SAY = """
+import sys
+said = sys.stdin.read()
+if said != "all is said":
+    aborted = said.startswith("Fatal Python error: Aborted")
+    sys.stderr.write(sys.argv[1] if aborted else said + sys.argv[2])
+"""
+_ABORTED = f"error: JAX ended this process, as another host died or is out of reach; {AGAIN}\n"
+_KILLED = f"error: this process was killed, by a signal or for want of memory; {AGAIN}\n"
 _speaker: subprocess.Popen | None = None
 
 
 def _prepare_last_words() -> None:
-    """Let a process of its own say, should this one be aborted, what that means.
+    """Let a process of its own say, should this one be ended from outside or by JAX, what that was.
 
     When a host is lost, JAX's runtime aborts this process from a thread of its own, with a stack
-    trace and no chance for Python to say anything.
+    trace and no chance for Python to say anything but what `faulthandler` says.
     """
     global _speaker
-    words = (
-        "error: this process was ended before its run was: by JAX, as another host died or is out "
-        f"of reach, or from outside; {AGAIN}\n"
-    )
     _speaker = subprocess.Popen(
-        [sys.executable, "-ESc", _SAY, words],
+        [sys.executable, "-ESc", _SAY, _ABORTED, _KILLED],
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is not meant for it
     )
+    faulthandler.enable(_speaker.stdin, all_threads=False)
 
 
 def _no_last_words() -> None:
     if _speaker is not None:
+        faulthandler.disable()
         with suppress(BrokenPipeError):
             _speaker.communicate(b"all is said")

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass, fields
@@ -321,8 +320,7 @@ def connect(options: object) -> None:
 def guarded(command: Callable[[], object]) -> None:
     """Call a command: bad input is one line and exit code 2, Ctrl-C says how to go on.
 
-    A lost host is one line and exit code 1. Any other error ends this process at once where there
-    are other hosts: they wait for it as long as it lives.
+    A lost host is one line and exit code 1.
     """
     try:
         command()
@@ -337,8 +335,3 @@ def guarded(command: Callable[[], object]) -> None:
         again = shlex.join(["python", *kept])
         print(f"\nstopped; to go on from here: {again}", file=sys.stderr)
         hosts.leave(130)
-    except Exception:
-        if hosts.alone():
-            raise
-        traceback.print_exc()
-        hosts.leave(1, wait_seconds=0)

@@ -44,8 +44,12 @@ def _child(work: Callable, args: tuple, log: str, devices: int, host: tuple | No
             hosts.connect(*host)
         work(*args)
 
-    guarded(command)
-    hosts.leave(0)  # as a child of a fork server runs no exit handlers
+    try:
+        guarded(command)
+    except Exception:
+        sys.excepthook(*sys.exc_info())  # as a child of a fork server calls no hook
+        sys.exit(1)
+    hosts.leave(0)  # nor does it run exit handlers
 
 
 def start(work: Callable, *args, log: Path, devices: int = 1, host: tuple | None = None):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -16,6 +17,7 @@ from emnist_jax import arrays, hosts, results
 from emnist_jax.checkpoint import Checkpoints
 from emnist_jax.errors import InputError
 from emnist_jax.hosts import AGAIN
+from emnist_jax.runner import Runner
 from experiments import sweep
 
 pytestmark = pytest.mark.hosts  # slow, as processes start and are waited for: `make hosts`
@@ -134,7 +136,10 @@ def test_a_killed_host_ends_the_other_and_the_run_resumes(world, tmp_path, who, 
     assert codes[who] == -signal.SIGKILL
     assert codes[1 - who] not in (0, None) and time.monotonic() - began < 60
     lines = said(folder)[1 - who].splitlines()
+    blamed = "JAX ended this process, as another host died", "another host has ended"
     assert [line for line in lines if line.startswith("error: ") and AGAIN in line], lines
+    assert any(words in "\n".join(lines) for words in blamed) and "was killed" not in lines[-1]
+    assert said(folder)[who].splitlines()[-1].startswith("error: this process was killed")
     assert not (tmp_path / "run" / "curves.nc").exists()
     resumed = tmp_path / "resumed"
     codes = ended(
@@ -151,6 +156,77 @@ def test_a_mistake_on_one_host_ends_the_other_soon(tmp_path):
     assert codes[1] == 1 and codes[0] not in (0, None)
     assert time.monotonic() - began < 60
     assert "TypeError: a mistake on this host alone" in said(tmp_path)[1]
+
+
+OWN_PROGRAM = """
+import sys, time
+from emnist_jax import hosts
+hosts.connect(sys.argv[1], 2, int(sys.argv[2]))
+hosts.any_of(True)
+if sys.argv[2] == "1":
+    raise TypeError("a mistake in a program of one's own")
+hosts.any_of(True)
+"""
+
+
+def test_an_exception_in_a_program_of_ones_own_ends_all_at_once():
+    command, address = [sys.executable, "-c", OWN_PROGRAM], free_address()
+    began = time.monotonic()
+    processes = [
+        subprocess.Popen([*command, address, str(i)], stderr=subprocess.PIPE, text=True)
+        for i in range(2)
+    ]
+    texts = [process.communicate(timeout=100)[1] for process in processes]
+    assert time.monotonic() - began < hosts.HEARTBEAT_SECONDS
+    assert processes[1].returncode == 1 and processes[0].returncode not in (0, None)
+    assert "TypeError: a mistake in a program" in texts[1]
+    assert "another host" in texts[0]
+
+
+def come_late(out):
+    """Be apart by more than the 30 seconds that JAX takes to connect, twice, either waiting."""
+    start = Runner.start
+
+    def start_late(self, *args):
+        time.sleep(33 * (jax.process_index() == 0))
+        return start(self, *args)
+
+    Runner.start = start_late
+    time.sleep(33 * (jax.process_index() == 1))
+    train(out, trials_at_once=8)
+
+
+def test_hosts_may_load_and_compile_longer_than_jax_takes_to_connect(tmp_path):
+    # With two devices each, a gather takes other connections than a broadcast.
+    processes = start_hosts(come_late, tmp_path / "run", folder=tmp_path, devices=2)
+    assert ended(processes, seconds=150) == [0, 0], said(tmp_path)
+
+
+def meet_in_vain():
+    hosts.MEET_SECONDS = 2
+    time.sleep(30 * (jax.process_index() == 1))
+    hosts.any_of(True)
+
+
+def test_a_host_that_does_not_come_as_far_ends_the_others(tmp_path):
+    assert ended(start_hosts(meet_in_vain, folder=tmp_path))[0] == 1
+    assert "has not come as far as this one in 2 seconds" in said(tmp_path)[0].splitlines()[-1]
+
+
+def connect_alone(address, process):
+    hosts.QUIET_SECONDS, hosts.COME_SECONDS = 1, 4
+    hosts.connect(address, 2, process)
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_hosts_that_never_come_are_waited_for_aloud_and_not_for_ever(tmp_path, process):
+    address = free_address()
+    alone = start(connect_alone, address, process, log=tmp_path / "0.log")
+    assert ended([alone]) == [2]
+    others = f"for all 2 processes to connect at {address}"
+    waiting, error = said(tmp_path)[0].splitlines()
+    assert waiting == f"waiting {others}, 4 seconds at most"
+    assert error == f"error: waited 4 seconds {others}"
 
 
 def test_an_error_of_a_single_process_blames_no_other_host():
