@@ -5,9 +5,12 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
+import flax.linen as nn
 import jax
 import numpy as np
 
@@ -15,6 +18,7 @@ import emnist_jax as ej
 from benchmarks import ours
 from benchmarks.timing import seconds_of
 from emnist_jax import hosts, parallel
+from emnist_jax.forecast import forecast
 from emnist_jax.forecast import memory as forecast_memory
 from emnist_jax.plan import make_plan
 from emnist_jax.runner import Runner
@@ -32,7 +36,7 @@ def measure(data: ej.Dataset, checkpoint: dict, quick: bool) -> dict[str, object
     parts = measured_parts(data, quick)
     parts["save_bytes_per_second"] = checkpoint["mib"] * 2**20 / checkpoint["save"]["median"]
     return {
-        "memory": [run_alone("memory", n, 8) for n in (1, len(jax.devices()))],
+        "memory": [run_alone(study, n) for study in STUDIES for n in (1, len(jax.devices()))],
         "parts": parts,
         "model": [model(parts, devices) for devices in COUNTS],
     }
@@ -41,21 +45,17 @@ def measure(data: ej.Dataset, checkpoint: dict, quick: bool) -> dict[str, object
 # Memory
 
 
-def measure_memory(each: int) -> dict[str, object]:
-    """Train wide networks for an epoch; return their memory on a device, forecast and measured.
+def measure_device(model: nn.Module, each: int) -> dict[str, object]:
+    """Train networks for an epoch; return their memory on a device, forecast and measured.
 
     What a CPU device takes is told by how much the process grows, so this needs a process of its
     own, and arrays so large that the rest does not count.
     """
-    random, images = np.random.default_rng(0), 4000
-    splits = {
-        part: (random.integers(0, 256, (n, 28, 28, 1), np.uint8), np.arange(n, dtype=np.int32) % 10)
-        for part, n in (("train", images), ("valid", 1000), ("test", 10))
-    }
-    data, grid = ej.load(splits), {"learning_rate": 1e-3}
     devices = jax.device_count()
-    wide = ej.MLP(hidden=(1000, 500))
-    plan = make_plan(data, wide, "adam", grid, each * devices, 1, 200, None, "float32", None)
+    grid = {"learning_rate": 1e-3}
+    plan = make_plan(
+        _images(4000), model, "adam", grid, each * devices, 1, 200, None, "float32", None
+    )
     runner = Runner(plan)
     expected = forecast_memory(runner, 0, plan.trials).total
     state, chunk = runner.fresh(plan.trials), runner.chunk(0, plan.trials)
@@ -68,9 +68,39 @@ def measure_memory(each: int) -> dict[str, object]:
     found = read() - before
     if jax.default_backend() == "cpu":
         found /= devices
+    return _compared(devices, plan.trials, expected, found)
+
+
+def measure_host(model: nn.Module, each: int) -> dict[str, object]:
+    """Keep so many networks a device, trained one by one, in checkpoints; return as above.
+
+    Their memory is that of the whole process, CPU devices included.
+    """
+    devices = jax.device_count()
+    what = _images(400), model, "adam", {"learning_rate": 1e-3}
+    how = {"epochs": 1, "batch_size": 200, "keep": "last", "trials_at_once": devices}
+    ej.sweep(*what, seeds=devices, progress_bar=False, **how)  # compiles
+    made = forecast(*what, seeds=each * devices, **how)
+    before = _peak_of_process(reset=True)
+    with TemporaryDirectory() as out:
+        ej.sweep(*what, seeds=each * devices, out=out, progress_bar=False, **how)
+    found = _peak_of_process() - before
+    return _compared(devices, made.trials, made.memory.total * devices + made.memory.host, found)
+
+
+def _images(count: int) -> ej.Dataset:
+    random = np.random.default_rng(0)
+    splits = {
+        part: (random.integers(0, 256, (n, 28, 28, 1), np.uint8), np.arange(n, dtype=np.int32) % 10)
+        for part, n in (("train", count), ("valid", count // 4), ("test", 10))
+    }
+    return ej.load(splits)
+
+
+def _compared(devices: int, trials: int, expected: int, found: float) -> dict[str, object]:
     return {
         "devices": devices,
-        "trials": plan.trials,
+        "trials": trials,
         "forecast_mib": expected / 2**20,
         "measured_mib": found / 2**20,
         "error": expected / found - 1,
@@ -88,6 +118,13 @@ def _peak_of_process(reset: bool = False) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = [line for line in lines if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024
+
+
+STUDIES = {
+    "dense": partial(measure_device, ej.MLP(hidden=(1000, 500)), 8),
+    "convolutional": partial(measure_device, ej.ConvNet(channels=(10, 20), hidden=(500,)), 4),
+    "kept on the host": partial(measure_host, ej.MLP(hidden=(500,)), 30),
+}
 
 
 # The cost model
@@ -192,9 +229,9 @@ def model(parts: dict[str, float], devices: int) -> dict[str, float]:
 # Processes of their own
 
 
-def run_alone(what: str, devices: int, *arguments: int) -> dict[str, object]:
+def run_alone(study: str, devices: int) -> dict[str, object]:
     """Return what a study measures in a process of its own, with so many CPU devices."""
-    return _answer(_start([what, *map(str, arguments)], devices).communicate()[0])
+    return {"study": study} | _answer(_start([study], devices).communicate()[0])
 
 
 def _start(arguments: list[str], devices: int) -> subprocess.Popen:
@@ -208,8 +245,11 @@ def _answer(said: str) -> dict:
 
 
 if __name__ == "__main__":
-    study, number, *host = sys.argv[1:]
-    if host:
-        hosts.connect(host[0], *map(int, host[1:]))
-    found = {"memory": measure_memory, "exchange": measure_exchange}[study](int(number))
+    study, *more = sys.argv[1:]
+    if study == "exchange":
+        rounds, address, *numbers = more
+        hosts.connect(address, *map(int, numbers))
+        found = measure_exchange(int(rounds))
+    else:
+        found = STUDIES[study]()
     print(json.dumps(found), flush=True)

@@ -252,7 +252,7 @@ def _devices(devices: Mapping, measured: Mapping) -> list[str]:
     """
     memory = [
         (
-            *(str(row["devices"]), str(row["trials"])),
+            *(row["study"], str(row["devices"]), str(row["trials"])),
             *(f"{row[name]:.1f}" for name in ("forecast_mib", "measured_mib")),
             f"{row['error']:+.1%}",
         )
@@ -269,9 +269,11 @@ def _devices(devices: Mapping, measured: Mapping) -> list[str]:
     ]
     parts = devices["parts"]
     return [
-        "### Memory of a device",
-        "A dense net of 1000 and 500 units with Adam, in a process of its own.",
-        _table(("devices", "trials", "forecast, MiB", "measured, MiB", "error"), memory),
+        "### Memory of a device, and of the host",
+        "In a process of its own: dense nets of 1000 and 500 units, ConvNets of 10 and 20 channels "
+        "and 500 units, and dense nets of 500 units of which every one is kept and saved, all with "
+        "Adam. The last row is of the whole process, the others of a device.",
+        _table(("", "devices", "trials", "forecast, MiB", "measured, MiB", "error"), memory),
         "### A cost model of 8, 64 and 512 devices",
         "Not measured: computed from parts measured on one device and between two processes over "
         "loopback, for one chunk of 10 trials a device (dense, Adam), 100 epochs of 100,000 "

@@ -16,6 +16,7 @@ from emnist_jax.plan import Plan, make_plan
 from emnist_jax.runner import Runner
 
 STEPS = 20  # that are timed
+COPIES = 3  # of all that is in a checkpoint while it is written: arrays, their file, and once more
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,11 @@ class Memory:
     data: int  # all images and labels: every device holds them
     trials: int  # parameters, variables and optimiser states of the device's trials
     scratch: int  # first draws, or activations, gradients, the images in the epoch's order
+    host: int  # on the first host: metrics, kept networks, and the copies a checkpoint is made of
 
     @property
     def total(self) -> int:
-        """Return the sum."""
+        """Return the sum of what is on the device."""
         return self.data + self.trials + self.scratch
 
 
@@ -44,6 +46,7 @@ class Forecast:
     device: str  # number and model, as in the provenance of curves
     memory: Memory
     device_memory: int  # bytes that a device has
+    host_memory: int  # bytes that a host has; CPU devices have a share of them
     seconds: float  # of training and evaluation, from steps measured here
 
     def __str__(self) -> str:
@@ -55,6 +58,8 @@ class Forecast:
             f"{each:,} a device\n"
             f"memory:   {_size(memory.total)} a device, which has {_size(self.device_memory)} "
             f"({parts}, scratch {_size(memory.scratch)})\n"
+            f"host:     {_size(memory.host)} for metrics, kept networks and checkpoints; it has "
+            f"{_size(self.host_memory)}\n"
             f"time:     about {_duration(self.seconds)} (from {STEPS} steps and an evaluation of "
             "one chunk, measured here; compiling, checkpoints and figures come on top)"
         )
@@ -100,37 +105,58 @@ def forecast(
         results.describe_devices(),
         needed,
         parallel.memory_of(runner.mesh.local_devices[0]),
+        parallel.host_memory(),
         chunks * _chunk_seconds(plan, size),
     )
 
 
-def check_memory(runner: Runner, number: int, size: int) -> Memory:
-    """Return the memory that a chunk of so many trials at once takes on a device.
+def check_memory(runner: Runner, number: int, size: int, resumed: bool = False) -> Memory:
+    """Return the memory that a chunk of so many trials at once takes on a device and on the host.
 
     Raises:
-        InputError: the device has less; the message says how many trials would fit.
+        InputError: there is less, on any host; the message says how many trials would fit. Those
+            of a run that is `resumed` cannot be fewer.
     """
     runner = runner.for_chunk(number, size)
-    needed, has = memory(runner, number, size), parallel.memory_of(runner.mesh.local_devices[0])
-    if not hosts.any_of(needed.total > has)[0]:
-        return needed
+    needed = memory(runner, number, size)
+    has = hosts.least(parallel.memory_of(runner.mesh.local_devices[0]))
+    if hosts.any_of(needed.total > has)[0]:
+        taken = f"{size} trials at once take {_size(needed.total)} on each device, which has"
+        raise InputError(f"{taken} {_size(has)}: {_advice(runner, size, needed, has, resumed)}")
+    on_cpu = runner.mesh.devices.flat[0].platform == "cpu"
+    beside = needed.total * len(runner.mesh.local_devices) if on_cpu else 0
+    has = hosts.least(parallel.host_memory())
+    if hosts.any_of(needed.host + beside > has)[0]:
+        raise InputError(
+            f"metrics, kept networks and checkpoints take {_size(needed.host)} on the host, which "
+            f"has {_size(has)}{' for them and its devices' * on_cpu}: split the sweep, train fewer "
+            "trials at once (trials_at_once), or keep no networks (keep)"
+        )
+    return needed
+
+
+def _advice(runner: Runner, size: int, needed: Memory, has: int, resumed: bool) -> str:
+    """Return what to do about a chunk that does not fit on devices that have so many bytes."""
     devices = runner.mesh.size
     least = memory(runner, 0, devices).total
     if least > has:
-        raise InputError(
-            f"one trial on each device takes {_size(least)}, and a device has {_size(has)}: "
-            "use fewer images, a smaller batch or network, or devices with more memory"
+        return (
+            f"one trial on each device takes {_size(least)}, so use fewer images, a smaller batch "
+            "or network, or devices with more memory"
         )
     each = -(-size // devices)
-    fit = 1 + (has - least) * (each - 1) // (needed.total - least)
-    raise InputError(
-        f"{size} trials at once take {_size(needed.total)} on each device, which has "
-        f"{_size(has)}: about {fit * devices} would fit (trials_at_once)"
-    )
+    fit = 1 + max(0, has - least) * (each - 1) // max(1, needed.total - least)
+    would = f"about {fit * devices} would fit (trials_at_once)"
+    if resumed:
+        return (
+            "its checkpoint goes on with as many alone, so use more devices or more memory; begun "
+            f"again (--overwrite), {would}"
+        )
+    return would
 
 
 def memory(runner: Runner, number: int, size: int) -> Memory:
-    """Return the memory that a chunk of so many trials at once takes on a device."""
+    """Return the memory that a chunk of so many trials at once takes on a device and the host."""
     programs = runner.compiled(number, size)
     used = {name: program.memory_analysis() for name, program in programs.items()}
     epoch = used["epoch"]
@@ -140,7 +166,8 @@ def memory(runner: Runner, number: int, size: int) -> Memory:
     scratch = max(each.temp_size_in_bytes for each in used.values())
     # What the epoch cannot write in place of its arguments.
     scratch += epoch.output_size_in_bytes - epoch.alias_size_in_bytes
-    return Memory(data, trials, scratch)
+    stored = runner.stored_bytes() + trials * runner.mesh.size
+    return Memory(data, trials, scratch, COPIES * stored)
 
 
 def _chunk_seconds(plan: Plan, size: int) -> float:

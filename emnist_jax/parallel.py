@@ -20,6 +20,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from emnist_jax import train
 from emnist_jax.rules import Rule
 
+UNKNOWN_MEMORY = 8 * 2**30  # where no one tells it
 TRIALS, REPLICATED = PartitionSpec("trials"), PartitionSpec()
 ORDER_SEED = 0
 # Of XLA on a CPU: wide vectors, and no copy of the weights in a step where none is needed.
@@ -186,11 +187,36 @@ def room_for_trials(device: jax.Device) -> int:
 def memory_of(device: jax.Device) -> int:
     """Return the bytes of memory of a device; CPU devices share the machine's, or their group's."""
     if device.platform != "cpu":
-        return (device.memory_stats() or {}).get("bytes_limit", 8 * 2**30)
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with suppress(OSError, ValueError):
-        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return memory // jax.local_device_count()
+        return (device.memory_stats() or {}).get("bytes_limit", UNKNOWN_MEMORY)
+    return host_memory() // jax.local_device_count()
+
+
+def host_memory() -> int:
+    """Return the bytes of memory of this machine, or of the group its processes are held to."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except AttributeError:  # Windows
+        memory = UNKNOWN_MEMORY
+    return min([memory, *_group_limits()])
+
+
+def _group_limits(root: Path = Path("/")) -> list[int]:
+    """Return the limits of memory of this process's control group and of those around it (Linux).
+
+    Each of them holds. Version 2 has one tree of groups, version 1 one for memory alone.
+    """
+    limits, tree = [], root / "sys/fs/cgroup"
+    with suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers not in ("", "memory"):
+                continue
+            file = "memory.limit_in_bytes" if controllers else "memory.max"
+            groups = tree / controllers / path.lstrip("/")
+            for folder in (groups, *groups.parents):
+                with suppress(OSError, ValueError):  # no such group here, or "max"
+                    limits.append(int((folder / file).read_text()))
+    return limits
 
 
 def bytes_of(tree) -> int:

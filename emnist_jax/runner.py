@@ -60,6 +60,13 @@ class Runner:
         kept_epoch = np.zeros(plan.trials, np.int32)
         return State(0, -1, size, [], values, kept, kept_epoch, seconds, 0.0)
 
+    def stored_bytes(self) -> int:
+        """Return the bytes of a state without a chunk's trials: metrics and kept networks."""
+        numbers = 2 * len(self.plan.structure.metrics) * (self.plan.epochs + 1)
+        kept = parallel.bytes_of(train.evaluated(self._one_trial_each())) // self.mesh.size
+        each = numbers * np.dtype(self.plan.structure.dtype).itemsize + bool(self.plan.keep) * kept
+        return self.plan.trials * each
+
     def for_chunk(self, number: int, size: int) -> "Runner":
         """Return a runner for a chunk: this one, or one of fewer devices for fewer trials.
 

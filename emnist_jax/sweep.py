@@ -75,6 +75,7 @@ def sweep(
 
     Raises:
         InputError: bad arguments, or an `out` that cannot be used.
+        LostHostError: another host has ended or is out of reach (see `hosts`).
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after saving when `out` is given.
     """
     data = data if isinstance(data, Dataset) else load(data)
@@ -183,10 +184,10 @@ def _run(
 ) -> tuple[xr.Dataset, Networks | None]:
     """Train all chunks in turn, from the last checkpoint if there is one."""
     began = time.monotonic()
-    state = checkpoints.restore() if checkpoints else None
+    stored = checkpoints.restore() if checkpoints else None
     runner = Runner(plan)
-    state = runner.fresh(trials_at_once) if state is None else state
-    check_memory(runner, state.chunk, state.chunk_size)
+    state = runner.fresh(trials_at_once) if stored is None else stored
+    check_memory(runner, state.chunk, state.chunk_size, resumed=stored is not None)
     began -= state.wall_seconds
     chunks = -(-plan.trials // state.chunk_size)
     show.start(plan.epochs, _names(plan), chunks)

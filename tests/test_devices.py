@@ -1,6 +1,10 @@
 """Many devices: the same sweep on 1, 2, 3 and 8 of them, and a forecast that holds."""
 
+import math
 import os
+import re
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -9,9 +13,11 @@ from processes import ended, start
 
 import emnist_jax as ej
 from benchmarks import devices as benchmark
-from emnist_jax import parallel
+from emnist_jax import hosts, parallel
 from emnist_jax.checkpoint import Checkpoints
 from emnist_jax.forecast import Memory, forecast
+from experiments import sweep
+from experiments._common import guarded
 
 COUNTS = (1, 2, 3, 8)
 RATES = np.logspace(-3, -1, 5).tolist()  # with 2 seeds, 10 trials: padded on 3 and on 8 devices
@@ -125,6 +131,116 @@ def test_what_does_not_fit_is_refused_and_what_is_advised_fits(monkeypatch, tmp_
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+def command_line(words):
+    sys.argv[1:] = words.split()
+    guarded(sweep.main)
+
+
+def test_10_000_trials_on_8_devices_are_planned_from_the_command_line(tmp_path):
+    words = "--plan --learning-rate logspace(-4,-1,2000) --size 660 --hidden 8 --epochs 2"
+    process = start(command_line, words, log=tmp_path / "log", devices=8)
+    assert ended([process], seconds=150) == [0], (tmp_path / "log").read_text()
+    first, chunks, device, host, seconds = (tmp_path / "log").read_text().splitlines()
+    assert first.startswith("10,000 trials of 2 epochs on 8 x CPU core")
+    number, at_once, each = (int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", chunks))
+    assert at_once == 8 * each and number == math.ceil(10_000 / at_once)
+    assert re.match(r"memory:   [\d.]+ MiB a device, which has [\d.]+ GiB \(data ", device)
+    assert re.match(r"host:     [\d.]+ MiB for metrics, kept networks and checkpoints; it ", host)
+    assert re.match(r"time:     about \d+ \w+ \(", seconds)
+
+
+def test_10_000_trials_that_cannot_fit_are_refused_with_advice(tmp_path):
+    """In 2**40 bytes a trial; so wide that this needs no more than their shapes."""
+    words = "--plan --learning-rate logspace(-4,-1,2000) --size 660 --hidden 8"
+    told = {}
+    for more in ("", " --trials-at-once 10000"):
+        process = start(in_little_memory, words + more, log=tmp_path / "log", devices=8)
+        assert ended([process], seconds=150) == [0 if not more else 2]
+        told[more] = (tmp_path / "log").read_text().splitlines()
+    (line,) = told[" --trials-at-once 10000"]
+    assert re.match(r"error: 10000 trials at once take .* on each device, which has 20.0 MiB", line)
+    advised = int(re.search(r"about (\d+) would fit \(trials_at_once\)", line)[1])
+    assert 8 <= advised < 10_000 and advised % 8 == 0
+
+
+def in_little_memory(words):
+    parallel.memory_of = lambda device: 20 * 2**20
+    command_line(words)
+
+
+def test_a_resumed_chunk_that_no_longer_fits_gets_advice_that_can_be_followed(
+    tmp_path, monkeypatch
+):
+    save = Checkpoints.save
+
+    def save_and_stop(self, state):
+        save(self, state)
+        raise StopError
+
+    options = {"checkpoint_minutes": 0, "trials_at_once": 10, "out": tmp_path / "run"}
+    monkeypatch.setattr(Checkpoints, "save", save_and_stop)
+    with pytest.raises(StopError):
+        train("float32", **options)
+    monkeypatch.undo()
+    few = plan(trials_at_once=jax.device_count()).memory.total
+    monkeypatch.setattr(parallel, "memory_of", lambda device: few)
+    with pytest.raises(ej.InputError, match="its checkpoint goes on with as many alone") as told:
+        train("float32", **options | {"trials_at_once": 2})
+    assert "use more devices or more memory; begun again (--overwrite), about" in str(told.value)
+
+
+def test_a_host_without_room_for_what_is_kept_is_refused_with_advice(monkeypatch):
+    monkeypatch.setattr(parallel, "host_memory", lambda: 2**20)
+    monkeypatch.setattr(parallel, "memory_of", lambda device: 2**40)
+    with pytest.raises(ej.InputError, match=r"take .* on the host, which has 1.0 MiB .* \(keep\)"):
+        plan(keep="best")
+
+
+def test_a_lack_on_another_host_is_told_on_this_one_too(monkeypatch):
+    """With a trial a device, all that there is to advise on is there already."""
+    monkeypatch.setattr(hosts, "any_of", lambda *flags: (True,))
+    with pytest.raises(ej.InputError, match="would fit"):
+        plan(seeds=1, trials_at_once=jax.device_count())
+
+
+LIMITS = {"memory.max": "0::/one/two", "memory/memory.limit_in_bytes": "3:memory:/one/two"}
+
+
+@pytest.mark.parametrize("file", LIMITS)
+@pytest.mark.parametrize("least", [0, 1, 2])
+def test_the_least_limit_of_nested_control_groups_holds(tmp_path, file, least):
+    membership = tmp_path / "proc" / "self" / "cgroup"
+    membership.parent.mkdir(parents=True)
+    membership.write_text(f"1:cpu:/other\n{LIMITS[file]}\n")
+    tree, name = (tmp_path / "sys" / "fs" / "cgroup" / file).parent, Path(file).name
+    for depth, folder in enumerate((tree, tree / "one", tree / "one" / "two")):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("1000\n" if depth == least else "max\n")
+    assert parallel._group_limits(tmp_path) == [1000]
+
+
+def test_where_the_system_does_not_tell_its_memory_some_is_assumed(monkeypatch):
+    monkeypatch.delattr(os, "sysconf")
+    monkeypatch.setattr(parallel, "_group_limits", list)
+    assert parallel.host_memory() == parallel.UNKNOWN_MEMORY
+
+
+CONNECTIONS = {
+    ("nonsense", 2, 0): 'coordinator "nonsense": give HOST:PORT of process 0, or auto',
+    ("host:port", 2, 0): "give HOST:PORT",
+    ("host:70000", 2, 0): "give HOST:PORT",
+    ("host:29500", 0, 0): "processes=0: give the number of all processes, 1 or more",
+    ("host:29500", 2, 2): "process=2: give its number, from 0 to 1",
+    ("host:29500", 2, -1): "process=-1: give its number, from 0 to 1",
+}
+
+
+@pytest.mark.parametrize("given", CONNECTIONS, ids=str)
+def test_what_connects_to_nothing_is_refused_at_once(given):
+    with pytest.raises(ej.InputError, match=re.escape(CONNECTIONS[given])):
+        hosts.connect(*given)
+
+
 def test_memory_is_what_the_arrays_take():
     """Of a network written out by hand: 784 x 8 + 8 + 8 x 47 + 47 weights and as many moments."""
     made = plan(seeds=1, trials_at_once=5 * jax.device_count())
@@ -133,13 +249,18 @@ def test_memory_is_what_the_arrays_take():
     data = ej.load("glyphs", size=660)
     images = len(data.train.labels) + len(data.valid.labels)
     assert made.memory.data == images * (784 + 4)
-    assert Memory(1, 2, 3).total == 6
+    assert Memory(1, 2, 3, 4).total == 6
+    # Three times what a checkpoint holds: the chunk, and of every trial 4 metrics of 11 epochs.
+    a_checkpoint = 5 * jax.device_count() * 3 * weights * 4 + 5 * 4 * 11 * 4
+    assert made.memory.host == pytest.approx(3 * a_checkpoint, rel=0.01)
+    kept = plan(seeds=1, trials_at_once=5 * jax.device_count(), keep="best").memory.host
+    assert kept - made.memory.host == 3 * 5 * weights * 4
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="measured on Linux only")
-def test_measured_memory_is_forecast_within_15_percent():
-    measured = benchmark.run_alone("memory", 2, 6)
-    assert measured["trials"] == 12
+@pytest.mark.parametrize("study", benchmark.STUDIES)
+def test_measured_memory_is_forecast_within_15_percent(study):
+    measured = benchmark.run_alone(study, 2)
     assert abs(measured["error"]) < 0.15, measured
 
 
