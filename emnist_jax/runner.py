@@ -39,6 +39,11 @@ class Runner:
         """Images and labels of each part, on every device."""
         return parallel.place(self.mesh, self.arrays, parallel.REPLICATED)
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the devices are CPU cores, whose memory is the host's."""
+        return self.mesh.devices.flat[0].platform == "cpu"
+
     def chunk_size(self, trials_at_once: int | None) -> int:
         """Return how many trials are trained at once: so many, or as suits the devices."""
         devices = self.mesh.size
@@ -74,7 +79,7 @@ class Runner:
         would train a copy of it that nobody looks at.
         """
         trials = min(size, self.plan.trials - number * size)
-        cores_shared = self.mesh.devices.flat[0].platform == "cpu" and jax.process_count() == 1
+        cores_shared = self.on_cpu and jax.process_count() == 1
         return Runner(self.plan, trials) if cores_shared and trials < self.mesh.size else self
 
     def chunk(self, number: int, size: int) -> Chunk:
