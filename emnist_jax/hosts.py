@@ -19,7 +19,6 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import jax
 import numpy as np
-from jax._src.distributed import global_state  # barriers have no public name
 from jax.experimental import multihost_utils
 
 from emnist_jax.errors import InputError
@@ -43,6 +42,10 @@ def connect(
 ) -> None:
     """Join the processes of a run, one a host; call it before anything is computed.
 
+    Who waits for others says so. When they have not come in `COME_SECONDS`, this process ends with
+    a line that says that, and exit code 2. An exception that nothing catches ends it at once from
+    here on, so that the others need not wait for it.
+
     Args:
         coordinator: "auto" asks the cluster that started this process (SLURM, Open MPI,
             Kubernetes, Cloud TPU: see `jax.distributed.initialize`). Else host:port of process 0,
@@ -53,10 +56,6 @@ def connect(
     Raises:
         InputError: no such cluster, an address or numbers that cannot be meant, hosts of unlike
             numbers of devices, or JAX has computed something already.
-
-    Who waits for others says so. When they have not come in `COME_SECONDS`, this process ends with
-    a line that says that, and exit code 2; an exception that nothing catches ends it at once, so
-    that the others need not wait for it.
     """
     _check_arguments(coordinator, processes, process)
     address = None if coordinator == "auto" else coordinator
@@ -104,8 +103,9 @@ def _patience() -> Iterator[None]:
     def watch():
         if come.wait(QUIET_SECONDS):
             return
-        others = f"all {global_state.num_processes} processes to connect"
-        others += f" at {global_state.coordinator_address or 'the address the cluster has'}"
+        run = _connection()
+        others = f"all {run.num_processes} processes to connect"
+        others += f" at {run.coordinator_address or 'the address the cluster has'}"
         print(f"waiting for {others}, {COME_SECONDS} seconds at most", file=sys.stderr, flush=True)
         if not come.wait(COME_SECONDS - QUIET_SECONDS):
             print(f"error: waited {COME_SECONDS} seconds for {others}", file=sys.stderr, flush=True)
@@ -117,6 +117,13 @@ def _patience() -> Iterator[None]:
         yield
     finally:
         come.set()
+
+
+def _connection():
+    """Return JAX's connection to the other processes, of which barriers have no public name."""
+    from jax._src.distributed import global_state
+
+    return global_state
 
 
 def alone() -> bool:
@@ -145,7 +152,9 @@ def _together(function: Callable[P, T]) -> Callable[P, T]:
             return function(*args, **kwargs)
         try:
             if not met:
-                global_state.client.wait_at_barrier("emnist_jax", timeout_in_ms=1000 * MEET_SECONDS)
+                _connection().client.wait_at_barrier(
+                    "emnist_jax", timeout_in_ms=1000 * MEET_SECONDS
+                )
             met = True
             return function(*args, **kwargs)
         except (RuntimeError, ValueError) as error:  # as JAX raises what the network reports

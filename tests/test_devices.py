@@ -260,7 +260,8 @@ def test_memory_is_what_the_arrays_take():
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="measured on Linux only")
 @pytest.mark.parametrize("study", benchmark.STUDIES)
 def test_measured_memory_is_forecast_within_15_percent(study):
-    measured = benchmark.run_alone(study, 2)
+    # Of several devices no two need hold most at the same instant, which is what a process shows.
+    measured = benchmark.run_alone(study, 1)
     assert abs(measured["error"]) < 0.15, measured
 
 
