@@ -270,9 +270,9 @@ def _devices(devices: Mapping, measured: Mapping) -> list[str]:
     parts = devices["parts"]
     return [
         "### Memory of a device, and of the host",
-        "In a process of its own: dense nets of 1000 and 500 units, ConvNets of 10 and 20 channels "
-        "and 500 units, and dense nets of 500 units of which every one is kept and saved, all with "
-        "Adam. The last row is of the whole process, the others of a device.",
+        "With Adam, in a process of its own. Dense: nets of 1000 and 500 units; convolutional: of "
+        "10 and 20 channels and 500 units. Kept on the host: nets of 500 units, each kept and "
+        "saved; this is the memory of the whole process, not of a device.",
         _table(("", "devices", "trials", "forecast, MiB", "measured, MiB", "error"), memory),
         "### A cost model of 8, 64 and 512 devices",
         "Not measured: computed from parts measured on one device and between two processes over "
