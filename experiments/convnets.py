@@ -26,6 +26,7 @@ from experiments._common import (
     CHOSEN_RATES,
     draw,
     main,
+    peak_limits,
     together,
     train_and_test,
 )
@@ -122,7 +123,9 @@ def figures(found: Mapping[str, xr.Dataset]) -> dict:
     curves = together({cell: found[cell] for cell in NETWORKS}, "network")
     matrix = found["c1/test"].confusion.isel(learning_rate=0).sum("seed")
     return {
-        "accuracy": plot_curves(curves, hue="network", col="learning_rate"),
+        "accuracy": plot_curves(
+            curves, hue="network", col="learning_rate", ylim=peak_limits(curves)
+        ),
         "error": plot_curves(
             curves, hue="network", col="learning_rate", variables=("train_error", "valid_error")
         ),
@@ -186,6 +189,25 @@ def _costs(found: Mapping[str, xr.Dataset]) -> Table:
         for cell in NETWORKS
     ]
     return Table(header, rows)
+
+
+def finding(found: Mapping[str, xr.Dataset]) -> str:
+    """Return which networks were still improving when their training ended."""
+    still = []
+    for cell in NETWORKS:
+        peak = best(found[cell]).best_epoch.mean("seed")
+        last = int(found[cell].epoch[-1])
+        still += [
+            f"{cell}, eta {float(at.learning_rate):g} (mean epoch of best {float(at):.1f})"
+            for at in peak
+            if float(at) > last - 2
+        ]
+    if not still:
+        return "Every network was past its best when training ended."
+    return (
+        f"Still improving when training ended at epoch {last}, so that their best accuracy is too "
+        f"low and its epoch too early: {'; '.join(still)}."
+    )
 
 
 if __name__ == "__main__":

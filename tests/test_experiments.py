@@ -108,6 +108,16 @@ def test_batch_norm_finds_the_cell_near_the_report():
     assert "spread: trained, normal, running, eta 0.0001" in told
 
 
+def test_convnets_says_which_networks_had_not_peaked():
+    peaked = paper_world.chosen({0: 0.02, 7: 0.87, 20: 0.86})
+    assert "past its best" in convnets.finding(dict.fromkeys(convnets.NETWORKS, peaked))
+    rising = paper_world.chosen({0: 0.02, 7: 0.8, 100: 0.87}).sel(epoch=slice(0, 20))
+    told = convnets.finding(dict.fromkeys(convnets.NETWORKS, peaked) | {"c2": rising})
+    assert "at epoch 20" in told
+    assert "c2, eta 0.0001 (mean epoch of best 20.0)" in told
+    assert "c1" not in told
+
+
 def test_test_results_are_compared_with_the_papers():
     world = paper_world.world()
     found = {name.removeprefix("test_set/"): x for name, x in world.items() if "test_set" in name}
