@@ -39,6 +39,12 @@ class MLP(nn.Module):
     batch_norm: BatchNorm | None = None
     dropout: float | jax.Array = 0.0
 
+    def __post_init__(self):
+        """Check the fields."""
+        self.hidden = _widths("hidden", self.hidden)
+        _check_norm(self.batch_norm)
+        super().__post_init__()
+
     @nn.compact
     def __call__(self, x: Images, train: bool = False) -> Logits:
         """Return the logits; raise `InputError` while `classes` is None."""
@@ -71,6 +77,13 @@ class ConvNet(nn.Module):
     batch_norm: BatchNorm | None = None
     dropout: float | jax.Array = 0.0
 
+    def __post_init__(self):
+        """Check the fields."""
+        self.channels = _widths("channels", self.channels)
+        self.hidden = _widths("hidden", self.hidden)
+        _check_norm(self.batch_norm)
+        super().__post_init__()
+
     @nn.compact
     def __call__(self, x: Images, train: bool = False) -> Logits:
         """Return the logits; raise `InputError` while `classes` is None, or if images are so small
@@ -101,6 +114,18 @@ class ConvNet(nn.Module):
             x = max_pool(norm(x + bias[None], train))
         # ReLU and max commute, gradients included; this order does a quarter of the work.
         return nn.relu(x)
+
+
+def _widths(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    """Return widths as a tuple, which can be hashed as a list cannot."""
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise InputError(f"{name}={values!r}: give a width a layer, as in {name}=(100, 100)")
+    return tuple(values)
+
+
+def _check_norm(norm: BatchNorm | None) -> None:
+    if not (norm is None or isinstance(norm, nn.Module)):
+        raise InputError(f"batch_norm={norm!r}: give ej.BatchNorm(), or None for none")
 
 
 def _dense_layers(model: MLP | ConvNet, x: Float[Array, "batch inputs"], train: bool) -> Logits:

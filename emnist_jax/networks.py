@@ -122,7 +122,16 @@ class Networks:
         return replace(self, variables=variables, kept=numbered.drop_vars("number"))
 
     def logits(self, images: np.ndarray) -> xr.DataArray:
-        """Return logits (grid dimensions, seed, image, class) of images (n, h, w, c) uint8."""
+        """Return logits (grid dimensions, seed, image, class) of images (n, h, w, c) uint8.
+
+        Raises:
+            InputError: images of another shape than the networks were trained on.
+        """
+        if np.shape(images)[1:] != self.form.shape:
+            raise InputError(
+                f"{_what(images)}: give images (n, {', '.join(map(str, self.form.shape))}), such "
+                "as data.valid.images"
+            )
         n, batch = len(images), self.evaluation_batch
         model, variables, fields = self.model, self.variables, self._fields()
         parts = [
@@ -194,6 +203,10 @@ class Networks:
             pixels, name = pictures.read(images, self.form.shape[-1])[None], f"{images}"
         else:
             values = np.asarray(images)
+            if values.ndim < 2:
+                raise InputError(
+                    f"{_what(images)}: give images, such as data.test.images, or paths"
+                )
             values = values[None] if values.ndim == 2 else values
             pixels, name = Split(values, np.zeros(len(values), int)).images, "the array"
             if pixels.shape[1:] == self.form.shape:
@@ -220,7 +233,11 @@ class Networks:
         """Return error (nats), accuracy and macro accuracy (mean over classes) on a split.
 
         Variables have the grid's dimensions and `seed`.
+
+        Raises:
+            InputError: it is no split.
         """
+        _check_split(split)
         labels = jnp.asarray(split.labels)
         logits = self.logits(split.images)
         flat = logits.values.reshape(len(self), len(labels), -1)
@@ -236,7 +253,12 @@ class Networks:
         return xr.Dataset(variables, self.epoch.coords, {"images": len(labels)})
 
     def confusion(self, split: Split) -> xr.DataArray:
-        """Return counts (grid dimensions, seed, true, predicted) on a split, classes by name."""
+        """Return counts (grid dimensions, seed, true, predicted) on a split, classes by name.
+
+        Raises:
+            InputError: it is no split.
+        """
+        _check_split(split)
         predicted = self.logits(split.images).values.reshape(len(self), len(split), -1).argmax(-1)
         n = len(self.classes)
         counts = [np.bincount(split.labels * n + row, minlength=n * n) for row in predicted]
@@ -358,8 +380,20 @@ def predict(images: Pictures, networks: Networks | str | Path, top: int = 3) -> 
     Raises:
         InputError: no such networks, no such file, or no picture.
     """
+    if not isinstance(networks, Networks | str | os.PathLike):
+        raise InputError(f"{_what(networks)}: give networks, or the folder of a run that kept them")
     networks = networks if isinstance(networks, Networks) else load(networks)
     return networks.predict(images, top)
+
+
+def _what(given: object) -> str:
+    shape = np.shape(given) if isinstance(given, np.ndarray | jax.Array | list) else ()
+    return f"{type(given).__name__} of shape {shape}" if shape else f"a {type(given).__name__}"
+
+
+def _check_split(split: Split) -> None:
+    if not isinstance(split, Split):
+        raise InputError(f"{_what(split)}: give a part of the data, data.valid or data.test")
 
 
 @jax.jit(static_argnums=0)

@@ -123,8 +123,6 @@ def make_plan(
         raise InputError(f'keep="{keep}": {nearest(str(keep), KEEP)}')
     if not isinstance(model, nn.Module):
         raise InputError(f"model={model!r} is no Flax module; give ej.MLP() or one of your own")
-    if not callable(rule) and not isinstance(rule, str):
-        raise InputError(f"rule={rule!r}: give a rule's name, or a function of learning_rate")
     if getattr(model, "classes", 0) is None:
         model = model.clone(classes=len(data.classes))
     rule_function = rules.find(rule)
@@ -146,9 +144,13 @@ def _check_fit(structure: parallel.Structure, setting: Mapping[str, float], data
     model, batch = structure.model, structure.batch_size
     images = jax.ShapeDtypeStruct((batch, *data.train.images.shape[1:]), jnp.uint8)
     labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
+    hyper = {name: jax.ShapeDtypeStruct((), structure.dtype) for name in setting}
 
-    def once(images, labels):
-        own_model, rule = parallel.build(structure, setting)
+    def once(hyper, images, labels):
+        own_model, rule = parallel.build(structure, hyper)
+        if not (hasattr(rule, "init") and hasattr(rule, "update")):
+            name, given = rules.name_of(structure.rule), type(rule).__name__
+            raise InputError(f"{name} returns {given}; a rule returns a transformation of optax")
         trial = train.init(own_model, rule, 0, images, structure.dtype)
         x = train.scale(images, structure.dtype)
         trial = train.step(own_model, rule, trial, x, labels, jax.random.key(0))
@@ -156,13 +158,13 @@ def _check_fit(structure: parallel.Structure, setting: Mapping[str, float], data
 
     try:
         hash(model)
-        logits = jax.eval_shape(once, images, labels)
+        logits = jax.eval_shape(once, hyper, images, labels)
     except InputError:
         raise
     except Exception as error:  # the caller's own code raises whatever it likes
         raise InputError(
-            f"{describe(model)} with the rule cannot take a step on images of "
-            f"{'x'.join(map(str, images.shape[1:]))}: {_reason(error)}"
+            f"{describe(model)} with {rules.name_of(structure.rule)} cannot take a step on images "
+            f"of {'x'.join(map(str, images.shape[1:]))}: {_reason(error)}"
         ) from error
     if logits.shape != (batch, len(data.classes)):
         raise InputError(
@@ -190,6 +192,11 @@ def _check_metric(
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, jax.errors.JAXTypeError):
+        return (
+            "something in Python (an if, a shape, a float()) depends on a number that is traced, a "
+            "hyperparameter or an activation: use jnp.where"
+        )
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 

@@ -252,10 +252,17 @@ def find(rule: str | Rule) -> Rule:
     """Return the rule of that name, from this module or else from optax; a function is itself.
 
     Raises:
-        InputError: no rule has the name.
+        InputError: no rule has the name, or it is neither a name nor a function.
     """
     if callable(rule):
         return rule
+    if isinstance(rule, optax.GradientTransformation):
+        raise InputError(
+            "the rule has its numbers fixed; give a function of them, such as "
+            "lambda learning_rate: optax.adam(learning_rate)"
+        )
+    if not isinstance(rule, str):
+        raise InputError(f"rule={rule!r:.60}: give a rule's name, or a function of learning_rate")
     found = _optax_rules() | RULES
     if rule not in found:
         raise InputError(f'unknown rule "{rule}": {nearest(rule, found)}')

@@ -27,8 +27,10 @@ def steps(data: Dataset, epochs: int, batch_size: int = 50) -> int:
     """Return the number of updates of a sweep: epochs times whole minibatches an epoch.
 
     Raises:
-        InputError: epochs or batch size out of range.
+        InputError: epochs or batch size out of range, or data that are not loaded.
     """
+    if not isinstance(data, Dataset):
+        raise InputError(f"data={data!r:.60}: give a Dataset, as ej.load returns it")
     check_count("epochs", epochs)
     check_count("batch_size", batch_size, most=len(data.train.labels))
     return epochs * (len(data.train.labels) // batch_size)

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,10 +34,17 @@ def test_a_good_plan():
     assert made.structure.model.classes == 3
 
 
+def branching(learning_rate):
+    return optax.sgd(learning_rate) if learning_rate > 0 else optax.adam(1e-3)
+
+
 REFUSED = {
     "rule": ({"rule": "adm"}, 'unknown rule "adm": did you mean "adam"'),
     "no rule": ({"rule": 5}, "rule=5: give a rule's name"),
     "a list of rules": ({"rule": ["sgd"]}, "give a rule's name"),
+    "a rule with its numbers": ({"rule": optax.adam(0.1)}, "lambda learning_rate: optax.adam"),
+    "a rule that branches": ({"rule": branching}, "with branching cannot take a step"),
+    "branching told apart": ({"rule": branching}, "depends on a number that is traced"),
     "model": ({"model": "MLP"}, "is no Flax module"),
     "model class": ({"model": ej.MLP}, "is no Flax module"),
     "batch": ({"batch_size": 31}, "batch_size=31 is larger than the 30 training images"),

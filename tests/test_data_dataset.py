@@ -168,6 +168,7 @@ BAD_ARRAYS = [
     (np.full((4, 2, 2), -0.1), np.arange(4), "range"),
     (np.full((4, 2, 2), 256), np.arange(4), "0 to 255"),
     (np.zeros((4, 2)), np.arange(4), "shape"),
+    (np.zeros((4, 3, 8, 8)), np.arange(4), r"channels first.*transpose\(0, 2, 3, 1\)"),
     (np.zeros((0, 2, 2)), np.arange(0), "no images"),
     (np.zeros((4, 2, 2), complex), np.arange(4), "complex"),
     ([[[1, 2]], [[1]]], np.arange(2), "not one array"),

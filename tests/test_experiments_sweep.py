@@ -182,6 +182,13 @@ def test_schedules_that_cannot_be_meant_are_refused(arguments, told):
         schedules.cosine(*arguments)
 
 
+def test_schedules_say_what_they_need():
+    with pytest.raises(InputError, match="data='glyphs': give a Dataset"):
+        schedules.steps("glyphs", epochs=1)
+    with pytest.raises(InputError, match="lambda learning_rate"):
+        schedules.cosine(optax.adam(0.1), 10)
+
+
 def test_steps_are_epochs_times_whole_minibatches():
     images = np.zeros((230, 8, 8, 1), np.uint8)
     data = ej.load([(images[:n], np.arange(n) % 3) for n in (230, 20, 20)])

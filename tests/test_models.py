@@ -96,6 +96,16 @@ def test_mlp_equals_numpy():
         np.testing.assert_allclose(actual, numpy_dense(params, x.reshape(4, -1), 2), rtol=1e-11)
 
 
+def test_fields_are_checked_and_lists_are_widths_too():
+    assert MLP([5, 4]) == MLP((5, 4)) and hash(ConvNet([2], [3])) == hash(ConvNet((2,), (3,)))
+    with pytest.raises(InputError, match=r"hidden=100: give a width a layer"):
+        MLP(100)
+    with pytest.raises(InputError, match=r"channels=5: give a width a layer"):
+        ConvNet(channels=5)
+    with pytest.raises(InputError, match=r"batch_norm=True: give ej.BatchNorm\(\)"):
+        MLP(batch_norm=True)
+
+
 @pytest.mark.parametrize("shape", [(2, 12, 12, 1), (2, 13, 11, 3)])
 @pytest.mark.parametrize("size", [5, 4, 3])
 def test_convnet_equals_numpy(shape, size):

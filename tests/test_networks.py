@@ -206,6 +206,19 @@ def test_what_cannot_be_predicted_gets_one_clear_line(networks, wrong, message):
         networks.predict(wrong)
 
 
+def test_what_is_no_part_of_the_data_gets_one_clear_line(data, networks):
+    wrong = {
+        "a Dataset: give a part of the data": lambda: networks.evaluate(data),
+        "ndarray of shape .*: give a part": lambda: networks.confusion(data.test.images),
+        r"a Split: give images \(n, 28, 28, 1\)": lambda: networks.logits(data.test),
+        "a Split: give images, such as": lambda: networks.predict(data.test),
+        "ndarray of shape .*: give networks": lambda: ej.predict(networks, data.test.images),
+    }
+    for message, call in wrong.items():
+        with pytest.raises(InputError, match=message):
+            call()
+
+
 def test_top_is_a_number_of_classes(data, networks):
     with pytest.raises(InputError, match="top=0"):
         networks.predict(data.test.images[:1], top=0)

@@ -246,6 +246,11 @@ def _as_images(values: Any) -> np.ndarray:
         images = images[..., None]
     if images.ndim != 4:
         raise InputError(f"images have shape {images.shape}; give (n, height, width, channels)")
+    if images.shape[1] in (1, 3) and images.shape[2] == images.shape[3] > 4:
+        raise InputError(
+            f"images have shape {images.shape}, channels first; give (n, height, width, channels): "
+            "images.transpose(0, 2, 3, 1)"
+        )
     if images.size == 0:
         raise InputError(f"no images: the array has shape {images.shape}")
     if images.dtype == np.uint8:
