@@ -37,14 +37,17 @@ def save(curves: xr.Dataset, path: str | Path) -> Path:
 
 
 def load(path: str | Path) -> xr.Dataset:
-    """Return the curves of a netCDF file written by `save`, identical to those given to it.
+    """Return the curves that `save` wrote to a netCDF file, identical to those given to it.
+
+    Of a folder it is the `curves.nc`, as a sweep leaves it.
 
     Raises:
         InputError: no such file, not such a file, or a damaged one.
     """
     path = Path(path)
+    path = path / "curves.nc" if path.is_dir() else path
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give a curves.nc that a sweep wrote")
+        raise InputError(f"{path}: no such file; give the folder of a finished sweep")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as stored:
             curves = stored.load()

@@ -83,6 +83,13 @@ def test_what_is_no_curves_file_is_one_line(tmp_path, content):
         results.load(path)
 
 
+def test_a_folder_stands_for_the_curves_in_it(tmp_path, curves):
+    with pytest.raises(InputError, match="no such file; give the folder of"):
+        results.load(tmp_path)
+    results.save(curves, tmp_path / "curves.nc")
+    assert results.load(tmp_path).identical(results.load(tmp_path / "curves.nc"))
+
+
 def test_another_netcdf_file_is_not_taken_for_curves(tmp_path, curves):
     curves.to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     with pytest.raises(InputError, match="not readable as curves"):

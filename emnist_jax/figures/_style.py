@@ -236,9 +236,11 @@ def _with_palette(png: bytes) -> bytes:
 
 
 def save_figure(
-    figure: "Figure", stem: str | Path, formats: Sequence[str] = ("png", "svg")
+    figure: "Figure", stem: str | Path, formats: str | Sequence[str] = ("png", "svg")
 ) -> list[Path]:
     """Write `figure` to `stem`.png, `stem`.svg, ... and return the paths.
+
+    A stem that names a format, such as curves.pdf, is that one file.
 
     The same figure gives the same bytes: no date, fixed identifiers. Each file appears whole or
     not at all. PNGs stay below 200 kB where a resolution of 60 dots an inch or more allows it.
@@ -246,9 +248,12 @@ def save_figure(
     Raises:
       InputError: a format that is none of pdf, png and svg, or a folder that cannot be written.
     """
+    stem = Path(stem)
+    formats = [formats] if isinstance(formats, str) else formats
+    if (ending := stem.suffix.removeprefix(".").lower()) in FORMATS:
+        stem, formats = stem.with_suffix(""), [ending]
     for kind in formats:
         if kind not in FORMATS:
             raise InputError(f'figures cannot be saved as "{kind}": {nearest(kind, FORMATS)}')
-    stem = Path(stem)
     contents = {stem.with_name(f"{stem.name}.{kind}"): _encode(figure, kind) for kind in formats}
     return [write_whole(path, content) for path, content in contents.items()]
