@@ -65,14 +65,14 @@ class Options:
     """folder of results; what was interrupted there is resumed, what is complete is skipped"""
     overwrite: bool = False
     """begin again, whatever is there"""
-    trials_at_once: int | None = None
-    """trials trained together; default: as many as suit the devices"""
-    coordinator: str | None = None
+    trials_at_once: Annotated[int | None, otherwise("as many as suit the devices", "INT")] = None
+    """trials trained together"""
+    coordinator: Annotated[str | None, otherwise("none", "HOST:PORT")] = None
     """to use several hosts, give the same command on each: with auto under SLURM, Open MPI,
     Kubernetes or on a Cloud TPU, or with HOST:PORT of process 0 and the next two options"""
-    processes: int | None = None
+    processes: Annotated[int | None, otherwise("as many as auto finds", "INT")] = None
     """number of hosts, each with one process"""
-    process: int | None = None
+    process: Annotated[int | None, otherwise("as auto finds", "INT")] = None
     """which of them this is: 0, 1, ...; process 0 reads and writes the results"""
 
 

@@ -95,11 +95,11 @@ class Options:
     """begin again, whatever is there"""
     report_only: bool = False
     """run nothing: figures, tables and the report from the curves that are there"""
-    coordinator: str | None = None
+    coordinator: Annotated[str | None, otherwise("none", "HOST:PORT")] = None
     """to use several hosts: see any of the experiments"""
-    processes: int | None = None
+    processes: Annotated[int | None, otherwise("as many as auto finds", "INT")] = None
     """likewise"""
-    process: int | None = None
+    process: Annotated[int | None, otherwise("as auto finds", "INT")] = None
     """likewise"""
 
 
