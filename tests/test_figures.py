@@ -201,6 +201,17 @@ def test_labels_of_lines_that_end_together_do_not_overlap():
     assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
 
 
+def test_long_names_widen_the_figure_not_shrink_the_lines():
+    names = [f"{i}: learning_rate=0.001234 b1=0.8765 b2=0.9987" for i in range(2)]
+    curves = make_curves(learning_rate=[0.1, 0.01])
+    short = figures.plot_curves(curves, hue="learning_rate")
+    named = figures.plot_curves(curves.assign_coords(learning_rate=names), hue="learning_rate")
+    for figure in (short, named):
+        figure.draw_without_rendering()
+    inches = [f.axes[0].get_position().width * f.get_figwidth() for f in (short, named)]
+    assert inches[1] > 0.7 * inches[0]
+
+
 def test_a_line_that_ends_outside_the_limits_says_so():
     curves = make_curves(learning_rate=[0.1, 0.01])
     curves = curves.where(curves.learning_rate > 0.05, 0.1)
@@ -651,6 +662,11 @@ def test_unknown_formats_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match='"pgn": did you mean "png"'):
         figures.save_figure(draw(), tmp_path / "figure", ("svg", "pgn"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_with_its_ending_is_that_file_alone(tmp_path):
+    assert figures.save_figure(draw(), tmp_path / "a.b.PNG") == [tmp_path / "a.b.png"]
+    assert figures.save_figure(draw(), tmp_path / "c.d", "svg") == [tmp_path / "c.d.svg"]
 
 
 def test_a_picture_full_of_noise_stays_below_200_kb(tmp_path):

@@ -169,7 +169,10 @@ def plot_curves(
     quantities = list(dict.fromkeys(map(quantity_of, variables)))
     columns = curves[col].values if col else [None]
 
-    figure = new_figure(min(3.4 + 3.4 * len(columns), 14), 1.0 + 3.3 * len(quantities))
+    names = curves[hue].values if hue and curves[hue].dtype.kind in "OSU" else []
+    longest = max((len(str(name)) for name in names), default=0)
+    width = min(3.4 + 3.4 * len(columns) + 0.08 * max(0, longest - 28), 14)
+    figure = new_figure(width, 1.0 + 3.3 * len(quantities))
     grid = figure.subplots(len(quantities), len(columns), sharex=True, sharey="row", squeeze=False)
     for quantity, row in zip(quantities, grid, strict=True):
         shown = [v for v in variables if quantity_of(v) == quantity]

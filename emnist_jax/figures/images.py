@@ -141,7 +141,7 @@ def plot_weights(parameters: Any, *, layer: str | None = None, note: str = "") -
     Args:
       parameters: a dense kernel (inputs, units) on square images, a convolution's (height, width,
         in, out), or parameters as flax gives them.
-      layer: name of the layer in `parameters`; default the first that has a kernel.
+      layer: name of the layer in `parameters`; default the first by name that has a kernel.
       note: text for the caption.
 
     Raises:
