@@ -1,20 +1,23 @@
-"""README and docs say what the program does: Python blocks run, commands parse, links hold.
+"""README and docs say what the program does: Python blocks and commands run, links hold.
 
 The blocks of a page follow on each other. Sizes are made small; a `text` block after a Python block
-is what it prints, to the letter.
+is what it prints, to the letter. Commands that need a download, other hosts or a package of an
+extra are parsed only, as are those of the paper's experiments, which have tests of their own.
 """
 
 import importlib
+import importlib.util
 import re
 import shlex
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import emnist_jax as ej
 from emnist_jax import figures, stats
-from experiments import _common, _sweep_options
+from experiments import _common, _sweep_options, sweep
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -22,6 +25,9 @@ PAGES = {
     for path in [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/*.md"))]
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SMALL_SWEEP = ["--size=940", "--batch-size=5", "--epochs=1", "--seeds=1"]
+ELSEWHERE = {"--data", "--out", "--coordinator", "--plan"}
+TRACKERS = ("pyarrow", "tensorboard")
 SMALL = {r"\bsize=\d+": "size=940", r"\bseeds=\d+": "seeds=2", r"\bepochs=\d+": "epochs=1"}
 
 
@@ -65,26 +71,45 @@ def test_a_block_that_fails_or_prints_something_else_is_noticed(block):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if words(page)])
-def test_the_commands_are_understood(page, monkeypatch):
+def test_the_commands_run_or_are_understood(page, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep, "figures", lambda curves: {})  # drawn in tests of their own
+    monkeypatch.setattr(sweep, "figures_of_networks", lambda *_: {})
+    Image.fromarray(ej.load("glyphs", size=940).test.images[0, ..., 0]).save("letter.png")
+    for _, block in FENCE.findall(PAGES[page]):
+        if named := re.match(r"# (\S+\.(?:py|toml))\n", block):
+            Path(named[1]).write_text(block)
     makefile = (ROOT / "Makefile").read_text()
     for command, *arguments in words(page):
         if command == "make":
             for target in (word for word in arguments if "=" not in word):
                 assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
         elif arguments[:1] == ["-m"]:
-            understand(arguments[1], arguments[2:], monkeypatch)
+            obey(arguments[1], arguments[2:], monkeypatch)
         else:
             assert command in ("git", "pip", "python", "cd") or (ROOT / command).exists()
 
 
-def understand(name, arguments, monkeypatch):
-    """Parse the arguments of a module, as it would; what it cannot be told raises."""
+def obey(name, arguments, monkeypatch):
+    """Parse the arguments of a module, as it would, and run it if that is cheap."""
     module = importlib.import_module(name)
     if name == "experiments.sweep":
-        _sweep_options.parse(arguments, "")
+        here = not ELSEWHERE & {*arguments}
+        options = _sweep_options.parse([*arguments, *SMALL_SWEEP] if here else arguments, "")
+        if here and options is not None:  # else it was --list
+            sweep.run(options)
     elif name.startswith("experiments."):
         monkeypatch.setattr("sys.argv", [name, *arguments])
-        _common.parse(module.Options, module)
+        options = _common.parse(module.Options, module)
+        installed = all(map(importlib.util.find_spec, TRACKERS))
+        if name == "experiments.predict" or (name == "experiments.export" and installed):
+            module.run(options)
+
+
+def test_a_command_that_fails_is_noticed(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ej.InputError, match="holds no networks"):
+        obey("experiments.predict", [".", "letter.png"], monkeypatch)
 
 
 @pytest.mark.parametrize("page", PAGES)
