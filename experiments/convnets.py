@@ -121,7 +121,9 @@ def parameters(model: nn.Module, classes: int = 47) -> int:
 def figures(found: Mapping[str, xr.Dataset]) -> dict:
     """Return the curves of the three networks and C1's confusion matrix."""
     curves = together({cell: found[cell] for cell in NETWORKS}, "network")
-    matrix = found["c1/test"].confusion.isel(learning_rate=0).sum("seed")
+    tested = found["c1/test"]
+    of = " · ".join(str(tested.attrs[name]) for name in ("data", "rule", "model"))
+    note = f"{of} · {tested.attrs['images']:,} test images"
     return {
         "accuracy": plot_curves(
             curves, hue="network", col="learning_rate", ylim=peak_limits(curves)
@@ -129,7 +131,7 @@ def figures(found: Mapping[str, xr.Dataset]) -> dict:
         "error": plot_curves(
             curves, hue="network", col="learning_rate", variables=("train_error", "valid_error")
         ),
-        "confusion_c1": plot_confusion(matrix.values, matrix.true.values),
+        "confusion_c1": plot_confusion(tested.confusion.isel(learning_rate=0), note=note),
     }
 
 
