@@ -63,8 +63,9 @@ def test_curves_are_those_of_one_device(found, dtype, bound, count):
         np.testing.assert_allclose(many, one, rtol=bound, atol=0)
 
 
-@pytest.mark.skipif(jax.device_count() == 1, reason="one device has nobody to talk to")
 def test_devices_say_nothing_to_each_other_within_an_epoch():
+    if jax.device_count() == 1:
+        pytest.skip("one device has nobody to talk to")
     model = ej.MLP(hidden=(8,), batch_norm=ej.BatchNorm(), dropout=0.5)
     data, rates = ej.load("glyphs", size=660), {"learning_rate": RATES}
     runner = Runner(make_plan(data, model, "adam", rates, 1, 1, 50, None, "float32", None))
