@@ -76,7 +76,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hosts")
     os.environ["EMNIST_JAX_CACHE"] = str(folder / "cache")
     process = start(train, folder / "one", log=folder / "one.log", devices=2)
-    assert ended([process]) == [0], (folder / "one.log").read_text()
+    assert ended([process], seconds=240) == [0], (folder / "one.log").read_text()
     return folder, outcome(folder / "one")
 
 
