@@ -9,12 +9,13 @@ import atexit
 import faulthandler
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import wraps
-from threading import Event, Thread
+from threading import Event, Thread, current_thread, main_thread
 from typing import NoReturn, ParamSpec, TypeVar
 
 import jax
@@ -29,6 +30,7 @@ HEARTBEAT_SECONDS = 30  # a host not heard of for so long is dead
 QUIET_SECONDS = 5  # hosts that come within these are waited for without a word
 COME_SECONDS = 300  # in which all hosts must have connected
 MEET_SECONDS = 3600  # that hosts may be apart, as they load data and compile
+END_SECONDS = 600  # that they may be apart when they end; then JAX ends those still at work
 PIECE = 2**26  # bytes moved at once
 AGAIN = "give the same command on every host again, and it goes on from the last checkpoint"
 
@@ -55,15 +57,17 @@ def connect(
 
     Raises:
         InputError: no such cluster, an address or numbers that cannot be meant, hosts of unlike
-            numbers of devices, or JAX has computed something already.
+            numbers of devices, or JAX has connected or computed something already.
     """
+    if not alone():
+        raise InputError("this process has connected to others already: it can do so once")
     _check_arguments(coordinator, processes, process)
     address = None if coordinator == "auto" else coordinator
     # Its signal handler would take the SIGTERM on which a sweep saves and stops.
     jax.config.update("jax_enable_preemption_service", False)
     _prepare_last_words()
     try:
-        with _patience():
+        with _patience(), _ended_by_ctrl_c():
             jax.distributed.initialize(
                 address,
                 processes,
@@ -71,7 +75,7 @@ def connect(
                 # Later than our own end: JAX's would be an abort with a stack trace.
                 initialization_timeout=2 * COME_SECONDS,
                 heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-                shutdown_timeout_seconds=2 * HEARTBEAT_SECONDS,
+                shutdown_timeout_seconds=END_SECONDS,
             )
     except Exception as error:  # a cluster's own client raises what it likes
         _no_last_words()
@@ -103,12 +107,11 @@ def _patience() -> Iterator[None]:
     def watch():
         if come.wait(QUIET_SECONDS):
             return
-        run = _connection()
-        others = f"all {run.num_processes} processes to connect"
-        others += f" at {run.coordinator_address or 'the address the cluster has'}"
-        print(f"waiting for {others}, {COME_SECONDS} seconds at most", file=sys.stderr, flush=True)
+        waited = f"waiting for {_others()}, {COME_SECONDS} seconds at most"
+        print(waited, file=sys.stderr, flush=True)
         if not come.wait(COME_SECONDS - QUIET_SECONDS):
-            print(f"error: waited {COME_SECONDS} seconds for {others}", file=sys.stderr, flush=True)
+            error = f"error: waited {COME_SECONDS} seconds for {_others()}; start each of them once"
+            print(f"{error}, where it can reach that address", file=sys.stderr, flush=True)
             _no_last_words()
             os._exit(2)  # JAX cannot be stopped waiting
 
@@ -117,6 +120,27 @@ def _patience() -> Iterator[None]:
         yield
     finally:
         come.set()
+
+
+def _others() -> str:
+    run = _connection()
+    if run.coordinator_address is None:  # the cluster is still being asked
+        return "the cluster to name all processes and their address"
+    return f"all {run.num_processes} processes to connect at {run.coordinator_address}"
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end this process at once: Python would not hear of it before JAX has connected."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _connection():

@@ -76,7 +76,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hosts")
     os.environ["EMNIST_JAX_CACHE"] = str(folder / "cache")
     process = start(train, folder / "one", log=folder / "one.log", devices=2)
-    assert ended([process]) == [0], (folder / "one.log").read_text()
+    assert ended([process], seconds=240) == [0], (folder / "one.log").read_text()
     return folder, outcome(folder / "one")
 
 
@@ -183,6 +183,29 @@ def test_an_exception_in_a_program_of_ones_own_ends_all_at_once():
     assert "another host" in texts[0]
 
 
+LATE = """
+import sys, time
+from emnist_jax import hosts
+hosts.HEARTBEAT_SECONDS = 5
+hosts.connect(sys.argv[1], 2, int(sys.argv[2]))
+hosts.any_of(True)
+time.sleep(15 * (sys.argv[2] == sys.argv[3]))
+print("ends")
+"""
+
+
+@pytest.mark.parametrize("late", ["0", "1"])
+def test_a_host_that_has_ended_waits_for_one_still_at_work(late):
+    command, address = [sys.executable, "-c", LATE], free_address()
+    processes = [
+        subprocess.Popen([*command, address, str(i), late], stdout=subprocess.PIPE, text=True)
+        for i in range(2)
+    ]
+    said = [process.communicate(timeout=100)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert all("ends" in text for text in said)
+
+
 def come_late(out):
     """Be apart by more than the 30 seconds that JAX takes to connect, twice, either waiting."""
     start = Runner.start
@@ -226,7 +249,65 @@ def test_hosts_that_never_come_are_waited_for_aloud_and_not_for_ever(tmp_path, p
     others = f"for all 2 processes to connect at {address}"
     waiting, error = said(tmp_path)[0].splitlines()
     assert waiting == f"waiting {others}, 4 seconds at most"
-    assert error == f"error: waited 4 seconds {others}"
+    assert error.startswith(f"error: waited 4 seconds {others}; start each of them once")
+
+
+def test_ctrl_c_ends_a_process_that_waits_to_connect(tmp_path):
+    alone = start(wait_alone, free_address(), log=tmp_path / "0.log")
+    while alone.is_alive() and not any("waiting" in text for text in said(tmp_path)):
+        time.sleep(0.1)
+    os.kill(alone.pid, signal.SIGINT)
+    assert ended([alone], seconds=30) == [-signal.SIGINT], said(tmp_path)
+
+
+def wait_alone(address):
+    hosts.QUIET_SECONDS = 0.1
+    hosts.connect(address, 2, 0)
+
+
+def test_a_process_connects_once(tmp_path):
+    address = free_address()
+    process = start(connect_again, address, log=tmp_path / "0.log", host=(address, 1, 0))
+    assert ended([process]) == [2]
+    assert said(tmp_path)[0].splitlines()[-1].startswith("error: this process has connected")
+
+
+def connect_again(address):
+    hosts.connect(address, 1, 0)
+
+
+# What JAX reads of a cluster, as its launcher sets it for process i on the first of its hosts.
+CLUSTERS = {
+    "SLURM": lambda job, i: {
+        "SLURM_JOB_ID": job,
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": 2,
+        "SLURM_PROCID": i,
+        "SLURM_LOCALID": 0,
+    },
+    "Open MPI 4": lambda job, i: {
+        "OMPI_MCA_orte_hnp_uri": f"{4096 * job}.0;tcp://127.0.0.1:34911",
+        "OMPI_COMM_WORLD_SIZE": 2,
+        "OMPI_COMM_WORLD_RANK": i,
+        "OMPI_COMM_WORLD_LOCAL_RANK": 0,
+    },
+}
+
+
+def connect_in_cluster(name, job, process):
+    os.environ.update({key: str(value) for key, value in CLUSTERS[name](job, process).items()})
+    hosts.connect()
+    assert (jax.process_index(), jax.process_count()) == (process, 2)
+    assert hosts.any_of(process == 1) == (True,)
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_auto_finds_the_others_by_what_a_cluster_sets(tmp_path, name):
+    job = os.getpid()  # of which JAX makes the port
+    processes = [
+        start(connect_in_cluster, name, job, i, log=tmp_path / f"{i}.log") for i in range(2)
+    ]
+    assert ended(processes) == [0, 0], said(tmp_path)
 
 
 def test_an_error_of_a_single_process_blames_no_other_host():
