@@ -315,15 +315,7 @@ def load(path: str | Path, model: nn.Module | type[nn.Module] | None = None) -> 
     """
     from flax.traverse_util import unflatten_dict
 
-    path = Path(path)
-    path = path / FILE if path.is_dir() or not path.suffix else path
-    if not path.exists():
-        what = "holds no networks" if path.parent.exists() else "is no folder of a run"
-        raise InputError(
-            f'{path.parent} {what}: train networks with keep="best", on the command line with '
-            "python -m experiments.sweep --keep best"
-        )
-    leaves, stored = hosts.first(arrays.load, path)
+    path, leaves, stored = hosts.first(_read, Path(path))
     if "labels" not in stored:
         raise InputError(f"{path}: written by an older version; train the networks again")
     about = {name: json.loads(value) for name, value in stored.items()}
@@ -347,6 +339,18 @@ def load(path: str | Path, model: nn.Module | type[nn.Module] | None = None) -> 
         {name: _variable(*parts) for name, parts in about["labels"].items()},
     )
     return Networks(model, variables, kept, about["evaluation_batch"], classes, form)
+
+
+def _read(path: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, str]]:
+    """Return the file of networks that `path`, or the folder `path`, is, and what it holds."""
+    path = path / FILE if path.is_dir() or not path.suffix else path
+    if not path.exists():
+        what = "holds no networks" if path.parent.exists() else "is no folder of a run"
+        raise InputError(
+            f'{path.parent} {what}: train networks with keep="best", on the command line with '
+            "python -m experiments.sweep --keep best"
+        )
+    return path, *arrays.load(path)
 
 
 def _of_class(path: Path, own: type[nn.Module], description: str) -> nn.Module:

@@ -17,7 +17,7 @@ import emnist_jax as ej
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, interval
-from experiments._common import CHOSEN, CHOSEN_RATES, draw, main, together, train
+from experiments._common import CHOSEN, CHOSEN_RATES, draw, main, peak_limits, together, train
 from experiments._common import Options as CommonOptions
 
 PARAMETERS, INITIAL = ("frozen", "trained"), ("normal", "standard")
@@ -71,7 +71,12 @@ def figures(cells: Mapping[str, xr.Dataset]) -> dict:
     curves = together(panels, "statistics")
     rates = dict(zip(CAPTIONS, curves.learning_rate.values, strict=False))
     return {
-        name: plot_curves(curves.sel(learning_rate=rate), hue="parameters", col="statistics")
+        name: plot_curves(
+            curves.sel(learning_rate=rate),
+            hue="parameters",
+            col="statistics",
+            ylim=peak_limits(curves),
+        )
         for name, rate in rates.items()
     }
 

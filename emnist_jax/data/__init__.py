@@ -158,13 +158,17 @@ def _from_arrays(
         ]
         indices = tuple(np.arange(len(part)) for part in splits)
         return Dataset(*splits, _class_names(splits, classes), name, hash_indices(indices))
-    if isinstance(source, (tuple, list)) and not any(np.ndim(part) for part in source):
+    if isinstance(source, (tuple, list)) and not any(map(_is_array_like, source)):
         raise InputError(
             f"{name}: {source!r:.60} is no data: give (images, labels), images (n, height, width[, "
             "channels]) and labels (n,)"
         )
     pool = as_split(source, name)
     return partition(Source(name, _class_names([pool], classes), pool), split, size)
+
+
+def _is_array_like(part: Any) -> bool:
+    return hasattr(part, "__len__") and not isinstance(part, str)
 
 
 def _class_names(splits: Sequence[Split], classes: Sequence[str] | None) -> tuple[str, ...]:
