@@ -17,6 +17,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
 import emnist_jax as ej
+from emnist_jax.claims.measures import best_epoch, still_rising
 from emnist_jax.figures import confusion_matrix, plot_confusion, plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.networks import Networks
@@ -197,12 +198,12 @@ def finding(found: Mapping[str, xr.Dataset]) -> str:
     """Return which networks were still improving when their training ended."""
     still = []
     for cell in NETWORKS:
-        peak = best(found[cell]).best_epoch.mean("seed")
-        last = int(found[cell].epoch[-1])
+        curves = found[cell]
+        last = int(curves.epoch[-1])
+        rising = still_rising(curves)
         still += [
             f"{cell}, eta {float(at.learning_rate):g} (mean epoch of best {float(at):.1f})"
-            for at in peak
-            if float(at) > last - 2
+            for at in best_epoch(curves).mean("seed")[rising]
         ]
     if not still:
         return "Every network was past its best when training ended."

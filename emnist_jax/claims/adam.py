@@ -1,5 +1,7 @@
 """Section 3: Adam on the dense net."""
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
@@ -23,11 +25,15 @@ from emnist_jax.claims.measures import (
 )
 
 
+def _highest(scores: xr.DataArray) -> xr.DataArray:
+    """Return the score of the b2 with the highest mean: "no b2" stands or falls with it."""
+    return scores.isel(b2=int(scores.mean("seed").argmax("b2")), drop=True)
+
+
 def _beats_the_rest(scores: xr.DataArray, b2: float) -> xr.DataArray:
-    """Return a b2's score less that of the best other b2 (by its mean over seeds)."""
+    """Return a b2's score less that of the best other b2."""
     others = scores.sel(b2=[v for v in scores.b2.values if v != b2])
-    rival = others.isel(b2=int(others.mean("seed").argmax("b2")), drop=True)
-    return scores.sel(b2=b2, drop=True) - rival
+    return scores.sel(b2=b2, drop=True) - _highest(others)
 
 
 def _longer_window_always_better(runs: Runs) -> xr.DataArray:
@@ -40,27 +46,31 @@ def _longer_window_always_better(runs: Runs) -> xr.DataArray:
     return min(rows, key=lambda row: float(row.mean()))
 
 
-def _grid_best(runs: Runs, but: tuple[float, float, float] | None = None) -> xr.DataArray:
-    """Return the accuracy of the grid's best setting; rates of .1 and more cannot hold it.
+def over_grid(runs: Runs, of: Callable[[xr.Dataset], xr.DataArray]) -> xr.DataArray:
+    """Return a measure at every setting of the grid; rates of .1 and more, useless, are left out.
 
     Args:
         runs: the runs.
-        but: a setting (eta, b1, b2) that takes no part.
+        of: the measure of curves. The settings are named by eta and b1 as the paper gives them.
     """
     rows = []
     for rate in (1e-2, 1e-3, 1e-4):
         for b1 in (0.0, 0.9):
-            score = best_accuracy(runs.adam(rate, b1, epochs=LONG)).reset_coords(drop=True)
-            if but and (rate, b1) == but[:2]:
-                score = score.where(abs(score.b2 - but[2]) > 1e-6, -np.inf)
-            rows.append(score)
-    return held_out_best(xr.concat(rows, "setting"))[0]
+            score = of(runs.adam(rate, b1, epochs=LONG)).reset_coords(drop=True)
+            rows.append(score.assign_coords(rate=rate, b1=b1))
+    return xr.concat(rows, "setting")
 
 
-def _above_defaults(runs: Runs) -> xr.DataArray:
-    """Return what the best other setting gains over eta 1e-3, b1 .9, b2 .999."""
-    usual = (1e-3, 0.9, 0.999)
-    return paired(_grid_best(runs, but=usual), best_accuracy(runs.adam(*usual, LONG)))
+def _above(runs: Runs, rate: float, b1: float, b2: float) -> xr.DataArray:
+    """Return by how much the best other setting of the grid exceeds this one's accuracy.
+
+    Were the setting itself among those to choose from, it could not lose, and where it is chosen
+    for each seed the difference would be zero without an error.
+    """
+    scores = over_grid(runs, best_accuracy)
+    own = (scores.rate == rate) & (scores.b1 == b1) & (abs(scores.b2 - b2) < 1e-6)
+    others = held_out_best(scores.where(~own, -np.inf))[0]
+    return paired(others, best_accuracy(runs.adam(rate, b1, b2, LONG)))
 
 
 def _overfits_most(runs: Runs) -> xr.DataArray:
@@ -75,16 +85,17 @@ ADAM = (
             f"A1{letter}",
             "Section 3, Figure 6",
             f"Adam does not converge at eta {rate:g} (b1 {b1:g})",
-            "validation accuracy, mean of epochs 91-100 and of all b2, is at most 70 %",
-            lambda runs, rate=rate, b1=b1: (
+            "validation accuracy, mean of epochs 91-100 at the b2 where it is highest, is at most "
+            "70 %",
+            lambda runs, rate=rate, b1=b1: _highest(
                 100
                 * runs.adam(rate, b1, epochs=LONG)
                 .valid_accuracy.sel(epoch=slice(91, 100))
-                .mean(["epoch", "b2"])
+                .mean("epoch")
             ),
             -INF,
             70,
-            "ten points and more below what smaller rates reach",
+            "ten points and more below what smaller rates reach; not at all means with no b2",
             any_adam=b1 > 0,
         )
         for letter, rate, b1 in (
@@ -184,9 +195,10 @@ ADAM = (
         "A1m",
         "Section 3",
         "Adam at eta 1e-4, b1 0 rises almost without a fall, whatever b2",
-        "largest fall of validation accuracy in one epoch up to 44, mean of all b2, is at most 1",
-        lambda runs: largest_fall(runs.adam(1e-4, 0.0, epochs=44).sel(epoch=slice(0, 44))).mean(
-            "b2"
+        "largest fall of validation accuracy in one epoch up to 44, at the b2 where it is largest, "
+        "is at most 1",
+        lambda runs: _highest(
+            largest_fall(runs.adam(1e-4, 0.0, epochs=44).sel(epoch=slice(0, 44)))
         ),
         -INF,
         1,
@@ -284,7 +296,7 @@ ADAM = (
         "Sections 3, 7",
         "Adam's usual defaults (eta 1e-3, b1 .9, b2 .999) are not the best",
         "best validation accuracy of the grid's best other setting less theirs is above 0",
-        _above_defaults,
+        lambda runs: _above(runs, 1e-3, 0.9, 0.999),
         0,
         INF,
         "the sign; each seed's best setting is chosen on the other seeds",
@@ -295,8 +307,8 @@ ADAM = (
         "A1v",
         "Section 5",
         "Adam performs best at eta 1e-4, b1 .9, b2 .9999",
-        "best validation accuracy of the grid's best setting less its own is at most .3",
-        lambda runs: paired(_grid_best(runs), best_accuracy(chosen(runs, LONG))),
+        "best validation accuracy of the grid's best other setting less its own is at most .3",
+        lambda runs: _above(runs, 1e-4, 0.9, 0.9999),
         -INF,
         0.3,
         "the paper's sd at its best setting; each seed's best is chosen on the other seeds",

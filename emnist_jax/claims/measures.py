@@ -5,7 +5,7 @@ import math
 import numpy as np
 import xarray as xr
 
-from emnist_jax.claims.judge import Estimate, NotTestable, Runs
+from emnist_jax.claims.judge import Estimate, NotTestable, Runs, estimate
 from emnist_jax.stats import best, fraction_reached
 
 INF = math.inf
@@ -43,6 +43,29 @@ def best_accuracy(curves: xr.Dataset) -> xr.DataArray:
 def best_epoch(curves: xr.Dataset) -> xr.DataArray:
     """Return the epoch of the highest validation accuracy."""
     return best(curves).best_epoch
+
+
+def still_rising(curves: xr.Dataset) -> xr.DataArray:
+    """Return whether the best epoch is, in the mean of seeds, one of the last two."""
+    return best_epoch(curves).mean("seed") > curves.epoch[-1] - 2
+
+
+def best_or_more(curves: xr.Dataset) -> Estimate:
+    """Return the best accuracy; of curves that still rise it is a lower bound: none above."""
+    found = estimate(best_accuracy(curves))
+    return found._replace(upper=INF) if still_rising(curves) else found
+
+
+def peak_gain(curves: xr.Dataset, other: xr.Dataset) -> Estimate:
+    """Return by how much the best accuracy exceeds another's; open where either still rises.
+
+    Raises:
+        NotTestable: fewer than two common seeds.
+    """
+    found = estimate(paired(best_accuracy(curves), best_accuracy(other)))
+    if still_rising(curves):
+        found = found._replace(upper=INF)
+    return found._replace(lower=-INF) if still_rising(other) else found
 
 
 def accuracy_at(curves: xr.Dataset, epoch: int) -> xr.DataArray:
@@ -113,6 +136,20 @@ def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataAr
     chosen = others.argmax(1)
     seed = {"seed": score.seed.values}
     return tuple(xr.DataArray(x[chosen, np.arange(n)], seed, "seed") for x in rows)
+
+
+def held_out_earliest(score: xr.DataArray, epochs: xr.DataArray, within: float) -> xr.DataArray:
+    """Return the epochs of the earliest of the settings whose score is `within` of the best's.
+
+    For each seed that setting is chosen on the other seeds.
+
+    Raises:
+        NotTestable: fewer than two seeds.
+    """
+    grid = [dim for dim in score.dims if dim != "seed"]
+    near = score >= score.max(grid) - within
+    late = 10 * epochs.max()  # a setting that is not near is no candidate
+    return held_out_best(-epochs.where(near, late), epochs)[1]
 
 
 def worst_step(scores: xr.DataArray, along: str) -> xr.DataArray:

@@ -14,9 +14,11 @@ from emnist_jax.claims.measures import (
     best_accuracy,
     best_epoch,
     best_of,
+    best_or_more,
     exactly,
     first_epoch_share,
     paired,
+    peak_gain,
     spread,
 )
 
@@ -67,9 +69,9 @@ def _ratio(runs: Runs, cell: str, other: str) -> Estimate:
     return exactly(runs.seconds(f"convnets/{cell}") / runs.seconds(f"convnets/{other}"))
 
 
-def _second_convolution_gain(runs: Runs) -> xr.DataArray:
+def _second_convolution_gain(runs: Runs) -> Estimate:
     c2, c1 = (runs.chosen_adam(f"convnets/{cell}", epochs=10) for cell in ("c2", "c1"))
-    return paired(best_accuracy(c2), best_accuracy(c1))
+    return peak_gain(c2, c1)
 
 
 DATA = (
@@ -133,8 +135,8 @@ def _network(row: str, cell: str, name: str, peak: float, first: float) -> tuple
             f"{row}a",
             "Section 5",
             f"{name} reaches {peak:g} %",
-            "best validation accuracy",
-            lambda runs: best_accuracy(pick(runs)),
+            "best validation accuracy (no upper bound where it still rises at the end)",
+            lambda runs: best_or_more(pick(runs)),
             peak - 1,
             peak + 1,
             SPLIT,
@@ -215,7 +217,7 @@ CONVNETS = (
         "C3e",
         "Section 5",
         "a second convolution brings nothing",
-        "best validation accuracy, C2 less C1, is at most 0",
+        "best validation accuracy, C2 less C1, is at most 0 (no bounds where they still rise)",
         _second_convolution_gain,
         -INF,
         0,

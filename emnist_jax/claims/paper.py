@@ -7,17 +7,19 @@ sds are .3 and .4; 15,800 images leave .6 either way).
 
 import xarray as xr
 
-from emnist_jax.claims.adam import ADAM
+from emnist_jax.claims.adam import ADAM, over_grid
 from emnist_jax.claims.baseline import RMSPROP, SGD
 from emnist_jax.claims.judge import Claim, Runs
 from emnist_jax.claims.measures import (
     INF,
     SIGN,
+    accuracy_at,
     best_accuracy,
     best_epoch,
     best_of,
-    chosen,
     first_epoch_share,
+    held_out_best,
+    held_out_earliest,
     paired,
     rmsprop,
 )
@@ -36,6 +38,17 @@ def _slowest_over_fastest(runs: Runs) -> xr.DataArray:
     found = [best_of(runs, name)[1].clip(min=1) for name in ("sgd", "rmsprop", "adam")]
     means = [float(x.mean()) for x in found]
     return found[means.index(max(means))] / found[means.index(min(means))]
+
+
+def _adam_finishes(runs: Runs) -> xr.DataArray:
+    """Return the epoch of the best accuracy of the fastest setting that is as good as any."""
+    return held_out_earliest(over_grid(runs, best_accuracy), over_grid(runs, best_epoch), 1.0)
+
+
+def _adam_first_epoch(runs: Runs) -> xr.DataArray:
+    """Return the grid's highest accuracy after epoch 1 in percent of the grid's best."""
+    first = held_out_best(over_grid(runs, lambda curves: accuracy_at(curves, 1)))[0]
+    return 100 * first / held_out_best(over_grid(runs, best_accuracy))[0]
 
 
 def _convolution_gain(runs: Runs) -> xr.DataArray:
@@ -59,11 +72,12 @@ CONCLUSIONS = (
         "F1b",
         "Section 7",
         "Adam finishes in under ten epochs, with the right setting",
-        "epoch of the best validation accuracy at eta 1e-4, b1 .9, b2 .9999",
-        lambda runs: best_epoch(chosen(runs, 20)),
+        "epoch of the best validation accuracy, of the settings within a point of the grid's best "
+        "the one where it is earliest",
+        _adam_finishes,
         -INF,
         10,
-        "ten",
+        "ten; each seed's setting is chosen on the other seeds",
         "epoch",
         any_adam=True,
     ),
@@ -80,12 +94,13 @@ CONCLUSIONS = (
     Claim(
         "F1d",
         "Section 7",
-        "Adam reaches over 90 % of its final accuracy in one epoch",
-        "the same at eta 1e-4, b1 .9, b2 .9999",
-        lambda runs: first_epoch_share(chosen(runs, 20)),
+        "Adam reaches over 90 % of its final accuracy in one epoch, with the right setting",
+        "validation accuracy after epoch 1, where it is highest, in per cent of the grid's best, "
+        "is 90 or more",
+        _adam_first_epoch,
         90,
         INF,
-        "ninety",
+        "ninety; each seed's settings are chosen on the other seeds",
         any_adam=True,
     ),
     Claim(
@@ -116,7 +131,8 @@ CONCLUSIONS = (
         "F1g",
         "Abstract, Section 7",
         "convolution helps",
-        "best validation accuracy, C1 less the dense net, the same Adam, is above 0",
+        "best validation accuracy in as many epochs, C1 less the dense net, the same Adam, "
+        "is above 0",
         _convolution_gain,
         0,
         INF,
