@@ -66,6 +66,8 @@ def report(
         "",
         "## Summary",
         "",
+        _count(judgements),
+        "",
         *(f"{i}. {line}" for i, line in enumerate(summary(judgements, datasets), 1)),
         "",
         "## Claims",
@@ -116,15 +118,27 @@ def _beyond_lines(datasets: Mapping[str, xr.Dataset], sections: Mapping[str, Sec
     ]
 
 
-def summary(judgements: Sequence[Judgement], datasets: Mapping[str, xr.Dataset]) -> list[str]:
-    """Return ten lines: the count, a line a section of what stands and falls, and which Adam."""
+def _count(judgements: Sequence[Judgement]) -> str:
+    """Return how many claims there are with each verdict."""
     counts = Counter(judgement.verdict for judgement in judgements)
     told = ", ".join(f"{counts[verdict]} {_plural(verdict)}" for verdict in Verdict)
-    lines = [f"**{len(judgements)} claims**: {told}."]
+    return f"**{len(judgements)} claims**: {told}."
+
+
+def summary(judgements: Sequence[Judgement], datasets: Mapping[str, xr.Dataset]) -> list[str]:
+    """Return ten lines: what stands and falls in each section, which Adam, the text's slips."""
     found = {judgement.claim.id: judgement for judgement in judgements}
-    for name, claims in SECTIONS.items():
-        lines.append(f"**{name}.** {_stands_and_falls([found[claim.id] for claim in claims])}")
-    return [*lines, f"**Which Adam?** {_which_adam(datasets)}"]
+    lines = [
+        f"**{name}.** {_stands_and_falls([found[claim.id] for claim in claims])}"
+        for name, claims in SECTIONS.items()
+    ]
+    slips = "; ".join(f"{said} ({meant})" for _, said, meant, _ in CORRECTIONS[:4])
+    return [
+        *lines,
+        f"**Which Adam?** {_which_adam(datasets)}",
+        f"**The text itself** slips {len(CORRECTIONS)} times, as it alone shows, such as: {slips}; "
+        "all are [below](#what-the-text-itself-gets-wrong).",
+    ]
 
 
 def _plural(verdict: Verdict) -> str:
@@ -132,41 +146,61 @@ def _plural(verdict: Verdict) -> str:
 
 
 def _stands_and_falls(judgements: Sequence[Judgement]) -> str:
+    """Return what falls in words with what was measured, what is undecided by name."""
     tested = [j for j in judgements if j.verdict is not Verdict.UNTESTABLE]
     if not tested:
         return f"Not testable: {judgements[0].reason}."
     stands = sum(j.verdict is Verdict.HOLDS for j in tested)
     parts = [f"{stands} of {len(tested)} tested claims hold."]
-    for verdict in (Verdict.FAILS, Verdict.UNDAMPED, Verdict.UNDECIDED):
+    for verdict in (Verdict.FAILS, Verdict.UNDAMPED):
         told = [
-            f"{j.claim.says} ({j.claim.id}: {_measured(j)})" for j in tested if j.verdict is verdict
+            f"{j.claim.says} ({j.claim.id}: {_means(j)})" for j in tested if j.verdict is verdict
         ]
         if told:
             parts.append(f"{verdict.value.capitalize()}: {'; '.join(told)}.")
+    open_ = [j for j in tested if j.verdict is Verdict.UNDECIDED]
+    if open_:
+        seeds = sorted({j.estimate.seeds for j in open_})
+        having = f" with {' or '.join(map(str, seeds))} seeds" if all(seeds) else ""
+        parts.append(f"Undecided{having}: {', '.join(j.claim.id for j in open_)}.")
     return " ".join(parts)
 
 
 def _which_adam(datasets: Mapping[str, xr.Dataset]) -> str:
-    """Return for each reading how many of the claims it can be tested on hold."""
-    parts = []
+    """Return for each reading how many claims hold, of those that every reading was run for."""
+    held: dict[str, set[str]] = {}
+    tested: dict[str, set[str]] = {}
     for reading in READINGS:
-        judged = [judge_reading(c, datasets, reading).verdict for c in PAPER if c.any_adam]
-        tested = [verdict for verdict in judged if verdict is not Verdict.UNTESTABLE]
-        if tested:
-            held = sum(verdict is Verdict.HOLDS for verdict in tested)
-            parts.append(f"{READING_NAMES[reading]} {held} of {len(tested)}")
-    if not parts:
+        judged = [judge_reading(c, datasets, reading) for c in PAPER if c.any_adam]
+        ids = {j.claim.id for j in judged if j.verdict is not Verdict.UNTESTABLE}
+        if ids:
+            tested[reading] = ids
+            held[reading] = {j.claim.id for j in judged if j.verdict is Verdict.HOLDS}
+    if not tested:
         return "Not testable: no run with Adam."
+    both = [reading for reading in READINGS[:2] if reading in tested]
+    parts = [_holding(both, tested, held)] if both else []
+    if len(tested) > len(both):
+        parts.append(_holding(list(tested), tested, held))
     return (
-        "Claims that depend on how Adam was implemented, and hold when read as: "
-        f"{'; '.join(parts)}. Without the factor (1 - b1) = .1 Adam takes steps ten times as long."
+        f"Claims that depend on how Adam was implemented, and how many hold: {'. '.join(parts)}. "
+        "Without the factor (1 - b1) = .1 Adam takes steps ten times as long."
     )
+
+
+def _holding(
+    readings: Sequence[str], tested: Mapping[str, set[str]], held: Mapping[str, set[str]]
+) -> str:
+    """Return how many of the claims tested under all these readings hold under each."""
+    common = set.intersection(*(tested[reading] for reading in readings))
+    told = "; ".join(f"{READING_NAMES[r]} {len(held[r] & common)}" for r in readings)
+    return f"Of {len(common)} tested under each of these: {told}"
 
 
 def claims_table(judgements: Sequence[Judgement]) -> Table:
     """Return a row a claim: what the paper says, what was measured, the verdict."""
     header = ["claim", "where", "the paper", "measured here", "bounds", "why these", "result"]
-    header += ["undamped Adam", "verdict"]
+    header += ["seeds", "undamped Adam", "verdict"]
     rows = [
         [
             j.claim.id,
@@ -176,6 +210,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
             bounds(j.claim),
             j.claim.why,
             _measured(j),
+            str(j.estimate.seeds or "") if j.estimate else "",
             _interval(j.undamped, j.claim.unit) if j.undamped else "",
             f"**{j.verdict}**",
         ]
@@ -325,3 +360,12 @@ def _interval(estimate: Estimate, unit: str) -> str:
     mean, lower, upper = (f"{value:.{digits}f}" for value in estimate[:3])
     sign = " %" if unit == "%" else f" {unit}"
     return f"{mean}{sign} [{lower}, {upper}]" if estimate.seeds else f"{mean}{sign}"
+
+
+def _means(judgement: Judgement) -> str:
+    """Return the mean alone; under both rules where they differ in verdict."""
+    found = [judgement.estimate]
+    if judgement.verdict is Verdict.UNDAMPED:
+        found.append(judgement.undamped)
+    told = [_interval(one._replace(seeds=0), judgement.claim.unit) for one in found]
+    return " as printed, undamped ".join(told)

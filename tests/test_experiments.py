@@ -219,6 +219,7 @@ def test_paper_runs_resumes_and_rebuilds_its_report(tmp_path, monkeypatch, capsy
     for linked in ("sgd/figure_2_best_against_rate.png", "samples/figure_1_samples.png"):
         assert f"]({linked})" in first
         assert (tmp_path / linked).exists()
+    assert "25 random training images with their labels. Data: glyphs" in first
     before = (tmp_path / "sgd" / "curves.nc").read_bytes()
     assert paper.run(options).read_text() == first
     path.unlink()
@@ -229,6 +230,7 @@ def test_paper_runs_resumes_and_rebuilds_its_report(tmp_path, monkeypatch, capsy
 def test_unfinished_experiment_is_named_in_the_report(tmp_path):
     results.save(paper_world.chosen(0.8), tmp_path / "batch_norm/frozen_normal_running/curves.nc")
     text = paper.write_report(tmp_path).read_text()
+    assert "## Data (D1)\n\n`python -m experiments.samples` draws" in text
     assert "## Batch normalisation (N1)\n\nNot finished: batch_norm/frozen_normal_minibatch" in text
 
 

@@ -262,7 +262,7 @@ TEST = (
     *_test_row(
         "T1",
         "test_set/trained",
-        "the dense net with batch normalisation",
+        "the batch-normalised net",
         (84.2, 0.493, 82.22, 0.547),
     ),
     *_test_row("T2", "test_set/c1", "C1", (87.44, 0.363, 86.76, 0.397)),
