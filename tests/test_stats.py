@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 import xarray as xr
 
 from emnist_jax import stats
@@ -532,6 +533,27 @@ def test_difference_after_k_draws_settings_independently():
     np.testing.assert_allclose([out.lower[0], out.upper[0]], [-half, half], rtol=0.1)
 
 
+def test_difference_after_k_of_the_same_settings_cancels_what_they_share():
+    a = seeds(np.arange(8.0)[:, None].repeat(3, 1), sample=np.arange(8))
+    out = stats.difference_after_k(a + 0.5, a, resample="both", same_settings=True)
+    for name in ("difference", "lower", "upper"):
+        np.testing.assert_allclose(out[name], 0.5)
+    with pytest.raises(InputError, match="as many on both sides, not 8, 7"):
+        stats.difference_after_k(a, a.isel(sample=slice(7)), same_settings=True)
+
+
+def test_difference_after_k_of_the_same_settings_covers():
+    rng, n, held = np.random.default_rng(12), 300, 0
+    for _ in range(n):
+        shared = rng.uniform(0, 1, (30, 1))  # one draw of both rules, besides one of each its own
+        sides = [shared + 0.2 * rng.uniform(0, 1, (30, 1)) for _ in range(2)]
+        sides = [seeds(x + rng.normal(0, 0.05, (30, 5)), sample=np.arange(30)) for x in sides]
+        out = stats.difference_after_k(*sides, resample="both", same_settings=True, resamples=400)
+        held += bool(out.lower[0] <= 0 <= out.upper[0])
+    assert 0.9 < held / n < 0.985
+    assert float(out.upper[0] - out.lower[0]) < 0.1  # a fifth of what it were if drawn apart
+
+
 @pytest.mark.parametrize("resample", ["seed", "both"])
 def test_difference_after_k_covers(resample):
     # Two rules of six settings; a seed shifts all settings of both, which pairing takes out.
@@ -667,9 +689,26 @@ def test_rank_correlation_bootstrap_by_enumeration():
     out = stats.rank_correlation(
         seeds(x, sample=np.arange(8)), seeds(y, sample=np.arange(8)), level=0.8, resamples=20_000
     )
-    expected = np.quantile(rho, [0.1, 0.9])
-    assert expected[1] - expected[0] > 0.2
-    np.testing.assert_allclose([out.lower, out.upper], expected, atol=0.025)  # a rank swap is .024
+    ends = np.quantile(rho, [0.1, 0.9])
+    assert ends[1] - ends[0] > 0.2
+    wider = math.sqrt(3 / 2) * scipy.stats.t.ppf(0.9, 2) / scipy.stats.norm.ppf(0.9)
+    expected = np.clip(out.correlation.item() + wider * (ends - out.correlation.item()), -1, 1)
+    np.testing.assert_allclose([out.lower, out.upper], expected, atol=0.05)  # a rank swap is .043
+
+
+@pytest.mark.parametrize(("noise", "least", "most"), [(0.1, 0.9, 0.995), (1.0, 0, 0.5)])
+def test_rank_correlation_covers_where_seeds_differ_less_than_settings(noise, least, most):
+    rng, n, held = np.random.default_rng(13), 200, 0
+    for _ in range(n):
+        true = rng.normal(0, 1, (23, 1))
+        others = 0.9 * true + 0.44 * rng.normal(0, 1, (23, 1))
+        sides = [
+            seeds(t + rng.normal(0, noise, (23, 5)), sample=np.arange(23)) for t in (true, others)
+        ]
+        out = stats.rank_correlation(*sides, resamples=400)
+        rho = scipy.stats.spearmanr(true[:, 0], others[:, 0]).statistic
+        held += bool(out.lower <= rho <= out.upper)
+    assert least < held / n < most
 
 
 def test_regret_by_hand():

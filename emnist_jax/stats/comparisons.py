@@ -70,8 +70,10 @@ def rank_correlation(
     """Spearman correlation between the mean scores of the same settings on two problems.
 
     Do hyperparameters that rank well on one problem rank well on the other? The percentile
-    bootstrap resamples the seeds of each problem, independently; the settings stay. Noise
-    between seeds pulls the estimate, and more so its interval, toward 0.
+    bootstrap resamples the seeds of each problem, independently; the settings stay. Its ends are
+    moved away from the estimate by sqrt(n / (n - 1)) t(n - 1) / z for n seeds (the fewer of the
+    two), as resampled few seeds spread too little (after Hesterberg 2015). Noise between seeds
+    pulls the estimate, and more so its interval, toward 0.
 
     Args:
         a: scores of the settings on one problem.
@@ -79,7 +81,7 @@ def rank_correlation(
         over: the dimensions that span the settings; None means all but `seed`.
         seed: the dimension of repetitions.
         failed: score to count a missing one at; None raises instead.
-        level: confidence level of the percentile interval.
+        level: confidence level of the interval.
         resamples: number of bootstrap resamples.
         rng: seed of the bootstrap.
 
@@ -92,19 +94,21 @@ def rank_correlation(
     """
     require_level(level)
     x, y = _both(a, b, over, seed, failed)
-    generator = np.random.default_rng(rng)
-    draws = _spearman(*(resampled_seed_weights(len(z), resamples, generator) @ z for z in (x, y)))
-    if len(x) == len(y) == 1:
-        draws = np.full(resamples, np.nan)
-    # A resample in which a side ties throughout has no correlation; it says nothing either way.
-    lower, upper = (
-        np.nanquantile(draws, [0.5 - level / 2, 0.5 + level / 2])
-        if np.isfinite(draws).any()
-        else (np.nan, np.nan)
-    )
+    correlation, lower, upper = float(_spearman(x.mean(0), y.mean(0))), np.nan, np.nan
+    repeated = [len(z) for z in (x, y) if len(z) > 1]
+    if repeated:
+        generator = np.random.default_rng(rng)
+        means = [resampled_seed_weights(len(z), resamples, generator) @ z for z in (x, y)]
+        draws = _spearman(*means)
+        # A resample in which a side ties throughout has no correlation; it says nothing either way.
+        draws = draws[np.isfinite(draws)]
+        if draws.size:
+            ends = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
+            wider = correlation + _expansion(min(repeated), level) * (ends - correlation)
+            lower, upper = np.clip(wider, -1, 1)
     return xr.Dataset(
         {
-            "correlation": float(_spearman(x.mean(0), y.mean(0))),
+            "correlation": correlation,
             "lower": float(lower),
             "upper": float(upper),
             "settings": x.shape[1],
@@ -185,6 +189,14 @@ def _both(
     if x.sizes["setting"] < 2:
         raise InputError("comparing settings needs two or more of them")
     return x.values, y.values
+
+
+def _expansion(n: int, level: float) -> float:
+    """Return by how much a bootstrap over n values spreads less than a t interval."""
+    from scipy.special import ndtri, stdtrit
+
+    q = 0.5 + level / 2
+    return float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, q) / ndtri(q))
 
 
 def _spearman(x: NDArray, y: NDArray) -> NDArray:

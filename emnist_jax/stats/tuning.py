@@ -88,6 +88,7 @@ def difference_after_k(
     seed: str = "seed",
     failed: float | None = None,
     resample: str = "seed",
+    same_settings: bool = False,
     level: float = 0.95,
     resamples: int = 2000,
     rng: int = 0,
@@ -96,25 +97,32 @@ def difference_after_k(
 
     The two may have different settings and numbers of settings. Seeds are resampled together
     (only those both have are used), settings independently. Arguments as in `best_after_k`; every
-    dimension but `seed` spans settings.
+    dimension but `seed` spans settings. `same_settings` says that the i-th setting of both is one
+    draw, such as the same quantile of each rule's range: settings are then resampled together too,
+    and what a lucky draw gives to both cancels.
 
     Returns:
         Along `k` = 1..min(N_a, N_b): `difference`, `lower`, `upper`; `n`, the common seeds.
 
     Raises:
-        InputError: as `best_after_k`; fewer than two common seeds.
+        InputError: as `best_after_k`; fewer than two common seeds; `same_settings` of which there
+            are not as many on both sides.
     """
     require_level(level)
     require_choice("resample", resample, RESAMPLE)
     stacks = [stack_settings(x, None, seed, failed) for x in (a, b)]
     labels = common_seeds(*stacks, seed)
     values = [x.sel({seed: labels}).values for x in stacks]
-    k = min(x.shape[-1] for x in values)
+    counts = [x.shape[-1] for x in values]
+    if same_settings and counts[0] != counts[1]:
+        raise InputError(f"same_settings needs as many on both sides, not {counts[0]}, {counts[1]}")
+    k = min(counts)
     expected, draws = [], []
     for side, x in enumerate(values):
         weights = _order_weights(x.shape[-1])[:, :k]
         expected.append(np.sort(x.mean(-2)) @ weights)
-        draws.append(_draws_after_k(x, weights, resample, resamples, rng, side))
+        stream = 0 if same_settings else side
+        draws.append(_draws_after_k(x, weights, resample, resamples, rng, stream))
     lower, upper = _percentiles(draws[0] - draws[1], level)
     return xr.Dataset(
         {
@@ -140,11 +148,12 @@ def _order_weights(n: int) -> NDArray:
 
 
 def _draws_after_k(
-    x: NDArray, weights: NDArray, resample: str, resamples: int, rng: int, side: int = 0
+    x: NDArray, weights: NDArray, resample: str, resamples: int, rng: int, stream: int = 0
 ) -> NDArray:
     """Bootstrap draws (..., resamples, k) of the expected best of scores x (..., seed, setting).
 
-    The resampled seeds depend on `rng` alone, so that two sides share them.
+    The resampled seeds depend on `rng` alone, so that two sides share them; settings are shared by
+    sides of one `stream`.
     """
     seeds, settings = x.shape[-2:]
     if resample == "setting":
@@ -152,7 +161,7 @@ def _draws_after_k(
     else:
         means = resampled_seed_weights(seeds, resamples, np.random.default_rng([rng, 0])) @ x
     if resample != "seed":
-        picks = np.random.default_rng([rng, 1, side]).integers(settings, size=means.shape[-2:])
+        picks = np.random.default_rng([rng, 1, stream]).integers(settings, size=means.shape[-2:])
         means = np.take_along_axis(means, np.broadcast_to(picks, means.shape), axis=-1)
     draws = np.sort(means, axis=-1) @ weights
     alone = (seeds == 1 and resample != "setting") or (settings == 1 and resample != "seed")
