@@ -244,6 +244,7 @@ def _label(plan: Plan, state: State, wall: float) -> xr.Dataset:
     named = ("data", "data_hash", "split_hash", "model", "rule", "batch_size")
     attrs = results.provenance(configuration)
     attrs |= {name: configuration[name] for name in named}
+    attrs |= {f"{part}_images": len(getattr(plan.data, part)) for part in ("train", "valid")}
     attrs |= {
         "trials_at_once": state.chunk_size,
         "seconds_per_epoch": float(np.median(state.seconds, axis=1).sum() / plan.trials),

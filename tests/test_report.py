@@ -157,6 +157,22 @@ def test_caption_tells_data_seeds_and_protocol():
     assert told == "Data: handmade; seeds: 2 or 5; epochs: 10 or 100; minibatch 50."
 
 
+def test_images_are_counted_where_the_record_does_not_say():
+    assert "validation images;" not in report(WORLD, [])  # accuracies that are no whole shares
+    curves, rng = WORLD["sgd"].copy(), np.random.default_rng(0)
+    for part, n in (("train", 100_000), ("valid", 15_800)):
+        right = rng.integers(0, n, curves.train_accuracy.shape)
+        curves[f"{part}_accuracy"] = curves.train_accuracy.copy(data=(right / n).astype("float32"))
+    said = "handmade (100,000 training, 15,800 validation images);"
+    assert describe([curves]).startswith(f"Data: {said}")
+    known = curves.assign_attrs(train_images=3, valid_images=2)
+    assert "handmade (3 training, 2 validation images);" in describe([known])
+    assert "Data: `handmade` (3 training, 2 validation images; contents" in report(
+        {"sgd": known}, []
+    )
+    assert "images" not in describe([curves.isel(epoch=[0], learning_rate=[0])])  # too few to tell
+
+
 @pytest.mark.parametrize(
     ("claim", "text"), [("B1b", "below 0"), ("D1", "above 50"), ("R1j", "0 to 2")]
 )

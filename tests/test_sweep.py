@@ -184,6 +184,7 @@ def test_provenance_names_what_made_the_curves(data):
     attrs = sweep(data).attrs
     assert attrs["data"] == "glyphs"
     assert attrs["data_hash"] == data.hash
+    assert (attrs["train_images"], attrs["valid_images"]) == (len(data.train), len(data.valid))
     assert attrs["rule"] == "sgd"
     assert attrs["model"] == "MLP(hidden=(16,), classes=47)"
     assert jax.__version__ in attrs["versions"]
