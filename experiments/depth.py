@@ -20,7 +20,16 @@ import emnist_jax as ej
 from emnist_jax.figures import plot_curves, plot_intervals
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, interval
-from experiments._common import CHOSEN, difference, draw, main, together, train, tuned
+from experiments._common import (
+    CHOSEN,
+    difference,
+    draw,
+    main,
+    peak_limits,
+    together,
+    train,
+    tuned,
+)
 from experiments._common import Options as CommonOptions
 from experiments.convnets import multiply_adds, parameters
 
@@ -43,25 +52,32 @@ NETWORKS: Mapping[str, nn.Module] = {
     for head in HEADS
     for channels in CHANNELS
 }
-# What is changed, from and to: the effects of each difference between C1 and C2 by itself.
-EFFECTS = tuple(
-    (f"{what}, head {dashed(head)}", name_of(before, head), name_of(after, head))
-    for what, before, after in (
-        ("a second convolution: 10 to 5-10", (10,), (5, 10)),
-        ("a second convolution: 10 to 10-10", (10,), (10, 10)),
-        ("channels of one: 5 to 10", (5,), (10,)),
-        ("channels of one: 10 to 20", (10,), (20,)),
-        ("channels of two: 5-10 to 10-20", (5, 10), (10, 20)),
-    )
-    for head in HEADS
-) + tuple(
-    (f"head 150 to 576-160, channels {dashed(c)}", *(name_of(c, h) for h in HEADS))
-    for c in ((10,), (5, 10), (10, 20))
+C1, C2 = name_of((10,), (576, 160)), name_of((5, 10), (150,))
+_CHANGES = (
+    ("a second convolution: 10 to 5-10", (10,), (5, 10)),
+    ("a second convolution: 10 to 10-10", (10,), (10, 10)),
+    ("channels of one: 5 to 10", (5,), (10,)),
+    ("channels of one: 10 to 20", (10,), (20,)),
+    ("channels of two: 5-10 to 10-20", (5, 10), (10, 20)),
+)
+# What is changed, from and to: C1 to C2, then each difference between them by itself.
+EFFECTS = (
+    ("all at once: C1 to C2", C1, C2),
+    *(
+        (f"{what}, head {dashed(head)}", name_of(before, head), name_of(after, head))
+        for what, before, after in _CHANGES
+        for head in HEADS
+    ),
+    *(
+        (f"head 150 to 576-160, channels {dashed(c)}", *(name_of(c, h) for h in HEADS))
+        for c in ((10,), (5, 10), (10, 20))
+    ),
 )
 COST = "20 minutes on two CPU cores with 26,320 images, 100 minutes with all (projected)"
 RUNS = tuple(f"depth/{name}" for name in NETWORKS)
 CAPTIONS = {
-    "effects": "What each difference between C1 and C2 changes by itself, same seeds.",
+    "effects": "What C2 gains over C1, and what each difference between them changes by itself; "
+    "same seeds.",
     "accuracy": "One and two convolutions, both heads: validation accuracy.",
 }
 
@@ -96,24 +112,21 @@ def measure(options: Options) -> dict[str, xr.Dataset]:
 
 def figures(found: Mapping[str, xr.Dataset]) -> dict:
     """Return the effects with intervals, and the curves at the first rate."""
-    rows = [
-        (what, *difference(tuned(found[after]), tuned(found[before])))
-        for what, before, after in EFFECTS
-    ]
     panels = {
         f"head {dashed(head)}": together(
             {dashed(c): found[name_of(c, head)].isel(learning_rate=0) for c in CHANNELS}, "network"
         )
         for head in HEADS
     }
+    curves = together(panels, "head")
     return {
         "effects": plot_intervals(
-            *zip(*rows, strict=True),
+            *zip(*effects(found), strict=True),
             reference=0,
             xlabel="best validation accuracy, points",
             note="mean difference and 95 % t interval over seeds",
         ),
-        "accuracy": plot_curves(together(panels, "head"), hue="network", col="head"),
+        "accuracy": plot_curves(curves, hue="network", col="head", ylim=peak_limits(curves)),
     }
 
 
@@ -139,15 +152,24 @@ def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
     return {"networks": Table(header, rows)}
 
 
+def effects(found: Mapping[str, xr.Dataset]) -> list[tuple[str, float, float, float]]:
+    """Return each effect with its 95 % interval, in points."""
+    return [
+        (what, *difference(tuned(found[after]), tuned(found[before])))
+        for what, before, after in EFFECTS
+    ]
+
+
 def finding(found: Mapping[str, xr.Dataset]) -> str:
-    """Return what each difference between C1 and C2 does by itself."""
-    told = []
-    for what, before, after in EFFECTS:
-        mean, lower, upper = difference(tuned(found[after]), tuned(found[before]))
-        if lower > 0 or upper < 0:
-            told.append(f"{what} {mean:+.2f} points [{lower:.2f}, {upper:.2f}]")
-    clear = "; ".join(told) or "none"
-    return f"Differences whose interval excludes 0: {clear}."
+    """Return how C1 and C2 differ, and what each difference between them does by itself."""
+    whole, *single = effects(found)
+    clear = [row for row in single if row[2] > 0 or row[3] < 0]
+    told = [f"{what} {mean:+.2f} points [{low:.2f}, {high:.2f}]" for what, mean, low, high in clear]
+    return (
+        f"C2 less C1: {whole[1]:+.2f} points [{whole[2]:.2f}, {whole[3]:.2f}]. Of {len(single)} "
+        f"single differences {len(clear)} have an interval that excludes 0, as one in twenty does "
+        f"by chance: {'; '.join(told) or 'none'}."
+    )
 
 
 if __name__ == "__main__":

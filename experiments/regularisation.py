@@ -21,7 +21,7 @@ from emnist_jax.claims.measures import best_accuracy, held_out_best
 from emnist_jax.figures import plot_curves, plot_intervals
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, interval, paired
-from experiments._common import CHOSEN, draw, main, together, train
+from experiments._common import CHOSEN, draw, main, peak_limits, together, train
 from experiments._common import Options as CommonOptions
 from experiments.convnets import NETWORKS as PAPERS
 
@@ -109,6 +109,7 @@ def figures(found: Mapping[str, xr.Dataset]) -> dict:
             together(shown, "variant"),
             hue="variant",
             variables=("train_accuracy", "valid_accuracy"),
+            ylim=peak_limits(shown["plain"]),
         )
     return made
 

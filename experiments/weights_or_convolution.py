@@ -145,12 +145,13 @@ def figures(found: Mapping[str, xr.Dataset]) -> dict:
 def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
     """Return the size and the accuracy of every network."""
     header = ["network", "parameters", "multiply-adds an image", "best (%)", "95 %"]
-    header += ["training less validation (points)", "s an epoch"]
+    header += ["epoch of best", "training less validation (points)", "s an epoch"]
     rows = []
     for name, model in NETWORKS.items():
         over, at_best = interval(tuned(found[name])), best(found[name]).mean("seed")
         rate = at_best.valid_accuracy.argmax("learning_rate")
-        gap = 100 * (at_best.train_accuracy - at_best.valid_accuracy).isel(learning_rate=rate)
+        at_best = at_best.isel(learning_rate=rate)
+        gap = 100 * (at_best.train_accuracy - at_best.valid_accuracy)
         rows.append(
             [
                 name,
@@ -158,6 +159,7 @@ def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
                 f"{multiply_adds(model):,}",
                 f"{float(over['mean']):.2f}",
                 f"{float(over.lower):.2f} to {float(over.upper):.2f}",
+                f"{float(at_best.best_epoch):.1f}",
                 f"{float(gap):.2f}",
                 f"{found[name].attrs.get('seconds_per_epoch', float('nan')):.3g}",
             ]
@@ -171,7 +173,12 @@ def finding(found: Mapping[str, xr.Dataset]) -> str:
     for network, rival in pairs():
         mean, lower, upper = difference(tuned(found[network]), tuned(found[rival]))
         told.append(f"{network} less {rival}: {mean:+.2f} points [{lower:.2f}, {upper:.2f}]")
-    return "; ".join(told) + "."
+    last = {name: one.epoch.values[-1] for name, one in found.items()}
+    rising = [
+        row[0] for row in tables(found)["networks"].rows if float(row[5]) > last[row[0]] - 0.5
+    ]
+    unfinished = f" Best at the last epoch, and perhaps not done: {', '.join(rising)}."
+    return "; ".join(told) + "." + (unfinished if rising else "")
 
 
 if __name__ == "__main__":

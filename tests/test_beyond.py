@@ -146,6 +146,20 @@ def test_a_rule_that_never_arrives_takes_an_epoch_more_than_there_are():
     assert judged.estimate.mean == pytest.approx(101 / 5, rel=0.05)
 
 
+def test_rules_that_never_arrive_are_no_proof_of_equal_speed():
+    # Four epochs: whoever never arrives counts five, so the ratio to three epochs is but 5 / 3.
+    def short(peak, rises_by):
+        return searched(peak, rises_by).isel(epoch=slice(5))
+
+    peaks = dict.fromkeys(RULES + NEWER, (0.83, 3)) | {"sgd": (0.79, 4)}
+    runs = {f"rules_compared/c2/{name}": short(*of) for name, of in peaks.items()}
+    judged = judge(QUESTIONS["X1f"], runs)
+    assert judged.estimate.mean == pytest.approx(5 / 3) and judged.estimate.upper == math.inf
+    assert judged.verdict is Verdict.UNDECIDED
+    late = runs | {"rules_compared/c2/sgd": short(0.83, 4)}  # arrives: 4 / 3 is all it takes
+    assert judge(QUESTIONS["X1f"], late).verdict is Verdict.FAILS
+
+
 def test_pooled_settings_are_all_of_all_rules():
     curves = {"sgd": beyond_world.problem(range(10))["sgd"]}
     curves["adam"] = network(0.8, rates=(1e-3, 1e-4))
@@ -312,7 +326,8 @@ def test_the_summary_of_the_paper_stays_about_the_paper(tmp_path):
     assert f"**{len(PAPER)} claims**: 0 hold" in text
     first, second = text.split("## Beyond the paper")
     assert "| W3a |" not in first and "| W3a |" in second
-    assert "- **depth** 7 of 7 tested claims hold." in second
+    told = second.partition("- **depth** ")[2]
+    assert told.startswith("7 of 7 tested claims hold. Holds: C2 beats C1 with C2's head (W4a:")
     assert second.count("**holds** |") == len(QUESTIONS)
 
 
@@ -353,7 +368,8 @@ def test_which_rule_to_take_at_which_budget():
     assert rows[0][6] == "sgd" and float(rows[0][7]) == pytest.approx(83.2 - 67.5, abs=0.01)
     assert rows[2][5] == "-"
     told = rules_compared.finding(found)
-    assert "On dense with 1 setting to try: **adopt**" in told
+    assert f"take on dense, by settings to try: 1: **adopt**, {rows[0][3]} %" in told
+    assert f"4: **adopt**, {rows[2][3]} % [{rows[2][4]}], ahead of every other" in told
     tuned = {tuple(row[:2]): row for row in rules_compared.tables(found)["tuned"].rows}
     assert tuned["dense", "sgd"][7].startswith("25 %")
     assert tuned["dense", "adam"][5] == "5"
@@ -383,8 +399,15 @@ def test_paired_gains_are_in_the_tables():
     assert by["dense", "plain", ""][5] == ""
     assert "c1, dropout: accuracy +1.00" in regularisation.finding(cells("regularisation"))
     told = weights_or_convolution.finding(cells("weights_or_convolution"))
-    assert "c1 less c1_weights: +6.00 points" in told
-    assert "a second convolution: 10 to 5-10, head 150 +2.00" in depth.finding(cells("depth"))
+    assert "c1 less c1_weights: +6.00 points" in told and "last epoch" not in told
+    short = {
+        name: one.isel(epoch=slice(11)) for name, one in cells("weights_or_convolution").items()
+    }
+    told = weights_or_convolution.finding(short)
+    assert "Best at the last epoch, and perhaps not done: c1, c1_shuffled, c1_weights" in told
+    told = depth.finding(cells("depth"))
+    assert told.startswith("C2 less C1: +1.00 points") and "Of 13 single differences" in told
+    assert "a second convolution: 10 to 5-10, head 150 +2.00" in told
 
 
 def test_options_keep_what_is_common():
@@ -429,6 +452,8 @@ def test_settings_of_two_problems_share_a_point():
     assert [point.get_ydata().item() for point in points] == [25.5, 30.5]
     low, high = figure.axes[0].get_xlim()  # two seeds: bars of 12.7 points each way
     assert 50 < low < 51 and 61 < high < 62
+    ranked = [tuple(line.get_xydata()[0]) for line in figure.axes[1].lines[:2]]
+    assert ranked == [(2, 2), (1, 1)]
     with pytest.raises(ej.InputError, match="3 groups"):
         plot_pairs(one, one, ["a", "b", "c"], labels=["", ""])
 

@@ -403,10 +403,12 @@ def test_intervals_are_drawn_and_written_and_missing_ones_said():
     drawn = [(bar[0][0], bar[1][0], bar[0][1]) for bar in bars if len(bar)]
     np.testing.assert_allclose(drawn, [(-0.1, 0.7, 0), (-1.5, -1.0, 2)])
     assert [text.get_text() for text in axes.texts] == [
-        "0.3  [\N{MINUS SIGN}0.1, 0.7]",
+        "0.30  [\N{MINUS SIGN}0.10, 0.70]",
         "not measured",
-        "\N{MINUS SIGN}1.25  [\N{MINUS SIGN}1.5, \N{MINUS SIGN}1]",
+        "\N{MINUS SIGN}1.25  [\N{MINUS SIGN}1.50, \N{MINUS SIGN}1.00]",
     ]
+    small = figures.plot_intervals(["a"], [0.00012], [0.0001], [0.00014])
+    assert small.axes[0].texts[0].get_text() == "0.000120  [0.000100, 0.000140]"
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first row is at the top
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
 

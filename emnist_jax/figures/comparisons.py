@@ -97,6 +97,8 @@ def plot_intervals(
     if not n or any(values.shape != (n,) for values in (mean, low, high)):
         raise InputError(f"a forest plot of {n} labels needs {n or 'some'} means, lows and highs")
     rows = np.arange(n)
+    widest = max((width for width in high - low if np.isfinite(width)), default=0)
+    digits = 2 if widest <= 0 else max(2, 1 - int(np.floor(np.log10(widest))))
     figure = new_figure(8, 1.2 + 0.36 * n)
     axes = figure.subplots()
     if reference is not None and np.ndim(reference) == 0:
@@ -123,7 +125,8 @@ def plot_intervals(
     )
     for row in rows:
         measured = np.isfinite(mean[row])
-        text = f"{mean[row]:.4g}  [{low[row]:.4g}, {high[row]:.4g}]" if measured else "not measured"
+        told = [f"{x[row]:.{digits}f}" for x in (mean, low, high)]
+        text = f"{told[0]}  [{told[1]}, {told[2]}]" if measured else "not measured"
         text = text.replace("-", "\N{MINUS SIGN}")
         axes.annotate(
             text,
@@ -226,15 +229,17 @@ def plot_pairs(
     groups: Sequence[str],
     *,
     labels: Sequence[str],
+    ranks: Sequence[str] = ("rank", "rank"),
     note: str = "",
 ) -> "Figure":
-    """Draw settings by their scores on two problems, with 95 % t intervals over seeds.
+    """Draw settings by their scores on two problems, with 95 % t intervals over seeds, and by rank.
 
     Args:
       x: scores with the dimension of the settings and `seed`.
       y: scores of the same settings, in the same order.
       groups: a name a setting, told apart by colour and marker.
       labels: of the two axes.
+      ranks: of the two axes of the panel of ranks, 1 for the highest mean score.
       note: text for the caption.
 
     Raises:
@@ -245,10 +250,13 @@ def plot_pairs(
     if not len(means[0]) == len(means[1]) == len(groups):
         raise InputError(f"{len(means[0])} and {len(means[1])} settings in {len(groups)} groups")
     halves = [mean - side.lower.values for mean, side in zip(means, sides, strict=True)]
-    figure = new_figure(6.4, 4.8)
-    axes = figure.subplots()
+    figure = new_figure(10.4, 4.8)
+    axes, by_rank = figure.subplots(1, 2)
+    places = [np.argsort(np.argsort(-mean)) + 1 for mean in means]
     for i, name in enumerate(dict.fromkeys(groups)):
         of = np.array([group == name for group in groups])
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": "none"}
+        by_rank.plot(places[0][of], places[1][of], marker=MARKERS[i], **style)
         axes.errorbar(
             means[0][of],
             means[1][of],
@@ -264,6 +272,9 @@ def plot_pairs(
         set_limits(np.nanmin(mean) - margin, np.nanmax(mean) + margin)  # not of a wide interval
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
+    by_rank.axline((1, 1), slope=1, color=GREY, linewidth=1, linestyle="--", zorder=0)
+    by_rank.set(xlim=(len(groups) + 1, 0), ylim=(len(groups) + 1, 0))  # the best at the top right
+    by_rank.set(xlabel=ranks[0], ylabel=ranks[1])
     figure.legend(loc="outside upper right", ncols=3, fontsize=10)
     caption(figure, note)
     return figure
