@@ -273,7 +273,8 @@ def plot_pairs(
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
     by_rank.axline((1, 1), slope=1, color=GREY, linewidth=1, linestyle="--", zorder=0)
-    by_rank.set(xlim=(len(groups) + 1, 0), ylim=(len(groups) + 1, 0))  # the best at the top right
+    ends = len(groups) + 0.5, 0.5  # the best at the top right
+    by_rank.set(xlim=ends, ylim=ends)
     by_rank.set(xlabel=ranks[0], ylabel=ranks[1])
     figure.legend(loc="outside upper right", ncols=3, fontsize=10)
     caption(figure, note)
