@@ -366,13 +366,15 @@ def _denominator(accuracy: xr.DataArray | None) -> int | None:
 
     It is the least n that makes them all whole; None if none does, or they are too few to tell.
     """
-    shares = np.unique(accuracy) if accuracy is not None else np.empty(0)
+    if accuracy is None or accuracy.dtype != np.float32:  # as a sweep computes them
+        return None
+    shares = np.unique(accuracy)
     shares = shares[np.isfinite(shares)].astype(float)
     if len(shares) < 50:
         return None
     n = np.arange(1, 200_001)
     for share in shares:
-        n = n[abs(share * n - np.round(share * n)) < 1e-7 * n]  # accuracies are float32
+        n = n[abs(share * n - np.round(share * n)) < 1e-7 * n]  # what float32 leaves open
     return int(n[0]) if len(n) else None
 
 

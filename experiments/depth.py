@@ -167,8 +167,8 @@ def finding(found: Mapping[str, xr.Dataset]) -> str:
     told = [f"{what} {mean:+.2f} points [{low:.2f}, {high:.2f}]" for what, mean, low, high in clear]
     return (
         f"C2 less C1: {whole[1]:+.2f} points [{whole[2]:.2f}, {whole[3]:.2f}]. Of {len(single)} "
-        f"single differences {len(clear)} have an interval that excludes 0 (if nothing differed, one "
-        f"in twenty would): {'; '.join(told) or 'none'}."
+        f"single differences {len(clear)} have an interval that excludes 0 (if nothing differed, "
+        f"one in twenty would): {'; '.join(told) or 'none'}."
     )
 
 

@@ -158,7 +158,7 @@ def test_caption_tells_data_seeds_and_protocol():
 
 
 def test_images_are_counted_where_the_record_does_not_say():
-    assert "validation images;" not in report(WORLD, [])  # accuracies that are no whole shares
+    assert "validation images;" not in report(WORLD, [])  # not computed by a sweep
     curves, rng = WORLD["sgd"].copy(), np.random.default_rng(0)
     for part, n in (("train", 100_000), ("valid", 15_800)):
         right = rng.integers(0, n, curves.train_accuracy.shape)
