@@ -5,8 +5,8 @@
     python -m experiments.beyond --data emnist/balanced --preset full --out runs/full
 
 The first takes minutes, with few images drawn by the program; the second is each experiment as it
-stands, on a part of EMNIST, about 100 minutes on two CPU cores (projected from measured step times,
-see each experiment); the third has all images, about 11 hours there. Each goes on where it stopped,
+stands, on a part of EMNIST, about 130 minutes on two CPU cores (projected from measured step times,
+see each experiment); the third has all images, about 16 hours there. Each goes on where it stopped,
 and the report of `experiments.paper` in the same folder shows what is finished.
 """
 

@@ -22,7 +22,7 @@ from emnist_jax.claims import (
     judge_reading,
 )
 from emnist_jax.claims.judge import estimate
-from emnist_jax.claims.measures import held_out_best, held_out_earliest, spread, worst_step
+from emnist_jax.claims.measures import held_out_best, held_out_earliest, ratio, spread, worst_step
 
 WORLD = paper_world.world()
 CLAIMS = {claim.id: claim for claim in PAPER}
@@ -344,3 +344,12 @@ def test_rates_are_found_up_to_rounding():
 
 def test_estimates_of_one_number_are_taken_as_they_are():
     assert estimate(Estimate(1.0, 1.0, 1.0)) == (1.0, 1.0, 1.0, 0)
+
+
+def test_a_ratio_is_a_geometric_mean_whose_interval_stays_above_zero():
+    """Ratios 1, 4 and 16 by hand: mean 4; of their log2 (0, 2, 4) sd 2, t(2) = 4.303."""
+    found = ratio(
+        xr.DataArray([3.0, 8.0, 16.0], dims="seed"), xr.DataArray([3.0, 2.0, 1.0], dims="seed")
+    )
+    reach = 4.302653 * 2 / 3**0.5
+    np.testing.assert_allclose(found, [4, 2 ** (2 - reach), 2 ** (2 + reach), 3], rtol=1e-6)

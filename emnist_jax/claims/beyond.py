@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import xarray as xr
 
-from emnist_jax.claims.judge import Claim, Estimate, NotTestable, Runs, estimate
-from emnist_jax.claims.measures import INF, SIGN, best_accuracy, held_out_best, paired
+from emnist_jax.claims.judge import Claim, Estimate, NotTestable, Runs
+from emnist_jax.claims.measures import INF, SIGN, best_accuracy, held_out_best, paired, ratio
 from emnist_jax.stats import difference_after_k, rank_correlation, regret, time_to_target
 
 RULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
@@ -86,8 +86,8 @@ def _slowest_over_fastest(network: str) -> Measure:
             found.append(held_out_best(scores[rule], epochs.clip(1, late), np.isinf(epochs))[1:])
         means = [float(times.mean()) for times, _ in found]
         slowest, never = found[int(np.argmax(means))]
-        ratio = estimate(slowest / found[int(np.argmin(means))][0])
-        return ratio._replace(upper=INF) if never.any() else ratio  # it may be any later epoch
+        times = ratio(slowest, found[int(np.argmin(means))][0])
+        return times._replace(upper=INF) if never.any() else times  # it may be any later epoch
 
     return measure
 

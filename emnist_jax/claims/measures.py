@@ -119,6 +119,18 @@ def paired(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     return difference
 
 
+def ratio(values: xr.DataArray, others: xr.DataArray) -> Estimate:
+    """Return the ratio of positive values, on the seeds both have: the geometric mean.
+
+    Its interval is taken over logarithms, so that it cannot reach below zero.
+
+    Raises:
+        NotTestable: fewer than two common seeds.
+    """
+    mean, lower, upper, seeds = estimate(paired(np.log(values), np.log(others)))
+    return Estimate(math.exp(mean), math.exp(lower), math.exp(upper), seeds)
+
+
 def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataArray, ...]:
     """Return score, and values, of the best setting, chosen for each seed on the other seeds.
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from emnist_jax.claims.adam import ADAM, over_grid
 from emnist_jax.claims.baseline import RMSPROP, SGD
-from emnist_jax.claims.judge import Claim, Runs
+from emnist_jax.claims.judge import Claim, Estimate, Runs
 from emnist_jax.claims.measures import (
     INF,
     SIGN,
@@ -21,6 +21,7 @@ from emnist_jax.claims.measures import (
     held_out_best,
     held_out_earliest,
     paired,
+    ratio,
     rmsprop,
 )
 from emnist_jax.claims.networks import BATCH_NORM, CONVNETS, DATA, TEST
@@ -33,11 +34,11 @@ def _range_over_rules(runs: Runs) -> xr.DataArray:
     return paired(found[means.index(max(means))], found[means.index(min(means))])
 
 
-def _slowest_over_fastest(runs: Runs) -> xr.DataArray:
+def _slowest_over_fastest(runs: Runs) -> Estimate:
     """Return the ratio of the epochs at which the rules' best settings are best."""
     found = [best_of(runs, name)[1].clip(min=1) for name in ("sgd", "rmsprop", "adam")]
     means = [float(x.mean()) for x in found]
-    return found[means.index(max(means))] / found[means.index(min(means))]
+    return ratio(found[means.index(max(means))], found[means.index(min(means))])
 
 
 def _adam_finishes(runs: Runs) -> xr.DataArray:
