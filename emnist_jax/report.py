@@ -370,7 +370,7 @@ def _denominator(accuracy: xr.DataArray | None) -> int | None:
         return None
     shares = np.unique(accuracy)
     shares = shares[np.isfinite(shares)].astype(float)
-    if len(shares) < 50:
+    if len(shares) < 20:
         return None
     n = np.arange(1, 200_001)
     for share in shares:

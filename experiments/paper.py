@@ -165,13 +165,14 @@ def write_report(out: Path) -> Path:
     found = {name: curves for name, curves in found.items() if name in known}
     if not found:
         raise InputError(f"{out}: no finished experiment here; run without --report-only first")
-    sections = []
-    sections.append(_samples(out, next(iter(found.values()))))
+    later = {run for module, _ in BEYOND.values() for run in module.RUNS}
+    papers = {run: curves for run, curves in found.items() if run not in later}
+    sections = [_samples(out, next(iter((papers or found).values())))]
     for name, (module, title) in EXPERIMENTS.items():
-        if any(run in found for run in module.RUNS):
-            sections.append(_section(name, module, title, found, out))
-    if all(rule in found for rule in RULES):
-        sections.append(_budgets(found, out))
+        if any(run in papers for run in module.RUNS):
+            sections.append(_section(name, module, title, papers, out))
+    if all(rule in papers for rule in RULES):
+        sections.append(_budgets(papers, out))
     beyond = {name: _beyond(name, *of, found, out) for name, of in BEYOND.items()}
     path = write_text(out / "README.md", report(found, sections, beyond))
     print(path)

@@ -234,6 +234,15 @@ def test_unfinished_experiment_is_named_in_the_report(tmp_path):
     assert "## Batch normalisation (N1)\n\nNot finished: batch_norm/frozen_normal_minibatch" in text
 
 
+def test_the_papers_sections_are_about_its_own_runs(tmp_path):
+    own = paper_world.sgd()
+    results.save(own, tmp_path / "sgd" / "curves.nc")
+    later = paper_world.chosen(0.8).assign_attrs(data="others")
+    results.save(later, tmp_path / "depth" / "conv10_head150" / "curves.nc")
+    text = paper.write_report(tmp_path).read_text()
+    assert f"no image of {own.data} is kept here" in text
+
+
 def test_arguments_are_the_presets_then_those_given(tmp_path):
     options = paper.Options(preset="demo", seeds=4, adam_seeds=2, convnet_epochs=9, data="x")
     sgd_arguments = paper.arguments(options, "sgd", tmp_path)
