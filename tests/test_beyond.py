@@ -312,7 +312,7 @@ def test_all_is_run_and_reported(tmp_path, small, monkeypatch):
     text = beyond.run(options).read_text()
     part = text.split("## Beyond the paper")[1]
     title = paper.BEYOND["depth"][1]
-    assert f"### {title}" in part and "![What each difference" in part
+    assert f"### {title}" in part and f"![{depth.CAPTIONS['effects']}" in part
     others = [other for other in paper.BEYOND if other != "depth"]
     assert all(f"Not run. `python -m experiments.{other}` takes about" in part for other in others)
     (tmp_path / depth.RUNS[0] / "curves.nc").unlink()
