@@ -66,7 +66,7 @@ def start(path: Path, work: Callable = train, *, cache: str | None = None, limit
 def run(path: Path, work: Callable = train, **options) -> tuple[int, str]:
     """Return exit code and stderr of a process that does `work(path)`."""
     process = start(path, work, **options)
-    process.join(120)
+    process.join(600)  # reading 300 damaged files takes minutes on a busy machine
     return process.exitcode, said(path)
 
 
