@@ -261,6 +261,7 @@ def test_ctrl_c_ends_a_process_that_waits_to_connect(tmp_path):
 
 
 def wait_alone(address):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in jobs of a script
     hosts.QUIET_SECONDS = 0.1
     hosts.connect(address, 2, 0)
 
