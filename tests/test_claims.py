@@ -298,6 +298,12 @@ def test_difference_of_networks_that_still_rise_has_no_bound_on_their_side(risin
     assert (math.isinf(found.lower), math.isinf(found.upper)) == bounds
 
 
+def test_an_open_end_on_the_side_that_a_claim_leaves_open_does_not_matter():
+    runs = network("convnets/c2", 0.7)(network("convnets/c1", RISING)(WORLD))
+    judged = judge_reading(CLAIMS["C3e"], runs, "adam")
+    assert judged.estimate.lower == -math.inf and judged.verdict is Verdict.HOLDS
+
+
 def test_a_setting_that_is_best_is_compared_with_the_best_other():
     found = judge_reading(CLAIMS["A1v"], WORLD, "adam").estimate
     assert found.mean == pytest.approx(-0.1)  # 83.5 at b1 0, 83.6 its own

@@ -185,7 +185,9 @@ def judge_reading(claim: Claim, datasets: Mapping[str, xr.Dataset], reading: str
         found = estimate(claim.measure(Runs(datasets, reading)))
     except NotTestable as reason:
         return Judgement(claim, Verdict.UNTESTABLE, reason=str(reason))
-    if claim.low < found.lower and (found.upper < claim.high or math.isinf(claim.high)):
+    above = math.isinf(claim.low) or claim.low < found.lower
+    below = math.isinf(claim.high) or found.upper < claim.high
+    if above and below:
         verdict = Verdict.HOLDS
     elif found.upper <= claim.low or claim.high <= found.lower:
         verdict = Verdict.FAILS
