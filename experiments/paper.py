@@ -195,10 +195,14 @@ def _section(name: str, module: Any, title: str, found: Mapping, out: Path) -> S
     missing = [run for run in module.RUNS if run not in found]
     if missing:
         return Section(title, {}, [], f"Not finished: {', '.join(missing)}.")
-    runs = found if name == "forensics" else _runs_of(name, found)
+    if name == "forensics":  # judges all of Adam's runs anew, some of them beside other rules'
+        runs = found
+        read = [c for c in found.values() if str(c.attrs.get("rule", "")).startswith("adam")]
+    else:
+        runs, read = _runs_of(name, found), [found[run] for run in module.RUNS]
     tables, figures = module.tables(runs), module.figures(runs)
     draw(figures, tables, out / name)
-    protocol = describe([found[run] for run in _read_by(name, module, found)])
+    protocol = describe(read)
     shown = [
         (f"{name}/{figure}.png", f"{module.CAPTIONS[figure]} {protocol}") for figure in figures
     ]
@@ -217,13 +221,6 @@ def _beyond(name: str, module: Any, title: str, found: Mapping, out: Path) -> Se
         what = section.text if len(missing) < len(module.RUNS) else "Not run."
         return section._replace(text=f"{what} {command}")
     return section
-
-
-def _read_by(name: str, module: Any, found: Mapping[str, xr.Dataset]) -> list[str]:
-    """Return the runs behind an experiment's tables and figures: forensics judges all of Adam's."""
-    if name != "forensics":
-        return list(module.RUNS)
-    return [run for run, c in found.items() if str(c.attrs.get("rule", "")).startswith("adam")]
 
 
 def _runs_of(name: str, found: Mapping[str, xr.Dataset]) -> Any:
