@@ -1,7 +1,5 @@
 """Section 3: Adam on the dense net."""
 
-from collections.abc import Callable
-
 import numpy as np
 import xarray as xr
 
@@ -46,18 +44,16 @@ def _longer_window_always_better(runs: Runs) -> xr.DataArray:
     return min(rows, key=lambda row: float(row.mean()))
 
 
-def over_grid(runs: Runs, of: Callable[[xr.Dataset], xr.DataArray]) -> xr.DataArray:
-    """Return a measure at every setting of the grid; rates of .1 and more, useless, are left out.
+def whole_grid(runs: Runs) -> xr.Dataset:
+    """Return the curves of every setting of the grid; rates of .1 and more, useless, are left out.
 
-    Args:
-        runs: the runs.
-        of: the measure of curves. The settings are named by eta and b1 as the paper gives them.
+    The settings are named by eta and b1 as the paper gives them.
     """
     rows = []
     for rate in (1e-2, 1e-3, 1e-4):
         for b1 in (0.0, 0.9):
-            score = of(runs.adam(rate, b1, epochs=LONG)).reset_coords(drop=True)
-            rows.append(score.assign_coords(rate=rate, b1=b1))
+            curves = runs.adam(rate, b1, epochs=LONG).reset_coords(drop=True)
+            rows.append(curves.assign_coords(rate=rate, b1=b1))
     return xr.concat(rows, "setting")
 
 
@@ -67,7 +63,7 @@ def _above(runs: Runs, rate: float, b1: float, b2: float) -> xr.DataArray:
     Were the setting itself among those to choose from, it could not lose, and where it is chosen
     for each seed the difference would be zero without an error.
     """
-    scores = over_grid(runs, best_accuracy)
+    scores = best_accuracy(whole_grid(runs))
     own = (scores.rate == rate) & (scores.b1 == b1) & (abs(scores.b2 - b2) < 1e-6)
     others = held_out_best(scores.where(~own, -np.inf))[0]
     return paired(others, best_accuracy(runs.adam(rate, b1, b2, LONG)))

@@ -7,7 +7,7 @@ sds are .3 and .4; 15,800 images leave .6 either way).
 
 import xarray as xr
 
-from emnist_jax.claims.adam import ADAM, over_grid
+from emnist_jax.claims.adam import ADAM, whole_grid
 from emnist_jax.claims.baseline import RMSPROP, SGD
 from emnist_jax.claims.judge import Claim, Estimate, Runs
 from emnist_jax.claims.measures import (
@@ -43,13 +43,15 @@ def _slowest_over_fastest(runs: Runs) -> Estimate:
 
 def _adam_finishes(runs: Runs) -> xr.DataArray:
     """Return the epoch of the best accuracy of the fastest setting that is as good as any."""
-    return held_out_earliest(over_grid(runs, best_accuracy), over_grid(runs, best_epoch), 1.0)
+    curves = whole_grid(runs)
+    return held_out_earliest(best_accuracy(curves), best_epoch(curves), 1.0)
 
 
 def _adam_first_epoch(runs: Runs) -> xr.DataArray:
     """Return the grid's highest accuracy after epoch 1 in percent of the grid's best."""
-    first = held_out_best(over_grid(runs, lambda curves: accuracy_at(curves, 1)))[0]
-    return 100 * first / held_out_best(over_grid(runs, best_accuracy))[0]
+    curves = whole_grid(runs)
+    first = held_out_best(accuracy_at(curves, 1))[0]
+    return 100 * first / held_out_best(best_accuracy(curves))[0]
 
 
 def _convolution_gain(runs: Runs) -> xr.DataArray:
