@@ -69,7 +69,11 @@ class _Loop:
 
 
 class Eager(_Loop):
-    """One network, trained the usual way; `compiled`: forward and backward by torch.compile."""
+    """One network, trained the usual way.
+
+    `compiled`: forward and backward by torch.compile; `channels_last`: the memory format that
+    PyTorch recommends for convolutions.
+    """
 
     trials = 1
 
@@ -83,11 +87,15 @@ class Eager(_Loop):
         threads: int,
         fused: bool = True,
         compiled: bool = False,
+        channels_last: bool = False,
     ):
         self.threads = threads
         torch.set_num_threads(threads)
         self.images, self.labels = _data(split)
         self.net = network(weights)
+        if channels_last:
+            self.images = self.images.contiguous(memory_format=torch.channels_last)
+            self.net = self.net.to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(rule, self.net.parameters(), rate, fused)
 
         def loss(images, labels):

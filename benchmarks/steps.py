@@ -49,14 +49,19 @@ def _group(data: ej.Dataset, network: str, rule: str, effort: Effort, machine: d
     part = ours.part(data, effort.images[network])
     print(f"{network}, {rule}", file=sys.stderr, flush=True)
     entries = [
-        (Contestant(OURS, n, sweep.epoch, sweep.steps), {"trials_at_once": sweep.at_once})
+        (
+            Contestant(OURS, n, sweep.epoch, sweep.steps),
+            {"trials_at_once": min(n, sweep.at_once)},
+        )
         for n in effort.trials
         for sweep in [ours.Sweep(part, model, rule, n)]
     ]
     opened: list[peers_torch.Processes] = []
     entries += _peers(data, network, rule, effort, opened)
-    # A contestant is known by its name and its number of trials.
-    named = [Contestant(f"{c.name}/{c.trials}", c.trials, c.run, c.steps) for c, _ in entries]
+    named = [
+        Contestant(f"{c.name}, {c.trials} trials, {more}", c.trials, c.run, c.steps)
+        for c, more in entries
+    ]
     timings = race(named, effort.seconds, effort.rounds, effort.limit)
     for processes in opened:
         processes.close()
@@ -98,30 +103,23 @@ def _peers(
     def ensemble(n: int, threads: int, **options) -> peers_torch.Ensemble:
         return peers_torch.Ensemble(rule, rate, weights[:n], split, threads=threads, **options)
 
-    one = _best_threads(lambda t: enter("", eager(t))[0])
-    many = _best_threads(lambda t: enter("", ensemble(5, t))[0])
-    yield enter("PyTorch eager", eager(one, fused=False), threads=one)
-    yield enter("PyTorch eager, fused", eager(one), threads=one)
+    peers_torch.forget_compiled()
+    # PyTorch is fastest now with one thread and now with all: both take part.
+    for threads in sorted({1, cores()}):
+        yield enter("PyTorch eager", eager(threads, fused=False), threads=threads)
+        yield enter("PyTorch eager, fused", eager(threads), threads=threads)
+        if network != "dense":
+            last = eager(threads, channels_last=True)
+            yield enter("PyTorch eager, fused, channels last", last, threads=threads)
+        for n in sizes:
+            yield enter("torch.func ensemble", ensemble(n, threads), threads=threads)
+        if effort.compiled:
+            yield enter("torch.compile", eager(threads, compiled=True), threads=threads)
+            for n in sorted({*sizes} & {5, 25 if network == "dense" else 5}):
+                peer = ensemble(n, threads, compiled=True)
+                yield enter("torch.compile of the ensemble", peer, threads=threads)
     processes = peers_torch.Processes(*common, cores=cores())
     opened.append(processes)
     yield enter("PyTorch eager, a process a core", processes, threads=1)
-    for n in sizes:
-        yield enter("torch.func ensemble", ensemble(n, many), threads=many)
-    if effort.compiled:
-        peers_torch.forget_compiled()
-        yield enter("torch.compile", eager(one, compiled=True), threads=one)
-        for n in sorted({*sizes} & {5, 25 if network == "dense" else 5}):
-            peer = ensemble(n, many, compiled=True)
-            yield enter("torch.compile of the ensemble", peer, threads=many)
     yield enter("Flax loop", peers.FlaxLoop(*common))
     yield enter("numpy, float64", peers_numpy.Numpy(*common))
-
-
-def _best_threads(make) -> int:
-    """Return how many threads PyTorch is fastest with, by a short race."""
-    counts = sorted({1, cores()})
-    contestants = [
-        Contestant(str(threads), c.trials, c.run) for threads in counts for c in [make(threads)]
-    ]
-    timings = race(contestants, 0.1, 3, 1.0)
-    return min(counts, key=lambda threads: timings[str(threads)][0].median)
