@@ -213,8 +213,8 @@ def _steps(rows: list[Mapping]) -> list[str]:
         best = min(row["ms"] for row in group if row["name"] == OURS)
         lines = []
         for name, count in dict.fromkeys((row["name"], row.get("threads")) for row in group):
-            rows = [r for r in _find(group, name=name) if r.get("threads") == count]
-            named = {row["trials"]: row for row in rows}
+            same = [r for r in _find(group, name=name) if r.get("threads") == count]
+            named = {row["trials"]: row for row in same}
             if not named.keys() & set(counts):  # a process a core: not a number of trials
                 named = {1: next(iter(named.values()))}
             fastest = min(named.values(), key=lambda row: row["ms"])

@@ -203,6 +203,7 @@ RESULTS = {
         row("PyTorch eager, fused", 1, 0.8, threads=2),
         row("PyTorch eager, a process a core", 2, 0.4, threads=1),
         row("torch.func ensemble", 25, 0.5, threads=2),
+        row("emnist_jax", 5, 3.0, network="C1"),
     ],
 }
 
@@ -229,7 +230,7 @@ def test_the_report_holds_every_contestant_and_whole_tables():
     assert "| PyTorch eager, fused (2 thr.) | 0.800 (0.720 to 0.880) |" in text
     assert "2 x a device; python 3; commit abc" in text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 2
+    assert len(tables) == 3
     for lines in tables:
         assert len({line.count("|") for line in lines}) == 1
 
