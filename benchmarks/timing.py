@@ -39,16 +39,22 @@ def seconds_of(function: Callable[[], object]) -> float:
 
 
 def alternate(
-    functions: Mapping[str, Callable[[], object]], rounds: int, limit: float = math.inf
+    functions: Mapping[str, Callable[[], object]],
+    rounds: int,
+    limit: float = math.inf,
+    before: Mapping[str, Callable[[], object]] | None = None,
 ) -> dict[str, Timing]:
     """Time warm functions in alternation (A B A B ...), so that all see the machine's moods.
 
-    A function that has spent `limit` seconds sits out, though not before its second round.
+    A function that has spent `limit` seconds sits out, though not before its second round. What
+    `before` has under its name is called each time before it, untimed.
     """
     spent: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
             if len(spent[name]) < 2 or sum(spent[name]) < limit:
+                if before:
+                    before[name]()
                 spent[name].append(seconds_of(function))
     return {name: Timing(median(s), min(s), max(s), len(s)) for name, s in spent.items()}
 
@@ -58,14 +64,17 @@ def race(
 ) -> dict[str, tuple[Timing, int]]:
     """Return by name the seconds of one step of one model, and the steps of a timed run.
 
-    Runs are made long enough to last about `seconds`.
+    Runs are made long enough to last about `seconds`. A shorter one goes before each: threads that
+    slept while another contestant ran take 50 ms to spread over the cores again, which would tell
+    in a run of .1 s and not in an epoch of .1 minutes.
     """
     steps = {c.name: c.steps or _calibrate(c.run, seconds) for c in contestants}
     for c in contestants:
         if c.steps:
             c.run(c.steps)  # the others are warm from calibration
     functions = {c.name: lambda c=c: c.run(steps[c.name]) for c in contestants}
-    timings = alternate(functions, rounds, limit)
+    before = {c.name: lambda c=c: c.run(max(1, steps[c.name] // 4)) for c in contestants}
+    timings = alternate(functions, rounds, limit, before)
     return {
         c.name: (timings[c.name].times(1 / (steps[c.name] * c.trials)), steps[c.name])
         for c in contestants
