@@ -16,8 +16,9 @@ hyperparameters are axes of one compiled program. (Muon's orthogonalisation cost
 network's own operations here; Prodigy has no learning rate to compare.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -70,7 +71,6 @@ SPACES: Mapping[str, Mapping[str, str]] = {
     "adopt": _ADAM,
 }
 DECADES = 3  # of every learning rate
-ALL = "all others"
 COST = "56 minutes on two CPU cores with 26,320 images, 10 hours with all (projected)"
 RUNS = tuple(f"rules_compared/{network}/{rule}" for network in NETWORKS for rule in RULES + NEWER)
 CAPTIONS = {
@@ -218,33 +218,50 @@ def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
     return {"choice": _choice(found), "tuned": _tuned(found), "profile": _profile(found)}
 
 
-def _choice(found: Mapping[str, xr.Dataset]) -> Table:
-    """Return for each budget the best rule, and those that cannot be told from it."""
-    header = ["network", "settings to try", "take", "expected best (%)", "95 %"]
-    header += ["not told apart from", "worst", "loses (points)", "95 %"]
-    rows = []
+class Choice(NamedTuple):
+    """Which rule to take on a network if so many settings can be tried."""
+
+    network: str
+    k: int
+    lead: str
+    after: xr.Dataset  # the leader's expected best after k settings, with its interval
+    others: int  # rules besides
+    alike: list[str]  # those that cannot be told from the leader
+    worst: str
+    lost: xr.Dataset  # what the worst loses against the leader
+
+
+def choices(found: Mapping[str, xr.Dataset]) -> Iterator[Choice]:
+    """Yield for each network and budget the best rule, and those that cannot be told from it."""
     for network in NETWORKS:
         own = scores(found, network)
         after = {rule: best_after_k(score, resample="both") for rule, score in own.items()}
         for k in budgets(own["sgd"].sizes["sample"]):
-            at = {rule: one.sel(k=k) for rule, one in after.items()}
-            ranked = sorted(at, key=lambda rule: -float(at[rule].expected))
+            ranked = sorted(own, key=lambda rule: -float(after[rule].sel(k=k).expected))
             lead, worst = ranked[0], ranked[-1]
             lost = {rule: _less(own[lead], own[rule], k) for rule in ranked[1:]}
             alike = [rule for rule, less in lost.items() if not float(less.lower) > 0]
-            rows.append(
-                [
-                    network,
-                    str(k),
-                    lead,
-                    f"{100 * float(at[lead].expected):.2f}",
-                    _range(at[lead]),
-                    ALL if len(alike) == len(lost) else ", ".join(alike) or "-",
-                    worst,
-                    f"{100 * float(lost[worst].difference):.2f}",
-                    _range(lost[worst]),
-                ]
-            )
+            led = after[lead].sel(k=k)
+            yield Choice(network, k, lead, led, len(lost), alike, worst, lost[worst])
+
+
+def _choice(found: Mapping[str, xr.Dataset]) -> Table:
+    header = ["network", "settings to try", "take", "expected best (%)", "95 %"]
+    header += ["not told apart from", "worst", "loses (points)", "95 %"]
+    rows = [
+        [
+            one.network,
+            str(one.k),
+            one.lead,
+            f"{100 * float(one.after.expected):.2f}",
+            _range(one.after),
+            "all others" if len(one.alike) == one.others else ", ".join(one.alike) or "-",
+            one.worst,
+            f"{100 * float(one.lost.difference):.2f}",
+            _range(one.lost),
+        ]
+        for one in choices(found)
+    ]
     return Table(header, rows)
 
 
@@ -299,25 +316,25 @@ def _profile(found: Mapping[str, xr.Dataset]) -> Table:
 
 def finding(found: Mapping[str, xr.Dataset]) -> str:
     """Return which rule to take at which budget."""
-    rows, told = _choice(found).rows, []
-    for network in NETWORKS:
-        budgets_of = [
-            f"{k}: **{lead}**, {mean} % [{over}], {_told_apart(alike)}"
-            for name, k, lead, mean, over, alike, *_ in rows
-            if name == network
-        ]
-        told.append(f"To take on {network}, by settings to try: {'; '.join(budgets_of)}.")
-    return " ".join(told) + (
+    told: dict[str, list[str]] = {network: [] for network in NETWORKS}
+    for one in choices(found):
+        mean = f"{100 * float(one.after.expected):.2f} % [{_range(one.after)}]"
+        told[one.network].append(f"{one.k}: **{one.lead}**, {mean}, {_told_apart(one)}")
+    lines = [
+        f"To take on {network}, by settings to try: {'; '.join(of)}."
+        for network, of in told.items()
+    ]
+    return " ".join(lines) + (
         " Many rules are compared, and the leader is picked by these very numbers, so some gaps "
         "are luck; intervals near all settings are too narrow."
     )
 
 
-def _told_apart(alike: str) -> str:
+def _told_apart(one: Choice) -> str:
     """Return in words from how many of the other rules the leader cannot be told apart."""
-    if alike in ("-", ALL):
-        return "ahead of every other" if alike == "-" else "told apart from none"
-    return f"not told apart from {len(alike.split(', '))} of {len(RULES + NEWER) - 1}"
+    if len(one.alike) in (0, one.others):
+        return "told apart from none" if one.alike else "ahead of every other"
+    return f"not told apart from {len(one.alike)} of {one.others}"
 
 
 def _range(one: xr.Dataset) -> str:

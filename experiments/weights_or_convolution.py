@@ -148,9 +148,7 @@ def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
     header += ["epoch of best", "training less validation (points)", "s an epoch"]
     rows = []
     for name, model in NETWORKS.items():
-        over, at_best = interval(tuned(found[name])), best(found[name]).mean("seed")
-        rate = at_best.valid_accuracy.argmax("learning_rate")
-        at_best = at_best.isel(learning_rate=rate)
+        over, at_best = interval(tuned(found[name])), _at_best(found[name])
         gap = 100 * (at_best.train_accuracy - at_best.valid_accuracy)
         rows.append(
             [
@@ -167,15 +165,22 @@ def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
     return {"networks": Table(header, rows)}
 
 
+def _at_best(curves: xr.Dataset) -> xr.Dataset:
+    """Return the mean over seeds of what holds at the best epoch, of the best learning rate."""
+    means = best(curves).mean("seed")
+    return means.isel(learning_rate=means.valid_accuracy.argmax("learning_rate"))
+
+
 def finding(found: Mapping[str, xr.Dataset]) -> str:
     """Return how much of what C1 and C2 gain each explanation leaves."""
     told = []
     for network, rival in pairs():
         mean, lower, upper = difference(tuned(found[network]), tuned(found[rival]))
         told.append(f"{network} less {rival}: {mean:+.2f} points [{lower:.2f}, {upper:.2f}]")
-    last = {name: one.epoch.values[-1] for name, one in found.items()}
     rising = [
-        row[0] for row in tables(found)["networks"].rows if float(row[5]) > last[row[0]] - 0.5
+        name
+        for name, curves in found.items()
+        if _at_best(curves).best_epoch > curves.epoch[-1] - 0.5
     ]
     unfinished = f" Best at the last epoch, and perhaps not done: {', '.join(rising)}."
     return "; ".join(told) + "." + (unfinished if rising else "")
