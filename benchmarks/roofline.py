@@ -54,7 +54,7 @@ def cost(
 
 
 def machine(rounds: int = 7) -> dict[str, object]:
-    """Measure the best float32 matrix product and copy that JAX and PyTorch reach here."""
+    """Measure the float32 matrix product, by JAX or PyTorch as is faster, and PyTorch's copy."""
     import jax
     import jax.numpy as jnp
     import torch

@@ -7,7 +7,6 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import jax
 
@@ -20,20 +19,22 @@ from emnist_jax.runner import arrays_of
 
 PAPER_IMAGES = 100_000
 DENSE, NORM = "dense", "dense, batch norm"
+BATCHES = "dense, batch norm of minibatches"  # in evaluation, too: 50 images at a time
 # The experiments of the paper at five seeds: name, network and rule, trials, epochs.
 PAPER = (
     ("sgd", (DENSE, "sgd"), 25, 100),
     ("rmsprop", (DENSE, "rmsprop"), 30, 100),
     ("adam", (DENSE, "adam"), 160, 100),
     ("forensics", (DENSE, "adam"), 120, 20),
-    ("batch_norm", (NORM, "adam"), 80, 100),
+    ("batch_norm", (NORM, "adam"), 40, 100),
+    ("batch_norm", (BATCHES, "adam"), 40, 100),
     ("convnets", (DENSE, "adam"), 10, 20),
     ("convnets", ("C1", "adam"), 10, 20),
     ("convnets, longer", ("C1", "adam"), 5, 40),
     ("convnets", ("C2", "adam"), 10, 20),
     ("convnets, longer", ("C2", "adam"), 5, 80),
     ("test_set", (DENSE, "adam"), 10, 7),
-    ("test_set", (NORM, "adam"), 20, 7),
+    ("test_set", (BATCHES, "adam"), 20, 7),
     ("test_set", ("C1", "adam"), 10, 7),
 )
 DENSE_EXPERIMENTS = "sgd", "rmsprop", "adam"
@@ -81,8 +82,12 @@ def evaluation(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time an epoch, and the evaluation of all images that follows it."""
     many = 5 if quick else 25
     settings = [(DENSE, rule, many, 20_000) for rule in DENSE_EXPERIMENTS]
-    settings += [(NORM, "adam", 10, 2000), ("C1", "adam", 5, 1000), ("C2", "adam", 5, 1000)]
-    models = ours.NETWORKS | {NORM: ej.MLP(hidden=(100, 100), batch_norm=ej.BatchNorm())}
+    settings += [(name, "adam", 10, 10_000) for name in (NORM, BATCHES)]
+    settings += [("C1", "adam", 5, 1000), ("C2", "adam", 5, 1000)]
+    norms = {NORM: ej.BatchNorm(), BATCHES: ej.BatchNorm(statistics="minibatch")}
+    models = ours.NETWORKS | {
+        name: ej.MLP(hidden=(100, 100), batch_norm=norm) for name, norm in norms.items()
+    }
     rows = []
     for network, rule, n, size in settings:
         sweep = ours.Sweep(ours.part(data, size), models[network], rule, n)
@@ -192,7 +197,10 @@ def checkpoint(data: ej.Dataset, quick: bool) -> list[dict]:
 
 
 def compilation(data: ej.Dataset, quick: bool) -> list[dict]:
-    """Time to compile an epoch's and an evaluation's program, with no cache to help."""
+    """Time to compile an epoch's and an evaluation's program, with no cache to help.
+
+    Each time for another number of images: JAX would not compile the same program again.
+    """
     from jax.experimental.compilation_cache import compilation_cache
 
     rows, folder = [], jax.config.jax_compilation_cache_dir
@@ -200,8 +208,10 @@ def compilation(data: ej.Dataset, quick: bool) -> list[dict]:
     jax.config.update("jax_compilation_cache_dir", None)
     try:
         for network in ("dense",) if quick else ours.NETWORKS:
-            sweep = ours.Sweep(ours.part(data, 500), ours.NETWORKS[network], "adam", 5)
-            rows.append({"network": network, "seconds": seconds_of(sweep.compile)})
+            model, sizes = ours.NETWORKS[network], (1000,) if quick else (1000, 1500, 2000)
+            sweeps = [ours.Sweep(ours.part(data, size), model, "adam", 5) for size in sizes]
+            times = [seconds_of(sweep.compile) for sweep in sweeps]
+            rows.append({"network": network} | Timing.of(times)._asdict())
     finally:
         compilation_cache.reset_cache()
         jax.config.update("jax_compilation_cache_dir", folder)
@@ -212,35 +222,40 @@ def start(quick: bool) -> dict[str, object]:
     """Time, in fresh processes: import, first and second load of data, first and second start.
 
     A start is timed from before Python until the first epoch of 25 dense trials ends, less the time
-    of the second epoch: so it holds data, compilation or its cache, and the first evaluation.
+    of the second epoch: so it holds data (already drawn), compilation or its cache, and the first
+    evaluation. Each round begins with an empty cache.
     """
-    rounds = 1 if quick else 3
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"EMNIST_JAX_CACHE": folder}
-        python = alternate({"": lambda: _python("pass", environment)}, rounds)[""]
-        bare = alternate({"": lambda: _python("import emnist_jax", environment)}, rounds)[""]
-        heavy = _python(
-            "import sys, emnist_jax\n"
-            "heavy = {'tensorflow_datasets', 'matplotlib', 'orbax', 'scipy.stats'}\n"
-            "print(sorted(heavy & sys.modules.keys()))",
-            environment,
-        )
-        load = (
-            "import time, emnist_jax as ej; t = time.perf_counter(); "
-            "ej.load('glyphs'); print(time.perf_counter() - t)"
-        )
-        first, second = (float(_python(load, environment)) for _ in range(2))
-        starts = []
-        for _ in range(1 + rounds):
-            ended, _, _, epoch = map(float, _python(_START, environment).split())
-            starts.append(ended - epoch)
-    return {
-        "import": bare.times(1)._asdict() | {"python_alone": python.median, "heavy": heavy},
-        "load": {"first": first, "cached": second},
-        "sweep": {"first": starts[0], "second": median(starts[1:]), "second_all": starts[1:]},
+    times: dict[str, list[float]] = {}
+
+    def add(name: str, seconds: float) -> None:
+        times.setdefault(name, []).append(seconds)
+
+    for _ in range(1 if quick else 3):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = os.environ | {"EMNIST_JAX_CACHE": folder}
+            add("python", seconds_of(lambda e=environment: _python("pass", e)))
+            add("import", seconds_of(lambda e=environment: _python("import emnist_jax", e)))
+            for name in ("first load", "second load"):
+                add(name, float(_python(_LOAD, environment)))
+            for name in ("first start", "second start"):
+                ended, _, _, epoch = map(float, _python(_START, environment).split())
+                add(name, ended - epoch)
+    return {"heavy": _python(_HEAVY, dict(os.environ))} | {
+        name: Timing.of(seconds)._asdict() for name, seconds in times.items()
     }
 
 
+_HEAVY = """
+import sys, emnist_jax
+heavy = {"tensorflow_datasets", "matplotlib", "orbax", "scipy.stats"}
+print(sorted(heavy & sys.modules.keys()))
+"""
+_LOAD = """
+import time, emnist_jax as ej
+began = time.perf_counter()
+ej.load("glyphs")
+print(time.perf_counter() - began)
+"""
 _START = """
 import sys, time
 began = float(sys.argv[1])

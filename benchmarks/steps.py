@@ -17,7 +17,7 @@ class Effort:
 
     trials: tuple[int, ...]
     ensembles: tuple[int, ...]  # numbers of networks in the peers' ensembles
-    images: dict[str, int]  # training images of one timed epoch of ours, by network
+    images: dict[str, int]  # training images of all, and so a timed epoch of ours, by network
     seconds: float  # of a timed run, where it can be chosen
     rounds: int
     limit: float  # seconds after which a contestant sits out, after two rounds at least
@@ -30,7 +30,7 @@ FULL = Effort(
 QUICK = Effort((1, 5), (5,), {"dense": 10_000, "C1": 250, "C2": 250}, 0.05, 2, 0.5, False)
 RULES = "sgd", "adam"
 OURS = "emnist_jax"
-# An ensemble of so many ConvNets needs gigabytes and seconds a step (grouped convolutions).
+# A larger ensemble of ConvNets needs gigabytes and seconds a step (grouped convolutions).
 LARGEST_CONV_ENSEMBLE = 25
 
 
@@ -57,7 +57,7 @@ def _group(data: ej.Dataset, network: str, rule: str, effort: Effort, machine: d
         for sweep in [ours.Sweep(part, model, rule, n)]
     ]
     opened: list[peers_torch.Processes] = []
-    entries += _peers(data, network, rule, effort, opened)
+    entries += _peers(part, network, rule, effort, opened)
     named = [
         Contestant(f"{c.name}, {c.trials} trials, {more}", c.trials, c.run, c.steps)
         for c, more in entries

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
@@ -15,6 +15,11 @@ class Timing(NamedTuple):
     least: float
     most: float
     rounds: int
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> "Timing":
+        """Return the timing of measured seconds."""
+        return cls(median(seconds), min(seconds), max(seconds), len(seconds))
 
     def times(self, factor: float) -> "Timing":
         """Return the timing in another unit."""
@@ -56,7 +61,7 @@ def alternate(
                 if before:
                     before[name]()
                 spent[name].append(seconds_of(function))
-    return {name: Timing(median(s), min(s), max(s), len(s)) for name, s in spent.items()}
+    return {name: Timing.of(s) for name, s in spent.items()}
 
 
 def race(
@@ -64,9 +69,10 @@ def race(
 ) -> dict[str, tuple[Timing, int]]:
     """Return by name the seconds of one step of one model, and the steps of a timed run.
 
-    Runs are made long enough to last about `seconds`. A shorter one goes before each: threads that
-    slept while another contestant ran take 50 ms to spread over the cores again, which would tell
-    in a run of .1 s and not in an epoch of .1 minutes.
+    Runs are made long enough to last about `seconds`. A shorter one goes before each (a whole one
+    where the program cannot choose): threads that slept while another contestant ran take 50 ms to
+    spread over the cores again, which would tell in a run of .1 s and not in an epoch of .1
+    minutes.
     """
     steps = {c.name: c.steps or _calibrate(c.run, seconds) for c in contestants}
     for c in contestants:

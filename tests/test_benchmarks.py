@@ -1,6 +1,8 @@
 """The benchmarks compare like with like: every peer makes the same training step."""
 
 import json
+import math
+from dataclasses import replace
 from functools import cache
 
 import jax
@@ -11,6 +13,7 @@ import emnist_jax as ej
 from benchmarks import ours, peers, peers_numpy, roofline, timing
 from emnist_jax import train
 from emnist_jax.data import Split
+from experiments import adam, batch_norm, forensics, rmsprop, sgd, test_set
 
 torch = pytest.importorskip("torch", reason="the bench extra is not installed")
 
@@ -94,6 +97,16 @@ def test_an_ensemble_makes_the_same_steps_for_each_network(rule, network):
     peer.run(ORDER)
     for seed, weights in zip((0, 3), peer.weights(), strict=True):
         assert_same_moves(weights, network, rule, seed)
+
+
+def test_all_train_on_the_same_number_of_images(monkeypatch):
+    given = []
+    monkeypatch.setitem(ours.NETWORKS, "dense", SMALL["dense"])
+    monkeypatch.setattr(steps, "_peers", lambda data, *_: given.append(data) or [])
+    effort = replace(steps.QUICK, trials=(1,), images={"dense": 100})
+    machine = {"flop_per_second": 1e11, "bytes_per_second": 1e10}
+    (row,) = steps._group(DATA, "dense", "sgd", effort, machine)
+    assert (len(given[0].train.labels), row["steps"]) == (100, 100 // ours.BATCH)
 
 
 def test_our_contestant_trains_every_trial_for_an_epoch():
@@ -227,8 +240,39 @@ def test_goals_are_judged_against_the_best_variant_of_a_peer():
     assert many.met is True
     assert found["dense, sgd: five seeds no dearer than one, a model-step"].met is True
     assert found["dense SGD sweep: at least 65 % of the measured matrix rate"].met is False
+    five = found["dense, sgd: five seeds no dearer than one, a model-step"]
+    assert five.measured == "0.250 (0.225 to 0.275) against 0.300 (0.270 to 0.330) ms"
     unmeasured = found["C1, adam, 5 trials: at least 2 x faster than PyTorch eager in one process"]
     assert unmeasured.met is None
+
+
+def test_each_goal_that_may_be_missed_has_the_reason_of_its_own_network_and_rule():
+    slow = [
+        row(name, trials, 1.0, network=network, rule=rule)
+        for network, rule in (("dense", "sgd"), ("dense", "adam"), ("C1", "adam"), ("C2", "adam"))
+        for name, trials in (
+            ("emnist_jax", 5),
+            ("emnist_jax", 25),
+            ("PyTorch eager", 1),
+            ("torch.func ensemble", 25),
+        )
+    ]
+    missed = {g.text: g.why for g in report.goals(RESULTS | {"steps": slow}) if g.met is False}
+    eager = [why for text, why in missed.items() if "PyTorch eager" in text]
+    assert len(eager) == len(set(eager)) == 4
+    for text, why in missed.items():
+        if text.startswith("dense, sgd, 25"):
+            assert "as 26" in why and "m, v" not in why
+
+
+def test_goals_on_a_gpu_are_judged_where_there_is_one():
+    no_gpu = report.goals(RESULTS | {"device": "2 x CPU core"})[-2:]
+    assert [goal.measured[:12] for goal in no_gpu] == ["not measured"] * 2
+    assert all("no GPU" in goal.measured for goal in no_gpu)
+    many = [row("emnist_jax", 64, 0.01), row("PyTorch eager", 1, 0.6, threads=1)]
+    paper, step = report.goals(RESULTS | {"device": "1 x NVIDIA H100", "steps": many})[-2:]
+    assert (paper.met, step.met) == (None, True)
+    assert step.measured.startswith("60.00 x")
 
 
 def test_the_report_holds_every_contestant_and_whole_tables():
@@ -240,6 +284,32 @@ def test_the_report_holds_every_contestant_and_whole_tables():
     assert len(tables) == 3
     for lines in tables:
         assert len({line.count("|") for line in lines}) == 1
+
+
+@pytest.mark.parametrize(
+    "module", [sgd, rmsprop, adam, forensics, batch_norm, test_set], ids=lambda m: m.__name__
+)
+def test_the_projection_counts_each_experiments_own_trials_and_epochs(module):
+    options, name = module.Options(), module.__name__.split(".")[-1]
+    axes = [getattr(options, axis, (0,)) for axis in ("learning_rate", "b1", "b2")]
+    runs = sum(not run.endswith("/test") for run in module.RUNS)
+    rows = [(n, epochs) for experiment, _, n, epochs in scaling.PAPER if experiment == name]
+    assert sum(n for n, _ in rows) == 5 * runs * math.prod(map(len, axes))
+    assert {epochs for _, epochs in rows} == {options.epochs}
+
+
+def test_what_is_measured_around_training_is_told_with_its_spread():
+    timed = timing.Timing.of([3.0, 1.0, 2.0])
+    assert timed == (2, 1, 3, 3)
+    names = "python", "import", "first load", "second load", "first start", "second start"
+    start = {name: timed._asdict() for name in names}
+    around = {
+        "checkpoint": [],
+        "compilation": [{"network": "C1"} | timed._asdict()],
+    }
+    lines = report._around(around, start)
+    assert len(lines) == 1 + len(names)
+    assert {seconds for _, seconds in lines} == {"2.00 (1.00 to 3.00)"}
 
 
 def test_the_papers_hours_are_those_of_its_trials_and_epochs():
