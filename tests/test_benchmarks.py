@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import emnist_jax as ej
-from benchmarks import ours, peers, peers_numpy, roofline, timing
+from benchmarks import goals, ours, peers, peers_numpy, report, roofline, timing
 from emnist_jax import train
 from emnist_jax.data import Split
 from experiments import adam, batch_norm, forensics, rmsprop, sgd, test_set
 
 torch = pytest.importorskip("torch", reason="the bench extra is not installed")
 
-from benchmarks import peers_torch, report, scaling, steps  # noqa: E402 (need torch)
+from benchmarks import peers_torch, scaling, steps  # noqa: E402 (need torch)
 
 SMALL = {
     "dense": ej.MLP(hidden=(12, 9)),
@@ -228,7 +228,7 @@ RESULTS = {
 
 
 def test_goals_are_judged_against_the_best_variant_of_a_peer():
-    found = {goal.text: goal for goal in report.goals(RESULTS)}
+    found = {goal.text: goal for goal in goals.goals(RESULTS)}
     eager = found["dense, sgd, 25 trials: at least 4 x faster than PyTorch eager in one process"]
     assert eager.measured.startswith("3.50 x (2.86 to 4.28;")
     assert eager.measured.endswith("; against PyTorch eager, a process a core: 2.00 x")
@@ -257,7 +257,7 @@ def test_each_goal_that_may_be_missed_has_the_reason_of_its_own_network_and_rule
             ("torch.func ensemble", 25),
         )
     ]
-    missed = {g.text: g.why for g in report.goals(RESULTS | {"steps": slow}) if g.met is False}
+    missed = {g.text: g.why for g in goals.goals(RESULTS | {"steps": slow}) if g.met is False}
     eager = [why for text, why in missed.items() if "PyTorch eager" in text]
     assert len(eager) == len(set(eager)) == 4
     for text, why in missed.items():
@@ -266,11 +266,11 @@ def test_each_goal_that_may_be_missed_has_the_reason_of_its_own_network_and_rule
 
 
 def test_goals_on_a_gpu_are_judged_where_there_is_one():
-    no_gpu = report.goals(RESULTS | {"device": "2 x CPU core"})[-2:]
+    no_gpu = goals.goals(RESULTS | {"device": "2 x CPU core"})[-2:]
     assert [goal.measured[:12] for goal in no_gpu] == ["not measured"] * 2
     assert all("no GPU" in goal.measured for goal in no_gpu)
     many = [row("emnist_jax", 64, 0.01), row("PyTorch eager", 1, 0.6, threads=1)]
-    paper, step = report.goals(RESULTS | {"device": "1 x NVIDIA H100", "steps": many})[-2:]
+    paper, step = goals.goals(RESULTS | {"device": "1 x NVIDIA H100", "steps": many})[-2:]
     assert (paper.met, step.met) == (None, True)
     assert step.measured.startswith("60.00 x")
 
