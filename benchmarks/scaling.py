@@ -302,4 +302,4 @@ def paper(timed: list[dict]) -> dict[str, object]:
         for name, of, trials, epochs in PAPER
     ]
     dense = sum(row["hours"] for row in rows if row["experiment"] in DENSE_EXPERIMENTS)
-    return {"rows": rows, "total_hours": dense}
+    return {"rows": rows, "dense_hours": dense}

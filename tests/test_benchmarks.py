@@ -298,18 +298,37 @@ def test_the_projection_counts_each_experiments_own_trials_and_epochs(module):
     assert {epochs for _, epochs in rows} == {options.epochs}
 
 
-def test_what_is_measured_around_training_is_told_with_its_spread():
-    timed = timing.Timing.of([3.0, 1.0, 2.0])
-    assert timed == (2, 1, 3, 3)
-    names = "python", "import", "first load", "second load", "first start", "second start"
-    start = {name: timed._asdict() for name in names}
-    around = {
-        "checkpoint": [],
-        "compilation": [{"network": "C1"} | timed._asdict()],
-    }
-    lines = report._around(around, start)
-    assert len(lines) == 1 + len(names)
-    assert {seconds for _, seconds in lines} == {"2.00 (1.00 to 3.00)"}
+TIMED = timing.Timing.of([3.0, 1.0, 2.0])._asdict()
+ROW = {"seconds": 0.002, "least": 0.001, "most": 0.003, "rounds": 3}
+STARTS = "python", "import", "first load", "second load", "first start", "second start"
+SCALING = {
+    "evaluation": [
+        {"network": network, "rule": rule, "trials": 25, "images": 20_000, "share": 0.4}
+        | {"epoch": TIMED, "evaluation": TIMED}
+        for network, rule in dict.fromkeys(of for _, of, _, _ in scaling.PAPER)
+    ],
+    "trials": [ROW | {"trials": 1, "state_mib": 1.0, "scratch_mib": None}],
+    "chunks": [ROW | {"trials_at_once": 8, "chosen": True}],
+    "images": [ROW | {"images": 1000}],
+    "width": [ROW | {"width": 25, "matrix_rate": 0.4}],
+    "devices": [ROW | {"devices": 2, "efficiency": 0.66}],
+    "checkpoint": [{"network": "C1", "trials": 5, "mib": 70, "save": TIMED, "restore": TIMED}],
+    "compilation": [{"network": "C1"} | TIMED],
+    "start": {"heavy": "[]"} | dict.fromkeys(STARTS, TIMED),
+}
+
+
+def test_a_run_of_all_studies_is_reported_with_its_spread():
+    measured = SCALING | {"paper": scaling.paper(SCALING["evaluation"])}
+    found = {goal.text: goal for goal in goals.goals(RESULTS | {"scaling": measured})}
+    second = found["second start of a sweep to its first epoch: under 5 s"]
+    assert (second.measured[:19], second.met) == ("2.00 (1.00 to 3.00)", True)
+    assert all(goal.why for goal in found.values() if goal.met is False)
+    text = report.render(RESULTS | {"scaling": measured})
+    assert "| the same, second start | 2.00 (1.00 to 3.00) |" in text
+    assert "Adam, 5 trials | 2.00 (1.00 to 3.00) |" in text
+    assert "| 8 | by default | 2.00 (1.00 to 3.00) |" in text
+    assert "| forensics | dense | 120 | 20 |" in text
 
 
 def test_the_papers_hours_are_those_of_its_trials_and_epochs():
@@ -322,4 +341,4 @@ def test_the_papers_hours_are_those_of_its_trials_and_epochs():
     hours = {(r["experiment"], r["network"]): r["hours"] for r in found["rows"]}
     assert hours["adam", "dense"] == pytest.approx(160 * 100 / 3600)
     assert hours["convnets, longer", "C2"] == pytest.approx(5 * 80 / 3600)
-    assert found["total_hours"] == pytest.approx((25 + 30 + 160) * 100 / 3600)
+    assert found["dense_hours"] == pytest.approx((25 + 30 + 160) * 100 / 3600)
