@@ -6,8 +6,8 @@
 Which rule to take, if one can try k settings? The ranges, below, are fixed beforehand; learning
 rates span three decades each, and what is drawn for a hyperparameter of one name has the same
 quantiles for all rules: they are compared setting by setting, and a lucky draw is lucky for all.
-Projected on two CPU cores from step times of .2 ms (dense) and 1.7 ms (C2): 12 + 44 minutes as it
-stands, with 26,320 images; the second line, with all of EMNIST, 10 hours.
+As it stands, with 26,320 images, it took 13 + 52 minutes on two CPU cores (pauses left out); the
+second line, with all of EMNIST, is projected from that at 12 hours.
 
 Besides the usual rules: Lion (Chen et al., 2023), schedule-free AdamW (Defazio et al., 2024), and
 ADOPT (Taniguchi et al., 2024) as the most recent: it is said to converge with any b2, which is what
@@ -71,7 +71,7 @@ SPACES: Mapping[str, Mapping[str, str]] = {
     "adopt": _ADAM,
 }
 DECADES = 3  # of every learning rate
-COST = "56 minutes on two CPU cores with 26,320 images, 10 hours with all (projected)"
+COST = "65 minutes on two CPU cores with 26,320 images, 12 hours with all (projected)"
 RUNS = tuple(f"rules_compared/{network}/{rule}" for network in NETWORKS for rule in RULES + NEWER)
 CAPTIONS = {
     **{

@@ -212,9 +212,7 @@ def plot_settings(
         axes.set_title(name)
     for axes in panels.flat[len(scores) :]:
         axes.set_visible(False)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("accuracy (%)")
-    figure.supylabel("best validation", fontsize=11)
+    figure.supylabel("best validation accuracy (%)", fontsize=11)
     for column in range(columns):
         lowest = max(row for row in range(rows) if row * columns + column < len(scores))
         panels[lowest, column].set_xlabel(symbol(x), fontsize=13)
