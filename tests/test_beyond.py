@@ -368,10 +368,10 @@ def test_which_rule_to_take_at_which_budget():
     assert rows[0][6] == "sgd" and float(rows[0][7]) == pytest.approx(83.2 - 67.5, abs=0.01)
     assert rows[2][5] == "-"
     told = rules_compared.finding(found)
-    assert f"take on dense, by settings to try: 1: **adopt**, {rows[0][3]} %" in told
+    assert f"take on the dense net, by settings to try: 1: **adopt**, {rows[0][3]} %" in told
     assert f"4: **adopt**, {rows[2][3]} % [{rows[2][4]}], ahead of every other" in told
     tuned = {tuple(row[:2]): row for row in rules_compared.tables(found)["tuned"].rows}
-    assert tuned["dense", "sgd"][7].startswith("25 %")
+    assert tuned["dense", "sgd"][8].startswith("25 %")
     assert tuned["dense", "adam"][5] == "5"
     profile = {row[0]: row[1:] for row in rules_compared.tables(found)["profile"].rows}
     assert profile["adam"][0] == "100 %" and profile["sgd"][0] == "0 %"
