@@ -204,12 +204,22 @@ def _section(name: str, module: Any, title: str, found: Mapping, out: Path) -> S
     draw(figures, tables, out / name)
     protocol = describe(read)
     shown = [
-        (f"{name}/{figure}.png", f"{module.CAPTIONS[figure]} {protocol}") for figure in figures
+        (
+            f"{name}/{figure}.png",
+            f"{module.CAPTIONS[figure]} {describe(_shown_in(figure, name, found) or read)}",
+        )
+        for figure in figures
     ]
     captions = {
         f"{table.replace('_', ' ').capitalize()}. {protocol}": tables[table] for table in tables
     }
     return Section(title, captions, shown, getattr(module, "finding", lambda _: "")(runs))
+
+
+def _shown_in(figure: str, name: str, found: Mapping[str, xr.Dataset]) -> list[xr.Dataset]:
+    """Return the curves of the one network that a figure's name ends with, if it does."""
+    network = figure.rpartition("_")[2]
+    return [c for run, c in found.items() if f"{run}/".startswith(f"{name}/{network}/")]
 
 
 def _beyond(name: str, module: Any, title: str, found: Mapping, out: Path) -> Section:
