@@ -52,7 +52,8 @@ def plot_budget(
         mean, low, high = (100 * array for array in rest)
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         every = max(1, len(k) // 8)
-        axes.plot(k, mean, marker=marker, color=colour, markevery=every, label=name)
+        line = "-" if i < len(COLOURS) else "--"  # where colours come again
+        axes.plot(k, mean, line, marker=marker, color=colour, markevery=every, label=name)
         if band:
             axes.fill_between(k, low, high, color=colour, alpha=0.2, linewidth=0)
         axes.plot([k[-1], longest], [mean[-1]] * 2, ":", color=colour, linewidth=1.2)
@@ -167,6 +168,7 @@ def plot_profile(profile: "xr.DataArray", *, xlabel: str, note: str = "") -> "Fi
         axes.plot(
             [*tau, most],
             [*share, share[-1]],
+            "-" if i < len(COLOURS) else "--",  # where colours come again
             drawstyle="steps-post",
             color=colour,
             marker=marker,
