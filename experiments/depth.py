@@ -164,11 +164,15 @@ def finding(found: Mapping[str, xr.Dataset]) -> str:
     """Return how C1 and C2 differ, and what each difference between them does by itself."""
     whole, *single = effects(found)
     clear = [row for row in single if row[2] > 0 or row[3] < 0]
-    told = [f"{what} {mean:+.2f} points [{low:.2f}, {high:.2f}]" for what, mean, low, high in clear]
+    told, rest = (
+        [f"{what} {mean:+.2f} points [{low:.2f}, {high:.2f}]" for what, mean, low, high in rows]
+        for rows in (clear, [row for row in single if row not in clear])
+    )
     return (
         f"C2 less C1: {whole[1]:+.2f} points [{whole[2]:.2f}, {whole[3]:.2f}]. Of {len(single)} "
         f"single differences {len(clear)} have an interval that excludes 0 (if nothing differed, "
-        f"one in twenty would): {'; '.join(told) or 'none'}."
+        f"one in twenty would): {'; '.join(told) or 'none'}. Not told from 0: "
+        f"{'; '.join(rest) or 'none'}."
     )
 
 
