@@ -27,6 +27,7 @@ from flax import linen as nn
 import emnist_jax as ej
 from emnist_jax import ranges
 from emnist_jax.claims.beyond import NAMES, NEWER, RULES, target_of
+from emnist_jax.errors import InputError
 from emnist_jax.figures import plot_budget, plot_intervals, plot_profile, plot_settings
 from emnist_jax.figures.tables import Table
 from emnist_jax.grid import check_count
@@ -112,8 +113,14 @@ def run(options: Options) -> dict[str, xr.Dataset]:
 
 
 def measure(options: Options) -> dict[str, xr.Dataset]:
-    """Train all settings of all rules; return their curves by "network/rule"."""
+    """Train all settings of all rules; return their curves by "network/rule".
+
+    Raises:
+        InputError: fewer than two seeds, or no setting.
+    """
     check_count("settings", options.settings)
+    if options.seeds < 2:  # said before hours of training, not after
+        raise InputError(f"seeds={options.seeds}: rules are compared on two seeds or more")
     found = {}
     for network, model in NETWORKS.items():
         own = options if network == "dense" else replace(options, epochs=options.convnet_epochs)

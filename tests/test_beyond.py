@@ -15,6 +15,7 @@ import emnist_jax as ej
 from emnist_jax import ranges, rules, stats
 from emnist_jax.claims import BEYOND, PAPER, Verdict, judge
 from emnist_jax.claims.beyond import NEWER, RULES, pooled_settings, target_of
+from emnist_jax.errors import InputError
 from emnist_jax.figures import plot_budget, plot_pairs, plot_profile, plot_settings
 from emnist_jax.grid import make_grid
 from emnist_jax.report import report
@@ -237,6 +238,12 @@ def test_every_rule_has_as_many_settings_in_its_ranges():
 )
 def test_budgets_double_up_to_half(settings, told):
     assert rules_compared.budgets(settings) == told
+
+
+def test_one_seed_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(InputError, match="two seeds or more"):
+        rules_compared.run(rules_compared.Options(seeds=1, out=tmp_path))
+    assert not any(tmp_path.iterdir())
 
 
 # Running
