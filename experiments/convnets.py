@@ -3,12 +3,14 @@
     python -m experiments.convnets --data emnist/balanced
 
 All three with the same Adam, b1 .9, b2 .9999, at eta 1e-4 and at 1e-3 (undamped Adam at 1e-4). The
-networks of each trial's best validation epoch then see the test images, once.
+ConvNets still rise at the smaller rate when they are past their best at the larger one: they train
+longer with it in a run of their own. The networks of each trial's best validation epoch then see
+the test images, once.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -38,15 +40,18 @@ NETWORKS: Mapping[str, nn.Module] = {
     "c1": ej.ConvNet(channels=(10,), hidden=(576, 160)),
     "c2": ej.ConvNet(channels=(5, 10), hidden=(150,)),
 }
-RUNS = tuple(f"convnets/{cell}{part}" for cell in NETWORKS for part in ("", "/test"))
+LONGER = {"c1": 2, "c2": 4}  # times as many epochs, at the smallest learning rate
+CELLS = (*NETWORKS, *(f"{cell}/longer" for cell in LONGER))
+RUNS = tuple(f"convnets/{cell}{part}" for cell in CELLS for part in ("", "/test"))
 
 
 @dataclass(frozen=True)
 class Options(CommonOptions):
     """Options of this experiment."""
 
-    epochs: int = 30
-    """passes over the training images: enough for all to peak"""
+    epochs: int = 20
+    """passes over the training images: enough for the ConvNets to peak at the larger rate; at the
+    smallest, C1 gets twice as many in a further run and C2 four times"""
     learning_rate: tuple[float, ...] = CHOSEN_RATES
     """learning rates of Adam with b1 .9, b2 .9999; 1e-3 is undamped Adam at 1e-4"""
 
@@ -54,6 +59,7 @@ class Options(CommonOptions):
 CAPTIONS = {
     "accuracy": "ConvNets and the dense net with the same Adam: validation accuracy.",
     "error": "ConvNets and the dense net, the same Adam: training (dashed) and validation error.",
+    "longer": "ConvNets at the smallest eta, trained for longer: validation accuracy.",
     "confusion_c1": "C1 at its best validation epoch (first eta): test images of each class by the "
     "class they are read as, all seeds.",
 }
@@ -63,7 +69,8 @@ def run(options: Options) -> dict[str, xr.Dataset]:
     """Train the three networks, test them, and draw figures and the table of all.
 
     Returns:
-        Curves by network, and test results by network + "/test".
+        Curves by network, those of the longer runs by network + "/longer", and test results by
+        either with "/test" behind.
     """
     found = measure(options)
     draw(figures(found), tables(found), options.out / "convnets")
@@ -73,10 +80,17 @@ def run(options: Options) -> dict[str, xr.Dataset]:
 def measure(options: Options) -> dict[str, xr.Dataset]:
     """Train and test every network, and save curves and results, named as `run` does."""
     found = {}
-    for cell, model in NETWORKS.items():
-        grid = {"learning_rate": options.learning_rate, **CHOSEN}
+    for cell in CELLS:
+        network, _, longer = cell.partition("/")
+        rates = (min(options.learning_rate),) if longer else options.learning_rate
+        times = LONGER[network] if longer else 1
         found[cell], found[f"{cell}/test"] = train_and_test(
-            options, f"convnets/{cell}", model, grid, "best", test_with_confusion
+            replace(options, epochs=times * options.epochs),
+            f"convnets/{cell}",
+            NETWORKS[network],
+            {"learning_rate": rates, **CHOSEN},
+            "best",
+            test_with_confusion,
         )
     return found
 
@@ -122,7 +136,9 @@ def parameters(model: nn.Module, classes: int = 47) -> int:
 def figures(found: Mapping[str, xr.Dataset]) -> dict:
     """Return the curves of the three networks and C1's confusion matrix."""
     curves = together({cell: found[cell] for cell in NETWORKS}, "network")
-    tested = found["c1/test"]
+    runs = xr.align(*(found[f"{cell}/longer"] for cell in LONGER), join="outer")
+    longer = together(dict(zip(LONGER, runs, strict=True)), "network")
+    tested = found["c1/longer/test"]
     of = " · ".join(str(tested.attrs[name]) for name in ("data", "rule", "model"))
     note = f"{of} · {tested.attrs['images']:,} test images"
     return {
@@ -132,6 +148,7 @@ def figures(found: Mapping[str, xr.Dataset]) -> dict:
         "error": plot_curves(
             curves, hue="network", col="learning_rate", variables=("train_error", "valid_error")
         ),
+        "longer": plot_curves(longer, hue="network", col="learning_rate", ylim=peak_limits(longer)),
         "confusion_c1": plot_confusion(tested.confusion.isel(learning_rate=0), note=note),
     }
 
@@ -141,36 +158,37 @@ def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
     return {"accuracy": _accuracies(found), "cost": _costs(found)}
 
 
-def _accuracies(found: Mapping[str, xr.Dataset]) -> Table:
-    header = ["network", "eta", "best validation (%)", "95 %", "epoch", "after epoch 1 (%)"]
-    header += ["of the best (%)", "test at best epoch (%)", "95 %", "macro (%)", "test error"]
-    rows = []
+def longest(found: Mapping[str, xr.Dataset]) -> Iterator[tuple[str, xr.Dataset, xr.Dataset]]:
+    """Yield networks, curves and test results at each rate, of the longer run if there is one."""
     for cell in NETWORKS:
-        curves, tested = found[cell], found[f"{cell}/test"]
-        at_best, valid, test = (
-            best(curves),
-            *(interval(100 * x) for x in (best(curves).valid_accuracy, tested.accuracy)),
+        longer = found.get(f"{cell}/longer")
+        for rate in found[cell].learning_rate.values:
+            name = cell if longer is None or rate not in longer.learning_rate else f"{cell}/longer"
+            yield cell, *(found[run].sel(learning_rate=rate) for run in (name, f"{name}/test"))
+
+
+def _accuracies(found: Mapping[str, xr.Dataset]) -> Table:
+    header = ["network", "eta", "epochs", "best validation (%)", "95 %", "at epoch"]
+    header += ["after epoch 1 (%)", "of the best (%)", "test at best epoch (%)", "95 %"]
+    header += ["macro (%)", "test error"]
+    rows = []
+    for cell, curves, tested in longest(found):
+        at_best, mean = best(curves), tested.mean("seed")
+        valid, test = (interval(100 * x) for x in (at_best.valid_accuracy, tested.accuracy))
+        share = fraction_reached(curves.valid_accuracy)
+        numbers = (
+            f"{float(valid['mean']):.2f}",
+            f"{float(valid.lower):.2f} to {float(valid.upper):.2f}",
+            f"{float(at_best.best_epoch.mean()):.1f}",
+            f"{100 * float(curves.valid_accuracy.sel(epoch=1).mean()):.2f}",
+            f"{100 * float(share.mean()):.1f}",
+            f"{float(test['mean']):.2f}",
+            f"{float(test.lower):.2f} to {float(test.upper):.2f}",
+            f"{100 * float(mean.macro_accuracy):.2f}",
+            f"{float(mean.error):.3f}",
         )
-        share = 100 * fraction_reached(curves.valid_accuracy).mean("seed")
-        for rate in curves.learning_rate.values:
-            v, t = valid.sel(learning_rate=rate), test.sel(learning_rate=rate)
-            one = tested.sel(learning_rate=rate).mean("seed")
-            first = curves.valid_accuracy.sel(learning_rate=rate, epoch=1).mean("seed")
-            rows.append(
-                [
-                    cell,
-                    f"{rate:g}",
-                    f"{float(v['mean']):.2f}",
-                    f"{float(v.lower):.2f} to {float(v.upper):.2f}",
-                    f"{float(at_best.best_epoch.sel(learning_rate=rate).mean()):.1f}",
-                    f"{100 * float(first):.2f}",
-                    f"{float(share.sel(learning_rate=rate)):.1f}",
-                    f"{float(t['mean']):.2f}",
-                    f"{float(t.lower):.2f} to {float(t.upper):.2f}",
-                    f"{100 * float(one.macro_accuracy):.2f}",
-                    f"{float(one.error):.3f}",
-                ]
-            )
+        rate, last = float(curves.learning_rate), int(curves.epoch[-1])
+        rows.append([cell, f"{rate:g}", str(last), *numbers])
     return Table(header, rows)
 
 
@@ -196,20 +214,17 @@ def _costs(found: Mapping[str, xr.Dataset]) -> Table:
 
 def finding(found: Mapping[str, xr.Dataset]) -> str:
     """Return which networks were still improving when their training ended."""
-    still = []
-    for cell in NETWORKS:
-        curves = found[cell]
-        last = int(curves.epoch[-1])
-        rising = still_rising(curves)
-        still += [
-            f"{cell}, eta {float(at.learning_rate):g} (mean epoch of best {float(at):.1f})"
-            for at in best_epoch(curves).mean("seed")[rising]
-        ]
+    still = [
+        f"{cell}, eta {float(curves.learning_rate):g} (mean epoch of best "
+        f"{float(best_epoch(curves).mean()):.1f} of {int(curves.epoch[-1])})"
+        for cell, curves, _ in longest(found)
+        if still_rising(curves)
+    ]
     if not still:
         return "Every network was past its best when training ended."
     return (
-        f"Still improving when training ended at epoch {last}, so that their best accuracy is too "
-        f"low and its epoch too early: {'; '.join(still)}."
+        "Still improving when training ended, so that their best accuracy is too low and its epoch "
+        f"too early: {'; '.join(still)}."
     )
 
 

@@ -281,6 +281,17 @@ def test_best_of_a_network_that_still_rises_is_no_number_to_reject(peaks, verdic
     assert math.isinf(judged.estimate.upper) == (verdict == "UNDECIDED")
 
 
+def test_peak_of_a_network_is_that_of_the_longer_run_at_its_rate():
+    longer = paper_world.chosen({0: 0.02, 30: 0.871, 100: 0.8}).sel(learning_rate=[1e-4])
+    runs = network("convnets/c2", RISING)(WORLD) | {"convnets/c2/longer": longer}
+    printed, undamped = (
+        judge_reading(CLAIMS["C2a"], runs, reading).estimate
+        for reading in ("adam", "adam_undamped")
+    )
+    assert (printed.mean, undamped.mean) == pytest.approx((87.1, 84.0))
+    assert not math.isinf(printed.upper) and math.isinf(undamped.upper)
+
+
 @pytest.mark.parametrize(
     ("rising", "bounds"),
     [

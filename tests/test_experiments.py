@@ -108,14 +108,36 @@ def test_batch_norm_finds_the_cell_near_the_report():
     assert "spread: trained, normal, running, eta 0.0001" in told
 
 
+PEAKED = paper_world.chosen({0: 0.02, 7: 0.87, 20: 0.86}, seconds_per_epoch=1.0, device="CPU").sel(
+    epoch=slice(0, 20)
+)
+
+
+def convnets_found(**cells):
+    """Curves and test results of the ConvNets, the longer runs at the smaller rate only."""
+    found = dict.fromkeys(convnets.NETWORKS, PEAKED)
+    found |= {f"{cell}/longer": PEAKED.sel(learning_rate=[1e-4]) for cell in convnets.LONGER}
+    found |= {name.replace("_", "/"): curves for name, curves in cells.items()}
+    return found | {f"{name}/test": paper_world.results_of(0.87, 0.4) for name in found}
+
+
 def test_convnets_says_which_networks_had_not_peaked():
-    peaked = paper_world.chosen({0: 0.02, 7: 0.87, 20: 0.86})
-    assert "past its best" in convnets.finding(dict.fromkeys(convnets.NETWORKS, peaked))
+    assert "past its best" in convnets.finding(convnets_found())
     rising = paper_world.chosen({0: 0.02, 7: 0.8, 100: 0.87}).sel(epoch=slice(0, 20))
-    told = convnets.finding(dict.fromkeys(convnets.NETWORKS, peaked) | {"c2": rising})
-    assert "at epoch 20" in told
-    assert "c2, eta 0.0001 (mean epoch of best 20.0)" in told
-    assert "c1" not in told
+    told = convnets.finding(convnets_found(c2=rising))
+    assert "c2, eta 0.001 (mean epoch of best 20.0 of 20)" in told
+    assert "c1" not in told and "0.0001" not in told  # the longer run had peaked
+    longer = rising.sel(learning_rate=[1e-4])
+    assert "c2, eta 0.0001 (" in convnets.finding(convnets_found(c2_longer=longer))
+
+
+def test_table_of_convnets_shows_the_longer_run_at_its_rate():
+    longer = paper_world.chosen({0: 0.02, 30: 0.88, 100: 0.8}).sel(epoch=slice(0, 40))
+    found = convnets_found(c1_longer=longer.sel(learning_rate=[1e-4]))
+    rows = {tuple(row[:2]): row[2:6] for row in convnets.tables(found)["accuracy"].rows}
+    assert len(rows) == 6
+    assert rows["c1", "0.0001"][:2] == ["40", "88.00"] and rows["c1", "0.0001"][3] == "30.0"
+    assert rows["c1", "0.001"][:2] == ["20", "87.00"]
 
 
 def test_test_results_are_compared_with_the_papers():

@@ -28,7 +28,7 @@ LOOK_ALIKES = ("0DO", "1IL", "2Z", "5S", "9gq", "Ff", "UV", "4Y", "8B", "6b")
 
 def _look_alikes(runs: Runs) -> xr.DataArray:
     """Return the share (%) of C1's test errors that stay within a group of look-alikes."""
-    tested = runs.chosen_adam("convnets/c1/test")
+    tested = _longest(runs, "c1", "/test")
     if "confusion" not in tested:
         raise NotTestable("convnets/c1/test holds no confusion matrix")
     matrix, names = tested.confusion, tested.true.values
@@ -61,8 +61,16 @@ def _after_7(name: str, variable: str):
     return measure
 
 
+def _longest(runs: Runs, cell: str, part: str = "", epochs: int = 0) -> xr.Dataset:
+    """Return a ConvNet's curves or test results, of the longer run where it has this rate."""
+    try:
+        return runs.chosen_adam(f"convnets/{cell}/longer{part}", epochs=epochs)
+    except NotTestable:
+        return runs.chosen_adam(f"convnets/{cell}{part}", epochs=epochs)
+
+
 def _convnet(cell: str, epochs: int = 10) -> Callable[[Runs], xr.Dataset]:
-    return lambda runs: runs.chosen_adam(f"convnets/{cell}", epochs=epochs)
+    return lambda runs: _longest(runs, cell, epochs=epochs)
 
 
 def _ratio(runs: Runs, cell: str, other: str) -> Estimate:
@@ -70,8 +78,7 @@ def _ratio(runs: Runs, cell: str, other: str) -> Estimate:
 
 
 def _second_convolution_gain(runs: Runs) -> Estimate:
-    c2, c1 = (runs.chosen_adam(f"convnets/{cell}", epochs=10) for cell in ("c2", "c1"))
-    return peak_gain(c2, c1)
+    return peak_gain(*(_longest(runs, cell, epochs=10) for cell in ("c2", "c1")))
 
 
 DATA = (
