@@ -13,7 +13,7 @@ import emnist_jax as ej
 from benchmarks import goals, ours, peers, peers_numpy, report, roofline, timing
 from emnist_jax import train
 from emnist_jax.data import Split
-from experiments import adam, batch_norm, forensics, rmsprop, sgd, test_set
+from experiments import adam, batch_norm, convnets, forensics, rmsprop, sgd, test_set
 
 torch = pytest.importorskip("torch", reason="the bench extra is not installed")
 
@@ -296,6 +296,15 @@ def test_the_projection_counts_each_experiments_own_trials_and_epochs(module):
     rows = [(n, epochs) for experiment, _, n, epochs in scaling.PAPER if experiment == name]
     assert sum(n for n, _ in rows) == 5 * runs * math.prod(map(len, axes))
     assert {epochs for _, epochs in rows} == {options.epochs}
+
+
+def test_the_projection_counts_the_convnets_longer_runs():
+    options = convnets.Options()
+    rows = {(name, of[0].lower()): (n, epochs) for name, of, n, epochs in scaling.PAPER}
+    for cell in convnets.NETWORKS:
+        assert rows["convnets", cell] == (5 * len(options.learning_rate), options.epochs)
+    for cell, times in convnets.LONGER.items():
+        assert rows["convnets, longer", cell] == (5, times * options.epochs)
 
 
 TIMED = timing.Timing.of([3.0, 1.0, 2.0])._asdict()
