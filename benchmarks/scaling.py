@@ -32,7 +32,7 @@ PAPER = (
     ("convnets", ("C1", "adam"), 10, 20),
     ("convnets, longer", ("C1", "adam"), 5, 40),
     ("convnets", ("C2", "adam"), 10, 20),
-    ("convnets, longer", ("C2", "adam"), 5, 80),
+    ("convnets, longer", ("C2", "adam"), 5, 60),
     ("test_set", (DENSE, "adam"), 10, 7),
     ("test_set", (BATCHES, "adam"), 20, 7),
     ("test_set", ("C1", "adam"), 10, 7),
