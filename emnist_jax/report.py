@@ -315,11 +315,15 @@ def runs_table(datasets: Mapping[str, xr.Dataset]) -> Table:
 def describe(datasets: Sequence[xr.Dataset]) -> str:
     """Return the data, seeds and protocol of an experiment's curves, for captions."""
     first = datasets[0]
-    names = {
-        str(d.attrs.get("data", "unknown")) + (f" ({count})" if (count := _images(d)) else "")
-        for d in datasets
-    }
-    data = " and ".join(sorted(names))
+    counts: dict[str, set[str]] = {}
+    for d in datasets:
+        counts.setdefault(str(d.attrs.get("data", "unknown")), set()).add(_images(d))
+    # Test results do not count the images of training; the curves beside them do.
+    data = " and ".join(
+        f"{name} ({count})" if count else name
+        for name, known in sorted(counts.items())
+        for count in sorted(known - {""}) or [""]
+    )
     numbers = {
         name: sorted({d.sizes[name] for d in datasets if name in d.dims})
         for name in ("seed", "epoch")

@@ -59,7 +59,8 @@ class Options(CommonOptions):
 CAPTIONS = {
     "accuracy": "ConvNets and the dense net with the same Adam: validation accuracy.",
     "error": "ConvNets and the dense net, the same Adam: training (dashed) and validation error.",
-    "longer": "ConvNets at the smallest eta, trained for longer: validation accuracy.",
+    "longer_c1": "C1 at the smallest eta, for longer: training (dashed), validation accuracy.",
+    "longer_c2": "C2 at the smallest eta, for longer: training (dashed), validation accuracy.",
     "confusion_c1": "C1 at its best validation epoch (first eta): test images of each class by the "
     "class they are read as, all seeds.",
 }
@@ -136,8 +137,6 @@ def parameters(model: nn.Module, classes: int = 47) -> int:
 def figures(found: Mapping[str, xr.Dataset]) -> dict:
     """Return the curves of the three networks and C1's confusion matrix."""
     curves = together({cell: found[cell] for cell in NETWORKS}, "network")
-    runs = xr.align(*(found[f"{cell}/longer"] for cell in LONGER), join="outer")
-    longer = together(dict(zip(LONGER, runs, strict=True)), "network")
     tested = found["c1/longer/test"]
     of = " · ".join(str(tested.attrs[name]) for name in ("data", "rule", "model"))
     note = f"{of} · {tested.attrs['images']:,} test images"
@@ -148,7 +147,15 @@ def figures(found: Mapping[str, xr.Dataset]) -> dict:
         "error": plot_curves(
             curves, hue="network", col="learning_rate", variables=("train_error", "valid_error")
         ),
-        "longer": plot_curves(longer, hue="network", col="learning_rate", ylim=peak_limits(longer)),
+        **{
+            f"longer_{cell}": plot_curves(
+                found[f"{cell}/longer"],
+                col="learning_rate",
+                variables=("train_accuracy", "valid_accuracy"),
+                ylim=peak_limits(found[f"{cell}/longer"]),
+            )
+            for cell in LONGER
+        },
         "confusion_c1": plot_confusion(tested.confusion.isel(learning_rate=0), note=note),
     }
 

@@ -161,6 +161,9 @@ def test_sections_show_tables_figures_and_captions():
 def test_caption_tells_data_seeds_and_protocol():
     told = describe([WORLD["sgd"], WORLD["sgd"].isel(seed=slice(2), epoch=slice(11))])
     assert told == "Data: handmade; seeds: 2 or 5; epochs: 10 or 100; minibatch 50."
+    counted = WORLD["sgd"].assign_attrs(train_images=30, valid_images=20)
+    told = describe([counted, WORLD["sgd"]])  # as test results stand beside curves
+    assert told.startswith("Data: handmade (30 training, 20 validation images); seeds")
 
 
 def test_images_are_counted_where_the_record_does_not_say():
