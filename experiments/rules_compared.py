@@ -7,7 +7,7 @@ Which rule to take, if one can try k settings? The ranges, below, are fixed befo
 rates span three decades each, and what is drawn for a hyperparameter of one name has the same
 quantiles for all rules: they are compared setting by setting, and a lucky draw is lucky for all.
 As it stands, with 26,320 images, it took 13 + 52 minutes on two CPU cores (pauses left out); the
-second line, with all of EMNIST, is projected from that at 12 hours.
+second line, with all of EMNIST, is projected on the same cores at 12 hours.
 
 Besides the usual rules: Lion (Chen et al., 2023), schedule-free AdamW (Defazio et al., 2024), and
 ADOPT (Taniguchi et al., 2024) as the most recent: it is said to converge with any b2, which is what
