@@ -1,6 +1,6 @@
 """Measure everything and write results.json and README.md.
 
-    python -m benchmarks            # about ten minutes on two cores
+    python -m benchmarks            # a quarter of an hour on two cores
     python -m benchmarks --quick    # two minutes, to runs/benchmarks
 
 Let nothing else run meanwhile.

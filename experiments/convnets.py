@@ -135,7 +135,7 @@ def parameters(model: nn.Module, classes: int = 47) -> int:
 
 
 def figures(found: Mapping[str, xr.Dataset]) -> dict:
-    """Return the curves of the three networks and C1's confusion matrix."""
+    """Return the curves of the three networks, of the longer runs, and C1's confusion matrix."""
     curves = together({cell: found[cell] for cell in NETWORKS}, "network")
     tested = found["c1/longer/test"]
     of = " · ".join(str(tested.attrs[name]) for name in ("data", "rule", "model"))

@@ -86,7 +86,7 @@ class Options:
     adam_seeds: Annotated[int | None, otherwise("as --seeds", "INT")] = None
     """the same for the largest experiment alone; the paper had 2"""
     convnet_epochs: Annotated[int | None, otherwise("as that experiment has", "INT")] = None
-    """epochs of the ConvNets"""
+    """epochs of the ConvNets; the longer runs of C1 and C2 have two and three times as many"""
     only: Annotated[tuple[str, ...], otherwise("all", "NAME ...")] = ()
     """run these experiments only (sgd, adam, ...); the report shows all that are finished"""
     out: Annotated[Path | None, otherwise("runs/demo or runs/paper", "PATH")] = None
