@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -225,21 +226,17 @@ def start(quick: bool) -> dict[str, object]:
     of the second epoch: so it holds data (already drawn), compilation or its cache, and the first
     evaluation. Each round begins with an empty cache.
     """
-    times: dict[str, list[float]] = {}
-
-    def add(name: str, seconds: float) -> None:
-        times.setdefault(name, []).append(seconds)
-
+    times: defaultdict[str, list[float]] = defaultdict(list)
     for _ in range(1 if quick else 3):
         with tempfile.TemporaryDirectory() as folder:
             environment = os.environ | {"EMNIST_JAX_CACHE": folder}
-            add("python", seconds_of(lambda e=environment: _python("pass", e)))
-            add("import", seconds_of(lambda e=environment: _python("import emnist_jax", e)))
+            times["python"].append(seconds_of(partial(_python, "pass", environment)))
+            times["import"].append(seconds_of(partial(_python, "import emnist_jax", environment)))
             for name in ("first load", "second load"):
-                add(name, float(_python(_LOAD, environment)))
+                times[name].append(float(_python(_LOAD, environment)))
             for name in ("first start", "second start"):
                 ended, _, _, epoch = map(float, _python(_START, environment).split())
-                add(name, ended - epoch)
+                times[name].append(ended - epoch)
     return {"heavy": _python(_HEAVY, dict(os.environ))} | {
         name: Timing.of(seconds)._asdict() for name, seconds in times.items()
     }

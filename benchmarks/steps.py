@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import emnist_jax as ej
 from benchmarks import ours, peers, peers_numpy, peers_torch, roofline
+from benchmarks.goals import OURS
 from benchmarks.timing import Contestant, race
 from emnist_jax._setup import cores
 
@@ -29,7 +30,6 @@ FULL = Effort(
 )
 QUICK = Effort((1, 5), (5,), {"dense": 10_000, "C1": 250, "C2": 250}, 0.05, 2, 0.5, False)
 RULES = "sgd", "adam"
-OURS = "emnist_jax"
 # A larger ensemble of ConvNets needs gigabytes and seconds a step (grouped convolutions).
 LARGEST_CONV_ENSEMBLE = 25
 

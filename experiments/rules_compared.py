@@ -16,7 +16,7 @@ hyperparameters are axes of one compiled program. (Muon's orthogonalisation cost
 network's own operations here; Prodigy has no learning rate to compare.)
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -160,16 +160,16 @@ def chosen(found: Mapping[str, xr.Dataset], network: str) -> dict[str, xr.Datase
 
 
 def times(
-    found: Mapping[str, xr.Dataset], network: str, of_worst: bool = False
+    found: Mapping[str, xr.Dataset],
+    network: str,
+    pick: Callable[[Iterable[float]], float] = max,
 ) -> dict[str, xr.Dataset]:
     """Return when each rule, at its best setting, is within a point of the best rule's best.
 
-    `of_worst`: of the worst rule's best, which all can reach.
+    `pick`: of which rule's; min for the worst's, which all can reach.
     """
-    own = scores(found, network)
-    tops = [float(score.mean("seed").max()) for score in own.values()]
-    best_target = target_of({rule: 100 * score for rule, score in own.items()}) / 100
-    target = min(tops) - 0.01 if of_worst else best_target
+    own = {rule: 100 * score for rule, score in scores(found, network).items()}
+    target = target_of(own, pick) / 100
     return {
         rule: time_to_target(curves, target).reset_coords(drop=True)
         for rule, curves in chosen(found, network).items()
@@ -294,14 +294,13 @@ def _tuned(found: Mapping[str, xr.Dataset]) -> Table:
     rows = []
     for network in NETWORKS:
         own, when = scores(found, network), times(found, network)
-        sooner = times(found, network, of_worst=True)
+        sooner, at_best = times(found, network, min), chosen(found, network)
         top = max(float(score.mean("seed").max()) for score in own.values())
         for rule, score in own.items():
-            chosen = int(score.mean("seed").argmax("sample"))
             over = interval(tuned(found[f"{network}/{rule}"]))
             share, of_any = good_share(score), good_share(score, top)
             setting = [
-                f"{name}={float(score[name][chosen]):.5g}"
+                f"{name}={float(at_best[rule][name]):.5g}"
                 for name in SPACES[rule]
                 if name in score.coords
             ]
@@ -362,7 +361,7 @@ def finding(found: Mapping[str, xr.Dataset]) -> str:
     )
     for network in NETWORKS:
         told_of = limits(scores(found, network), chosen(found, network))
-        pace = common_pace(times(found, network, of_worst=True))
+        pace = common_pace(times(found, network, min))
         lines.append(f"On {NAMES[network]}, {told_of} {pace}")
     return "\n\n".join([*lines, SCHEDULE])
 

@@ -178,9 +178,7 @@ def finding(found: Mapping[str, xr.Dataset]) -> str:
         mean, lower, upper = difference(tuned(found[network]), tuned(found[rival]))
         told.append(f"{network} less {rival}: {mean:+.2f} points [{lower:.2f}, {upper:.2f}]")
     rising = [
-        name
-        for name, curves in found.items()
-        if _at_best(curves).best_epoch > curves.epoch[-1] - 0.5
+        name for name in NETWORKS if _at_best(found[name]).best_epoch > found[name].epoch[-1] - 0.5
     ]
     unfinished = f" Best at the last epoch, and perhaps not done: {', '.join(rising)}."
     return "; ".join(told) + "." + (unfinished if rising else "")

@@ -1,6 +1,6 @@
 """Sections 4 to 6: batch normalisation, convolution, the test set; and the data."""
 
-from collections.abc import Callable
+from functools import partial
 
 import xarray as xr
 
@@ -69,10 +69,6 @@ def _longest(runs: Runs, cell: str, part: str = "", epochs: int = 0) -> xr.Datas
         return runs.chosen_adam(f"convnets/{cell}{part}", epochs=epochs)
 
 
-def _convnet(cell: str, epochs: int = 10) -> Callable[[Runs], xr.Dataset]:
-    return lambda runs: _longest(runs, cell, epochs=epochs)
-
-
 def _ratio(runs: Runs, cell: str, other: str) -> Estimate:
     return exactly(runs.seconds(f"convnets/{cell}") / runs.seconds(f"convnets/{other}"))
 
@@ -136,7 +132,7 @@ BATCH_NORM = (
 
 def _network(row: str, cell: str, name: str, peak: float, first: float) -> tuple[Claim, ...]:
     """Return the claims on a ConvNet: its peak and its first epoch."""
-    pick = _convnet(cell)
+    pick = partial(_longest, cell=cell, epochs=10)
     return (
         Claim(
             f"{row}a",
@@ -154,7 +150,7 @@ def _network(row: str, cell: str, name: str, peak: float, first: float) -> tuple
             "Section 5",
             f"{name} reaches {first:g} % after one epoch (misprinted as its error)",
             "validation accuracy after epoch 1",
-            lambda runs: accuracy_at(_convnet(cell, 1)(runs), 1),
+            lambda runs: accuracy_at(_longest(runs, cell, epochs=1), 1),
             first - 1,
             first + 1,
             SPLIT,
@@ -165,7 +161,7 @@ def _network(row: str, cell: str, name: str, peak: float, first: float) -> tuple
 
 def _speed(letters: str, cell: str) -> tuple[Claim, ...]:
     """Return the claims on how fast a ConvNet trains."""
-    pick, name = _convnet(cell), cell.upper()
+    pick, name = partial(_longest, cell=cell, epochs=10), cell.upper()
     return (
         Claim(
             f"C3{letters[0]}",

@@ -129,6 +129,16 @@ def colours(values: Sequence[Any]) -> list[Any]:
     return [COLOURS[i % len(COLOURS)] for i in range(len(values))]
 
 
+def line_style(i: int) -> dict[str, Any]:
+    """Return colour, marker and line of the i-th line of a figure: dashed where colours repeat."""
+    line = "-" if i < len(COLOURS) else "--"
+    return {
+        "color": COLOURS[i % len(COLOURS)],
+        "marker": MARKERS[i % len(MARKERS)],
+        "linestyle": line,
+    }
+
+
 def caption(figure: "Figure", *parts: str) -> None:
     """Write `parts` small and grey below the figure, with line breaks between them if possible."""
     room = int(figure.get_figwidth() * 72 / 8.5 * 1.7)  # characters of 8.5 points a line

@@ -13,6 +13,7 @@ from emnist_jax.figures._style import (
     End,
     caption,
     label_ends,
+    line_style,
     new_figure,
     styled,
     symbol,
@@ -50,14 +51,13 @@ def plot_budget(
         if any(array.shape != k.shape for array in rest) or k.ndim != 1:
             raise InputError(f"k, mean, low and high of {name} differ in length: give one each")
         mean, low, high = (100 * array for array in rest)
-        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
-        every = max(1, len(k) // 8)
-        line = "-" if i < len(COLOURS) else "--"  # where colours come again
-        axes.plot(k, mean, line, marker=marker, color=colour, markevery=every, label=name)
+        style = line_style(i)
+        colour = style["color"]
+        axes.plot(k, mean, **style, markevery=max(1, len(k) // 8), label=name)
         if band:
             axes.fill_between(k, low, high, color=colour, alpha=0.2, linewidth=0)
         axes.plot([k[-1], longest], [mean[-1]] * 2, ":", color=colour, linewidth=1.2)
-        ends.append(End(mean[-1], f"{name} ({k[-1]:.0f})", colour, marker))
+        ends.append(End(mean[-1], f"{name} ({k[-1]:.0f})", colour, style["marker"]))
     axes.set_xmargin(0.02)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("settings tried")
@@ -164,17 +164,15 @@ def plot_profile(profile: "xr.DataArray", *, xlabel: str, note: str = "") -> "Fi
     most = tau[-1] * 1.05
     for i, rule in enumerate(profile.rule.values):
         share = 100 * profile.sel(rule=rule).values
-        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        style = line_style(i)
         axes.plot(
             [*tau, most],
             [*share, share[-1]],
-            "-" if i < len(COLOURS) else "--",  # where colours come again
+            **style,
             drawstyle="steps-post",
-            color=colour,
-            marker=marker,
             markevery=max(1, len(tau) // 8),
         )
-        ends.append(End(share[-1], str(rule), colour, marker))
+        ends.append(End(share[-1], str(rule), style["color"], style["marker"]))
     axes.set_xlim(1, max(most, 1.05))
     axes.set_ylim(-2, 104)
     if most > 4:
