@@ -18,8 +18,9 @@ from pathlib import Path
 import tyro
 
 import emnist_jax as ej
-from emnist_jax import results
 from emnist_jax.errors import InputError
+from emnist_jax.store.files import write_text
+from emnist_jax.store.provenance import commit, describe_devices
 
 PACKAGES = ("jax", "flax", "optax", "torch", "numpy", "scipy")
 
@@ -50,9 +51,9 @@ def run(options: Options) -> None:
     machine = roofline.machine()
     found: dict[str, object] = {
         "quick": options.quick,
-        "device": results.describe_devices(),
+        "device": describe_devices(),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        "commit": results.commit(),
+        "commit": commit(),
         "machine": machine,
         "steps": steps.measure(data, steps.QUICK if options.quick else steps.FULL, machine),
         "scaling": scaling.measure(data, machine, options.quick),
@@ -61,8 +62,8 @@ def run(options: Options) -> None:
     found["devices"] = devices.measure(data, row, options.quick)
     found["minutes"] = (time.perf_counter() - began) / 60
     found = json.loads(json.dumps(found))
-    results.write_text(folder / "results.json", json.dumps(found, indent=1) + "\n")
-    results.write_text(folder / "README.md", report.render(found))
+    write_text(folder / "results.json", json.dumps(found, indent=1) + "\n")
+    write_text(folder / "README.md", report.render(found))
     print(folder / "README.md")
 
 

@@ -17,11 +17,12 @@ import numpy as np
 import emnist_jax as ej
 from benchmarks import ours
 from benchmarks.timing import seconds_of
-from emnist_jax import hosts, parallel
-from emnist_jax.forecast import forecast
-from emnist_jax.forecast import memory as forecast_memory
-from emnist_jax.plan import make_plan
-from emnist_jax.runner import Runner
+from emnist_jax import hosts
+from emnist_jax.engine import programs as parallel
+from emnist_jax.engine.chunks import Runner
+from emnist_jax.engine.forecast import forecast
+from emnist_jax.engine.forecast import memory as forecast_memory
+from emnist_jax.engine.job import make_plan
 
 IMAGES, VALID, EPOCHS = 100_000, 15_800, 100  # the paper's protocol
 EACH, PER_HOST, MINUTES = 10, 8, 5  # trials and devices together; minutes between checkpoints

@@ -10,8 +10,8 @@ import numpy as np
 import emnist_jax as ej
 from emnist_jax import train
 from emnist_jax.data import Split
-from emnist_jax.plan import make_plan
-from emnist_jax.runner import Runner
+from emnist_jax.engine.chunks import Runner
+from emnist_jax.engine.job import make_plan
 
 NETWORKS: dict[str, nn.Module] = {
     "dense": ej.MLP(hidden=(100, 100)),

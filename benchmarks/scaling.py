@@ -14,9 +14,9 @@ import jax
 import emnist_jax as ej
 from benchmarks import ours, roofline
 from benchmarks.timing import Timing, alternate, seconds_of
-from emnist_jax import parallel
-from emnist_jax.checkpoint import Checkpoints
-from emnist_jax.runner import arrays_of
+from emnist_jax.engine import programs as parallel
+from emnist_jax.engine.chunks import arrays_of
+from emnist_jax.store.checkpoint import Checkpoints
 
 PAPER_IMAGES = 100_000
 DENSE, NORM = "dense", "dense, batch norm"
@@ -257,7 +257,7 @@ _START = """
 import sys, time
 began = float(sys.argv[1])
 import emnist_jax as ej
-from emnist_jax.runner import Runner
+from emnist_jax.engine.chunks import Runner
 
 train = Runner.run_epoch
 

@@ -4,8 +4,9 @@ from emnist_jax._setup import prepare_jax
 
 prepare_jax()
 
-from emnist_jax import export, figures, rules, schedules, stats  # noqa: E402
+from emnist_jax import figures, rules, schedules, stats  # noqa: E402
 from emnist_jax.data import Dataset, load  # noqa: E402
+from emnist_jax.engine.sweep import sweep  # noqa: E402
 from emnist_jax.errors import InputError  # noqa: E402
 from emnist_jax.figures import (  # noqa: E402
     most_confused,
@@ -18,14 +19,12 @@ from emnist_jax.figures import (  # noqa: E402
     plot_weights,
     save_figure,
 )
+from emnist_jax.figures.notebooks import show_curves_as_tables  # noqa: E402
 from emnist_jax.layers import BatchNorm  # noqa: E402
 from emnist_jax.models import MLP, ConvNet  # noqa: E402
-from emnist_jax.networks import Networks, predict  # noqa: E402
-from emnist_jax.networks import load as load_networks  # noqa: E402
-from emnist_jax.notebooks import show_curves_as_tables  # noqa: E402
-from emnist_jax.results import load as load_curves  # noqa: E402
-from emnist_jax.results import save as save_curves  # noqa: E402
-from emnist_jax.sweep import sweep  # noqa: E402
+from emnist_jax.store import export  # noqa: E402
+from emnist_jax.store.curves import load_curves, save_curves  # noqa: E402
+from emnist_jax.store.networks import Networks, load_networks, predict  # noqa: E402
 
 __all__ = [
     "MLP",

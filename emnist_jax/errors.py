@@ -1,6 +1,7 @@
 """The one exception that bad input raises, and the line it carries."""
 
 import difflib
+import numbers
 from collections.abc import Iterable
 
 
@@ -27,3 +28,20 @@ def nearest(name: str, options: Iterable[str]) -> str:
     listed = f"one of: {', '.join(options)}"
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     return f'did you mean "{close[0]}"? ({listed})' if close else f"give {listed}"
+
+
+def check_count(name: str, value: object, most: int = 10**6) -> None:
+    """Refuse what is not a whole number from 1 to `most`.
+
+    Raises:
+        InputError: naming the argument.
+    """
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not 1 <= value <= most:
+        raise InputError(f"{name}={short(value)}: give a whole number from 1 to {most}")
+
+
+def short(value: object) -> str:
+    """Return a value's repr on one line of at most 60 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."

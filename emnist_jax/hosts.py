@@ -242,7 +242,7 @@ def any_of(*flags: bool) -> tuple[bool, ...]:
     return tuple(found.any(0).tolist())
 
 
-def check_same(configuration: Mapping[str, object]) -> None:
+def agree(configuration: Mapping[str, object]) -> None:
     """Compare what every host is about to do; all hosts must call this.
 
     Raises:

@@ -17,8 +17,7 @@ import optax
 
 from emnist_jax import rules
 from emnist_jax.data import Dataset
-from emnist_jax.errors import InputError
-from emnist_jax.grid import check_count
+from emnist_jax.errors import InputError, check_count
 
 MOST_STEPS = 10**9
 

@@ -17,19 +17,20 @@ import tyro
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax import hosts, results
-from emnist_jax.claims.measures import best_accuracy, held_out_best
+from emnist_jax import hosts
+from emnist_jax.engine.grid import GridLike
+from emnist_jax.engine.sweep import finished
 from emnist_jax.errors import InputError, nearest
-from emnist_jax.grid import GridLike
 from emnist_jax.stats import interval
-from emnist_jax.sweep import finished
+from emnist_jax.store.curves import checksum, load_curves, save_curves
+from experiments.claims.measures import best_accuracy, held_out_best
 
 if TYPE_CHECKING:
     from flax import linen as nn
     from matplotlib.figure import Figure
 
     from emnist_jax.figures.tables import Table
-    from emnist_jax.networks import Networks
+    from emnist_jax.store.networks import Networks
 
 T = TypeVar("T")
 
@@ -126,9 +127,9 @@ def train_and_test(
     data = run["data"]
     tested = networks.evaluate(data.test) if test is None else test(networks, data)
     own = {"images": len(data.test.labels), "keep": keep}
-    own["curves_checksum"] = results.checksum(curves)
+    own["curves_checksum"] = checksum(curves)
     tested = tested.assign_attrs(curves.attrs | own)
-    hosts.first(results.save, tested, path)
+    hosts.first(save_curves, tested, path)
     return curves, tested
 
 
@@ -136,9 +137,9 @@ def _tested_with(curves: xr.Dataset, path: Path) -> xr.Dataset | None:
     """Return the test results in `path` if they are of the networks of these very curves."""
     if not path.exists():
         return None
-    tested = results.load(path)
+    tested = load_curves(path)
     # The checksum covers the curves' attributes too, so their configuration.
-    same = tested.attrs.get("curves_checksum") == results.checksum(curves)
+    same = tested.attrs.get("curves_checksum") == checksum(curves)
     return tested if same else None
 
 
@@ -204,7 +205,7 @@ def collect(folder: Path) -> dict[str, xr.Dataset]:
 
     def read():
         paths = sorted(folder.rglob("curves.nc"))
-        return {str(path.parent.relative_to(folder)): results.load(path) for path in paths}
+        return {str(path.parent.relative_to(folder)): load_curves(path) for path in paths}
 
     return hosts.first(read)
 

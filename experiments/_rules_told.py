@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from emnist_jax.claims.measures import ratio
 from emnist_jax.stats import best, best_after_k, difference_after_k
+from experiments.claims.measures import ratio
 
 SCHEDULE = (
     "Learning rates are constant. Schedule-free AdamW alone is evaluated at the average of its "

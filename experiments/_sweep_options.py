@@ -11,11 +11,12 @@ from pathlib import Path
 from flax import linen as nn
 
 import emnist_jax as ej
-from emnist_jax import ranges, rules
+from emnist_jax import rules
 from emnist_jax.data import SOURCES, SPLITS
-from emnist_jax.errors import InputError, nearest
-from emnist_jax.grid import GridLike, check_count, check_seeds, make_grid, model_fields
-from emnist_jax.plan import KEEP
+from emnist_jax.engine import ranges
+from emnist_jax.engine.grid import GridLike, check_seeds, make_grid, model_fields
+from emnist_jax.engine.job import KEEP
+from emnist_jax.errors import InputError, check_count, nearest
 from experiments._common import Options as CommonOptions
 from experiments._own import own_model, own_rule
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from emnist_jax.errors import InputError, nearest
-from emnist_jax.grid import check_count
+from emnist_jax.errors import InputError, check_count, nearest
 from experiments._common import main, otherwise
 from experiments.paper import BEYOND, write_report
 

@@ -19,12 +19,12 @@ import numpy as np
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax.claims.beyond import GRIDS, pooled_settings
 from emnist_jax.figures import plot_pairs
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import rank_correlation, regret
 from experiments._common import Options as CommonOptions
 from experiments._common import draw, main, train
+from experiments.claims.beyond import GRIDS, pooled_settings
 
 PROBLEMS = ("emnist", "cifar10")
 COST = "18 minutes on two CPU cores with 26,320 images of each, 50 minutes with all (projected)"

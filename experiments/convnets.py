@@ -19,11 +19,10 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
 import emnist_jax as ej
-from emnist_jax.claims.measures import best_epoch, still_rising
 from emnist_jax.figures import confusion_matrix, plot_confusion, plot_curves
 from emnist_jax.figures.tables import Table
-from emnist_jax.networks import Networks
 from emnist_jax.stats import best, fraction_reached, interval
+from emnist_jax.store.networks import Networks
 from experiments._common import (
     CHOSEN,
     CHOSEN_RATES,
@@ -34,6 +33,7 @@ from experiments._common import (
     train_and_test,
 )
 from experiments._common import Options as CommonOptions
+from experiments.claims.measures import best_epoch, still_rising
 
 NETWORKS: Mapping[str, nn.Module] = {
     "dense": ej.MLP(hidden=(100, 100)),

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import tyro
 
 import emnist_jax as ej
-from emnist_jax import export
+from emnist_jax.store import export
 from experiments._common import main
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax.claims import PAPER, READINGS, NotTestable, Runs, judge_reading
 from emnist_jax.figures import plot_curves, plot_intervals
 from emnist_jax.figures.tables import Table
-from emnist_jax.report import readings_table
 from experiments._common import Options as CommonOptions
 from experiments._common import collect, draw, main, train
+from experiments.claims import PAPER, READINGS, NotTestable, Runs, judge_reading
+from experiments.report import readings_table
 
 TRAINED = READINGS[2:]
 RUNS = tuple(f"forensics/{rule}" for rule in TRAINED)

@@ -16,12 +16,10 @@ from typing import Annotated, Any, Literal
 
 import xarray as xr
 
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_count, nearest
 from emnist_jax.figures import plot_budget
-from emnist_jax.grid import check_count
-from emnist_jax.report import Section, describe, report
-from emnist_jax.results import write_text
 from emnist_jax.stats import best, best_after_k
+from emnist_jax.store.files import write_text
 from experiments import (
     adam,
     batch_norm,
@@ -38,6 +36,7 @@ from experiments import (
     weights_or_convolution,
 )
 from experiments._common import collect, draw, main, otherwise
+from experiments.report import Section, describe, report
 
 EXPERIMENTS = {
     "sgd": (sgd, "SGD (B1)"),

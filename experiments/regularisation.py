@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax.claims.beyond import overfitting
-from emnist_jax.claims.measures import best_accuracy, held_out_best
 from emnist_jax.figures import plot_curves, plot_intervals
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, interval, paired
 from experiments._common import CHOSEN, draw, main, peak_limits, together, train
 from experiments._common import Options as CommonOptions
+from experiments.claims.beyond import overfitting
+from experiments.claims.measures import best_accuracy, held_out_best
 from experiments.convnets import NETWORKS as PAPERS
 
 NETWORKS = {name: PAPERS[name] for name in ("dense", "c1")}

@@ -25,12 +25,10 @@ import xarray as xr
 from flax import linen as nn
 
 import emnist_jax as ej
-from emnist_jax import ranges
-from emnist_jax.claims.beyond import NAMES, NEWER, RULES, target_of
-from emnist_jax.errors import InputError
+from emnist_jax.engine import ranges
+from emnist_jax.errors import InputError, check_count
 from emnist_jax.figures import plot_budget, plot_intervals, plot_profile, plot_settings
 from emnist_jax.figures.tables import Table
-from emnist_jax.grid import check_count
 from emnist_jax.stats import (
     best,
     best_after_k,
@@ -43,6 +41,7 @@ from emnist_jax.stats import (
 from experiments._common import Options as CommonOptions
 from experiments._common import draw, main, train, tuned
 from experiments._rules_told import SCHEDULE, as_range, common_pace, less_after_k, limits
+from experiments.claims.beyond import NAMES, NEWER, RULES, target_of
 
 NETWORKS: Mapping[str, nn.Module] = {
     "dense": ej.MLP(hidden=(100, 100)),

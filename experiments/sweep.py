@@ -11,6 +11,7 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import rules, schedules
+from emnist_jax.engine.forecast import Forecast, forecast
 from emnist_jax.errors import InputError
 from emnist_jax.figures import (
     plot_best_against_rate,
@@ -23,7 +24,6 @@ from emnist_jax.figures import (
 )
 from emnist_jax.figures.images import setting_and_seeds
 from emnist_jax.figures.tables import settings_table
-from emnist_jax.forecast import Forecast, forecast
 from emnist_jax.models import describe
 from emnist_jax.stats import best
 from experiments._common import connect, draw, guarded, train

@@ -4,8 +4,8 @@ import numpy as np
 import xarray as xr
 from paper_world import CHOSEN, experiment, learn
 
-from emnist_jax.claims.beyond import NEWER, REGULARISED, RULES
 from experiments import depth, weights_or_convolution
+from experiments.claims.beyond import NEWER, REGULARISED, RULES
 
 SPREAD = 0.0002
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import emnist_jax as ej
-from emnist_jax.plan import make_plan
+from emnist_jax.engine.job import make_plan
 
 DATA = ej.Dataset(
     *[(np.zeros((n, 4, 4, 1), np.uint8), np.arange(n) % 3) for n in (30, 6, 6)],

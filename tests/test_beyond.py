@@ -12,13 +12,11 @@ import xarray as xr
 from beyond_world import network, searched
 
 import emnist_jax as ej
-from emnist_jax import ranges, rules, stats
-from emnist_jax.claims import BEYOND, PAPER, Verdict, judge
-from emnist_jax.claims.beyond import NEWER, RULES, pooled_settings, target_of
+from emnist_jax import rules, stats
+from emnist_jax.engine import ranges
+from emnist_jax.engine.grid import make_grid
 from emnist_jax.errors import InputError
 from emnist_jax.figures import plot_budget, plot_pairs, plot_profile, plot_settings
-from emnist_jax.grid import make_grid
-from emnist_jax.report import report
 from experiments import (
     _common,
     beyond,
@@ -29,7 +27,10 @@ from experiments import (
     rules_compared,
     weights_or_convolution,
 )
+from experiments.claims import BEYOND, PAPER, Verdict, judge
+from experiments.claims.beyond import NEWER, RULES, pooled_settings, target_of
 from experiments.convnets import multiply_adds, parameters
+from experiments.report import report
 
 WORLD = beyond_world.world()
 QUESTIONS = {claim.id: claim for claims in BEYOND.values() for claim in claims}

@@ -12,11 +12,13 @@ import optax
 import pytest
 
 import emnist_jax as ej
-from emnist_jax import arrays, checkpoint, results
-from emnist_jax.checkpoint import Checkpoints, State, check_same, locked, stop_signals
+from emnist_jax.engine.chunks import Runner
+from emnist_jax.engine.sweep import finished
 from emnist_jax.errors import InputError
-from emnist_jax.runner import Runner
-from emnist_jax.sweep import finished
+from emnist_jax.store import checkpoint
+from emnist_jax.store import files as arrays
+from emnist_jax.store.checkpoint import Checkpoints, State, check_same, locked, stop_signals
+from emnist_jax.store.curves import save_curves
 
 RULES = {
     "rmsprop": "rmsprop",
@@ -175,7 +177,7 @@ def test_another_configuration_is_refused_naming_what_differs(tmp_path, monkeypa
 def test_other_code_cannot_resume_but_finished_runs_remain(tmp_path, monkeypatch, data):
     stop_after(monkeypatch, data, tmp_path / "begun", 3)
     finished = run(data, tmp_path / "finished")
-    monkeypatch.setattr("emnist_jax.plan.package_code", lambda: "1.0 another")
+    monkeypatch.setattr("emnist_jax.engine.job.package_code", lambda: "1.0 another")
     with pytest.raises(ej.InputError, match=r"another run .*code"):
         run(data, tmp_path / "begun")
     assert_same_bits(run(data, tmp_path / "finished"), finished)
@@ -325,13 +327,13 @@ def test_a_checkpoint_is_due_after_its_minutes(tmp_path, monkeypatch):
 
 def test_a_signal_while_results_are_written_stops_too(tmp_path, monkeypatch, data):
     expected = run(data)
-    save = results.save
+    save = save_curves
 
     def save_under_a_signal(curves, path):
         os.kill(os.getpid(), signal.SIGTERM)
         return save(curves, path)
 
-    monkeypatch.setattr(results, "save", save_under_a_signal)
+    monkeypatch.setattr("emnist_jax.engine.sweep.save_curves", save_under_a_signal)
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path)
     monkeypatch.undo()
@@ -370,7 +372,7 @@ def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(tmp_path):
 def test_other_devices_go_on_and_say_so(tmp_path, monkeypatch, data, capsys):
     expected, _ = run(data)
     stop_after(monkeypatch, data, tmp_path, 3)
-    monkeypatch.setattr(results, "describe_devices", lambda: "8 x another device")
+    monkeypatch.setattr("emnist_jax.engine.sweep.describe_devices", lambda: "8 x another device")
     curves, _ = run(data, tmp_path)
     assert "going on on 8 x another device: equal to rounding" in capsys.readouterr().err
     np.testing.assert_allclose(curves.valid_error, expected.valid_error, rtol=1e-5)

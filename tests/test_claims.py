@@ -11,7 +11,7 @@ import xarray as xr
 from paper_world import altered, chosen, results_of
 
 from emnist_jax import rules
-from emnist_jax.claims import (
+from experiments.claims import (
     PAPER,
     Claim,
     Estimate,
@@ -21,8 +21,8 @@ from emnist_jax.claims import (
     judge,
     judge_reading,
 )
-from emnist_jax.claims.judge import estimate
-from emnist_jax.claims.measures import held_out_best, held_out_earliest, ratio, spread, worst_step
+from experiments.claims.judge import estimate
+from experiments.claims.measures import held_out_best, held_out_earliest, ratio, spread, worst_step
 
 WORLD = paper_world.world()
 CLAIMS = {claim.id: claim for claim in PAPER}

@@ -13,11 +13,12 @@ from processes import ended, start
 
 import emnist_jax as ej
 from benchmarks import devices as benchmark
-from emnist_jax import hosts, parallel
-from emnist_jax.checkpoint import Checkpoints
-from emnist_jax.forecast import Memory, forecast
-from emnist_jax.plan import make_plan
-from emnist_jax.runner import Runner
+from emnist_jax import hosts
+from emnist_jax.engine import programs as parallel
+from emnist_jax.engine.chunks import Runner
+from emnist_jax.engine.forecast import Memory, forecast
+from emnist_jax.engine.job import make_plan
+from emnist_jax.store.checkpoint import Checkpoints
 from experiments import sweep
 from experiments._common import guarded
 

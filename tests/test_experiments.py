@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax import results
 from emnist_jax.errors import InputError
+from emnist_jax.store.curves import load_curves, save_curves
 from experiments import (
     _common,
     adam,
@@ -183,7 +183,7 @@ def test_networks_are_tested_once(tmp_path, monkeypatch):
         raise AssertionError("the test images were looked at again")
 
     again = _common.train_and_test(options, "a/b", model, grid, "best", never)
-    xr.testing.assert_identical(again[1], results.load(tmp_path / "a/b/test/curves.nc"))
+    xr.testing.assert_identical(again[1], load_curves(tmp_path / "a/b/test/curves.nc"))
     xr.testing.assert_identical(again[0], curves)
     assert set(_common.collect(tmp_path)) == {"a/b", "a/b/test"}
 
@@ -223,8 +223,8 @@ def test_networks_of_other_curves_are_tested_again(tmp_path):
     again = partial(_common.train_and_test, options, "a", ej.MLP(hidden=(4,)), grid, "last")
     _, tested = again()
     path = tmp_path / "a/test/curves.nc"
-    stale = results.load(path).attrs | {"curves_checksum": "another"}
-    results.save((tested * 0).assign_attrs(stale), path)
+    stale = load_curves(path).attrs | {"curves_checksum": "another"}
+    save_curves((tested * 0).assign_attrs(stale), path)
     xr.testing.assert_identical(again()[1], tested)
 
 
@@ -250,7 +250,7 @@ def test_paper_runs_resumes_and_rebuilds_its_report(tmp_path, monkeypatch, capsy
 
 
 def test_unfinished_experiment_is_named_in_the_report(tmp_path):
-    results.save(paper_world.chosen(0.8), tmp_path / "batch_norm/frozen_normal_running/curves.nc")
+    save_curves(paper_world.chosen(0.8), tmp_path / "batch_norm/frozen_normal_running/curves.nc")
     text = paper.write_report(tmp_path).read_text()
     assert "## Data (D1)\n\n`python -m experiments.samples` draws" in text
     assert "## Batch normalisation (N1)\n\nNot finished: batch_norm/frozen_normal_minibatch" in text
@@ -258,9 +258,9 @@ def test_unfinished_experiment_is_named_in_the_report(tmp_path):
 
 def test_the_papers_sections_are_about_its_own_runs(tmp_path):
     own = paper_world.sgd()
-    results.save(own, tmp_path / "sgd" / "curves.nc")
+    save_curves(own, tmp_path / "sgd" / "curves.nc")
     later = paper_world.chosen(0.8).assign_attrs(data="others")
-    results.save(later, tmp_path / "depth" / "conv10_head150" / "curves.nc")
+    save_curves(later, tmp_path / "depth" / "conv10_head150" / "curves.nc")
     text = paper.write_report(tmp_path).read_text()
     assert f"no image of {own.data} is kept here" in text
 

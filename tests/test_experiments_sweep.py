@@ -11,9 +11,11 @@ import xarray as xr
 from PIL import Image
 
 import emnist_jax as ej
-from emnist_jax import ranges, results, rules, schedules
+from emnist_jax import rules, schedules
+from emnist_jax.engine import ranges
+from emnist_jax.engine.grid import make_grid
 from emnist_jax.errors import InputError
-from emnist_jax.grid import make_grid
+from emnist_jax.store.curves import load_curves
 from experiments import _common, _own, _sweep_options, predict, sweep
 
 TINY = ["--size", "188", "--seeds", "2", "--epochs", "1", "--batch-size", "20", "--hidden", "8"]
@@ -402,7 +404,7 @@ def test_a_grid_gives_the_curves_of_the_same_sweep(monkeypatch, capsys, tmp_path
     drawn = ["curves.png", "best_against_rate.png", "heatmap.png"]
     assert names == ["curves.nc", *drawn, "settings.md"]
     assert printed.count("of 2  ") == 6  # a row of the table for each setting
-    curves = results.load(tmp_path / "sweep" / "curves.nc")
+    curves = load_curves(tmp_path / "sweep" / "curves.nc")
     grid = {"learning_rate": [0.01, 0.1, 1.0], "dropout": [0.0, 0.3]}
     data = ej.load("glyphs", size=188)
     same = ej.sweep(
@@ -489,7 +491,7 @@ def test_networks_are_kept_drawn_and_asked(monkeypatch, capsys, tmp_path):
     drawn = ["curves.png", "confusion.png", "confused.png", "weights.png", "settings.md"]
     assert names == kept + drawn
     networks = ej.load_networks(tmp_path / "sweep")
-    curves = results.load(tmp_path / "sweep" / "curves.nc")
+    curves = load_curves(tmp_path / "sweep" / "curves.nc")
     expected = ej.stats.best(curves, "valid_error").best_epoch
     np.testing.assert_array_equal(networks.epoch, expected)
     path = tmp_path / "letter.png"
@@ -527,7 +529,7 @@ def test_samples_are_ranked_and_labelled_by_what_was_drawn(monkeypatch, capsys, 
     words = ["--learning-rate", "loguniform(1e-3,1e-1)", "--b1", "0.5", "--samples", "3"]
     printed, names = run(monkeypatch, capsys, tmp_path, *words, "--name", "a/b")
     assert names == ["curves.nc", "curves.png", "best_against_rate.png", "settings.md"]
-    curves = results.load(tmp_path / "a" / "b" / "curves.nc")
+    curves = load_curves(tmp_path / "a" / "b" / "curves.nc")
     best = curves.valid_accuracy.max("epoch").mean("seed").values
     rates = curves.learning_rate.values
     ranked = sweep.ranked(curves)
@@ -543,7 +545,7 @@ def test_a_schedule_knows_the_number_of_updates(monkeypatch, capsys, tmp_path):
     words = ["--rule", "sgd", "--learning-rate", "0.5", "--schedule", "cosine", "--warmup", "2"]
     _, names = run(monkeypatch, capsys, tmp_path, *words)
     path = tmp_path / "sweep" / "curves.nc"
-    curves, written = results.load(path), path.stat().st_mtime_ns
+    curves, written = load_curves(path), path.stat().st_mtime_ns
     count = round(188 * 100_000 / 131_600) // 20  # one epoch
     assert curves.attrs["rule"] == f"cosine(sgd, steps={count}, warmup=2, final=0)"
     rule = schedules.cosine("sgd", count, 2)

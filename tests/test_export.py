@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax import export, results
 from emnist_jax.errors import InputError
+from emnist_jax.store import export
+from emnist_jax.store.curves import save_curves
 from experiments import export as command
 
 
@@ -185,7 +186,7 @@ def test_what_are_no_curves_is_refused(curves, tmp_path):
 
 
 def test_the_command_writes_into_the_runs_folder(curves, tmp_path, capsys):
-    results.save(curves, tmp_path / "curves.nc")
+    save_curves(curves, tmp_path / "curves.nc")
     command.run(command.Options(tmp_path))
     assert capsys.readouterr().out.strip() == str(tmp_path / "curves.csv")
     with pytest.raises(InputError, match="no such file"):

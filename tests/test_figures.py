@@ -13,9 +13,10 @@ import xarray as xr
 from matplotlib.colors import same_color
 from PIL import Image
 
-from emnist_jax import figures, results
+from emnist_jax import figures
 from emnist_jax.data import glyphs
 from emnist_jax.errors import InputError
+from emnist_jax.store.files import remove_unfinished
 
 VARIABLES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy")
 
@@ -656,7 +657,7 @@ def test_what_a_killed_process_left_of_a_figure_is_removed(tmp_path, monkeypatch
         with pytest.raises(ZeroDivisionError):
             figures.save_figure(draw(), tmp_path / "figure", ("svg",))
     assert list(tmp_path.iterdir())
-    results.remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path)
     assert not list(tmp_path.iterdir())
 
 

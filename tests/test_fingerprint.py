@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from emnist_jax import rules, schedules
-from emnist_jax.fingerprint import own_code
+from emnist_jax.store.fingerprint import own_code
 
 FACTOR = 1.0
 

@@ -7,7 +7,8 @@ import pytest
 
 import emnist_jax as ej
 from emnist_jax import rules
-from emnist_jax.grid import check_count, check_seeds, make_grid
+from emnist_jax.engine.grid import check_seeds, make_grid
+from emnist_jax.errors import check_count
 
 MODEL = ej.MLP()
 

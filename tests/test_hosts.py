@@ -13,11 +13,13 @@ import pytest
 from processes import ended, free_address, start, start_hosts
 
 import emnist_jax as ej
-from emnist_jax import arrays, hosts, results
-from emnist_jax.checkpoint import Checkpoints
+from emnist_jax import hosts
+from emnist_jax.engine.chunks import Runner
 from emnist_jax.errors import InputError
 from emnist_jax.hosts import AGAIN
-from emnist_jax.runner import Runner
+from emnist_jax.store.checkpoint import Checkpoints
+from emnist_jax.store.curves import load_curves
+from emnist_jax.store.files import load_arrays
 from experiments import sweep
 
 pytestmark = pytest.mark.hosts  # slow, as processes start and are waited for: `make hosts`
@@ -55,8 +57,8 @@ def train(out, epochs=3, **options):
 
 def outcome(folder):
     """Every number a finished run gave: curves and networks."""
-    curves = results.load(folder / "curves.nc")
-    leaves, _ = arrays.load(folder / "networks.safetensors")
+    curves = load_curves(folder / "curves.nc")
+    leaves, _ = load_arrays(folder / "networks.safetensors")
     return {name: curves[name].values for name in curves} | leaves
 
 
@@ -89,7 +91,7 @@ def test_two_hosts_give_the_bits_of_one_with_as_many_devices(world, tmp_path):
     codes = ended(start_hosts(train, tmp_path / "run", folder=tmp_path))
     assert codes == [0, 0], said(tmp_path)
     assert_same_bits(outcome(tmp_path / "run"), world[1])
-    assert results.load(tmp_path / "run" / "curves.nc").device.endswith("on 2 hosts")
+    assert load_curves(tmp_path / "run" / "curves.nc").device.endswith("on 2 hosts")
 
 
 def train_until(event, who, out):

@@ -9,10 +9,12 @@ import xarray as xr
 from PIL import Image
 
 import emnist_jax as ej
-from emnist_jax import arrays, models, pictures
+from emnist_jax import models
+from emnist_jax.data import pictures
 from emnist_jax.errors import InputError
 from emnist_jax.figures import plot_weights
-from emnist_jax.networks import Networks
+from emnist_jax.store.files import save_arrays
+from emnist_jax.store.networks import Networks
 
 RATES = [0.03, 0.003]
 FORM = pictures.Form((28, 28, 1), 0, 0.75)
@@ -254,7 +256,7 @@ def test_a_folder_without_networks_says_how_to_get_them(tmp_path, file):
 
 
 def test_files_of_older_versions_are_refused(tmp_path):
-    arrays.save(tmp_path / "networks.safetensors", {"epoch": np.zeros(2)}, {"model": "MLP"})
+    save_arrays(tmp_path / "networks.safetensors", {"epoch": np.zeros(2)}, {"model": "MLP"})
     with pytest.raises(InputError, match="older version"):
         ej.load_networks(tmp_path)
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import emnist_jax as ej
-from emnist_jax import pictures
+from emnist_jax.data import pictures
 from emnist_jax.errors import InputError
 
 INK = pictures.Form((28, 28, 1), paper=0, extent=20 / 28)  # light ink on dark paper

@@ -10,11 +10,11 @@ import xarray as xr
 from rich.console import Console
 
 import emnist_jax as ej
-from emnist_jax import progress as module
 from emnist_jax._setup import in_notebook
+from emnist_jax.engine import progress as module
+from emnist_jax.engine.progress import Progress, leaders, progress
 from emnist_jax.figures import curves_summary_html
-from emnist_jax.notebooks import curves_html, show_curves_as_tables
-from emnist_jax.progress import Progress, leaders, progress
+from emnist_jax.figures.notebooks import curves_html, show_curves_as_tables
 
 
 def text_of(renderable):
@@ -108,7 +108,7 @@ def test_a_terminal_shows_bar_and_settings_in_place(monkeypatch):
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setattr("emnist_jax.progress.in_notebook", lambda: False)
+    monkeypatch.setattr("emnist_jax.engine.progress.in_notebook", lambda: False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     with progress(True) as show:
@@ -136,7 +136,7 @@ def test_a_notebook_cell_is_redrawn_without_widgets(monkeypatch, clock):
         def update(self, page):
             pages.append(page.data)
 
-    monkeypatch.setattr("emnist_jax.progress.in_notebook", lambda: True)
+    monkeypatch.setattr("emnist_jax.engine.progress.in_notebook", lambda: True)
     monkeypatch.setattr(display, "display", lambda *_, display_id: Cell())
     with progress(True) as show:
         show.start(2, ["b1 0.9", "b1 <0>"])

@@ -10,10 +10,10 @@ import pytest
 import scipy.stats
 from paper_world import altered
 
-from emnist_jax.claims import PAPER, Verdict, judge, judge_reading
-from emnist_jax.claims.judge import Estimate, Judgement
 from emnist_jax.figures.tables import Table, save_table, settings_table
-from emnist_jax.report import (
+from experiments.claims import PAPER, Verdict, judge, judge_reading
+from experiments.claims.judge import Estimate, Judgement
+from experiments.report import (
     Section,
     bounds,
     claims_table,

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emnist_jax import arrays, results
 from emnist_jax.errors import InputError
+from emnist_jax.store.curves import checksum, load_curves, save_curves
+from emnist_jax.store.files import load_arrays, save_arrays, write_text
+from emnist_jax.store.provenance import provenance
 
 
 @pytest.fixture
@@ -33,8 +35,8 @@ def curves():
 
 
 def test_curves_come_back_identical(tmp_path, curves):
-    path = results.save(curves, tmp_path / "new folder" / "curves.nc")
-    loaded = results.load(path)
+    path = save_curves(curves, tmp_path / "new folder" / "curves.nc")
+    loaded = load_curves(path)
     assert loaded.identical(curves)
     for name in curves.variables:
         assert loaded[name].dtype == curves[name].dtype
@@ -51,22 +53,22 @@ def test_every_value_label_name_and_attribute_enters_the_checksum(curves):
         curves.assign_attrs(model="other"),
         curves.assign(valid_error=curves.valid_error.astype("float64")),
     ]
-    sums = [results.checksum(one) for one in (curves, *changed)]
+    sums = [checksum(one) for one in (curves, *changed)]
     assert len(set(sums)) == len(sums)
-    assert results.checksum(curves.copy(deep=True)) == sums[0]
+    assert checksum(curves.copy(deep=True)) == sums[0]
 
 
 # h5netcdf's own clearing up fails on some files it could not open.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_flipped_bit_is_noticed_or_harmless(tmp_path, curves):
-    path = results.save(curves, tmp_path / "curves.nc")
+    path = save_curves(curves, tmp_path / "curves.nc")
     whole, noticed = path.read_bytes(), 0
     for position in np.random.default_rng(1).integers(0, len(whole), 60):
         raw = bytearray(whole)
         raw[position] ^= 1 << int(position) % 8
         path.write_bytes(raw)
         try:
-            assert results.load(path).identical(curves)
+            assert load_curves(path).identical(curves)
         except InputError as error:
             noticed += 1
             assert str(path) in str(error) and "\n" not in str(error)
@@ -77,40 +79,40 @@ def test_a_flipped_bit_is_noticed_or_harmless(tmp_path, curves):
 def test_what_is_no_curves_file_is_one_line(tmp_path, content):
     path = tmp_path / "curves.nc"
     with pytest.raises(InputError, match="no such file"):
-        results.load(path)
+        load_curves(path)
     path.write_bytes(content)
     with pytest.raises(InputError, match="not readable as curves"):
-        results.load(path)
+        load_curves(path)
 
 
 def test_a_folder_stands_for_the_curves_in_it(tmp_path, curves):
     with pytest.raises(InputError, match="no such file; give the folder of"):
-        results.load(tmp_path)
-    results.save(curves, tmp_path / "curves.nc")
-    assert results.load(tmp_path).identical(results.load(tmp_path / "curves.nc"))
+        load_curves(tmp_path)
+    save_curves(curves, tmp_path / "curves.nc")
+    assert load_curves(tmp_path).identical(load_curves(tmp_path / "curves.nc"))
 
 
 def test_another_netcdf_file_is_not_taken_for_curves(tmp_path, curves):
     curves.to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     with pytest.raises(InputError, match="not readable as curves"):
-        results.load(tmp_path / "other.nc")
+        load_curves(tmp_path / "other.nc")
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, failing):
-    path = results.write_text(tmp_path / "a.txt", "old")
+    path = write_text(tmp_path / "a.txt", "old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, failing, full)
     with pytest.raises(InputError, match=r"a\.txt: cannot be written: No space left.*make room"):
-        results.write_text(path, "new")
+        write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_new_file_may_be_read_by_others(tmp_path):
-    path = results.write_text(tmp_path / "a.txt", "é")
+    path = write_text(tmp_path / "a.txt", "é")
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert path.read_bytes() == "é".encode()
 
@@ -119,7 +121,7 @@ def test_a_folder_in_the_way_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file/a.txt", tmp_path):
         with pytest.raises(InputError, match="cannot be written") as error:
-            results.write_text(path, "x")
+            write_text(path, "x")
         assert "\n" not in str(error.value)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -134,8 +136,8 @@ NAMED = {
 
 
 def test_arrays_come_back_with_shape_dtype_and_bytes(tmp_path):
-    path = arrays.save(tmp_path / "a.safetensors", NAMED, {"model": "MLP"})
-    loaded, about = arrays.load(path)
+    path = save_arrays(tmp_path / "a.safetensors", NAMED, {"model": "MLP"})
+    loaded, about = load_arrays(path)
     assert about == {"model": "MLP"} and set(loaded) == set(NAMED)
     for name, array in NAMED.items():
         assert loaded[name].dtype == array.dtype and loaded[name].shape == array.shape
@@ -143,24 +145,24 @@ def test_arrays_come_back_with_shape_dtype_and_bytes(tmp_path):
 
 
 def test_every_flipped_bit_of_arrays_is_noticed(tmp_path):
-    path = arrays.save(tmp_path / "a.safetensors", NAMED, {"model": "MLP"})
+    path = save_arrays(tmp_path / "a.safetensors", NAMED, {"model": "MLP"})
     whole = path.read_bytes()
     for position in range(len(whole)):
         raw = bytearray(whole)
         raw[position] ^= 1 << position % 8
         path.write_bytes(raw)
         with pytest.raises(InputError, match="damaged"):
-            arrays.load(path)
+            load_arrays(path)
     path.write_bytes(whole[:-1])
     with pytest.raises(InputError, match="damaged"):
-        arrays.load(path)
+        load_arrays(path)
     path.unlink()
     with pytest.raises(InputError, match="No such file"):
-        arrays.load(path)
+        load_arrays(path)
 
 
 def test_provenance_says_command_versions_device_and_commit():
-    told = results.provenance({"epochs": 3})
+    told = provenance({"epochs": 3})
     assert json.loads(told["configuration"]) == {"epochs": 3}
     assert json.loads(told["versions"])["numpy"] == np.__version__
     assert told["command"].startswith("python ") and " x " in told["device"]

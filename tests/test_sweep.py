@@ -10,9 +10,11 @@ import pytest
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax import parallel, plan, rules, train
+from emnist_jax import rules, train
+from emnist_jax.engine import job as plan
+from emnist_jax.engine import programs as parallel
+from emnist_jax.engine.chunks import Runner
 from emnist_jax.errors import InputError
-from emnist_jax.runner import Runner
 
 SMALL = ej.MLP(hidden=(16,))
 GRID = {"learning_rate": [0.3, 0.03, 0.003]}

@@ -5,6 +5,7 @@ trial that diverged (NaN from there on) is counted in the caption, and a mean li
 first seed diverged: a mean over the survivors would flatter the setting.
 """
 
+from emnist_jax.engine.sparkline import sparkline
 from emnist_jax.figures._style import save_figure
 from emnist_jax.figures.comparisons import (
     plot_budget,
@@ -23,7 +24,6 @@ from emnist_jax.figures.images import (
     plot_weights,
 )
 from emnist_jax.figures.tables import curves_summary_html, summarise
-from emnist_jax.sparkline import sparkline
 
 __all__ = [
     "confusion_matrix",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from emnist_jax.errors import InputError, nearest
-from emnist_jax.results import write_whole
+from emnist_jax.store.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from emnist_jax.engine.sparkline import sparkline
 from emnist_jax.figures._inputs import check, finite
-from emnist_jax.results import write_text
-from emnist_jax.sparkline import sparkline
 from emnist_jax.stats import best, interval, selection_bias
+from emnist_jax.store.files import write_text
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import emnist_jax as ej
-from emnist_jax import arrays, results
+from emnist_jax.store.curves import load_curves
+from emnist_jax.store.files import load_arrays
 
 from . import victim
 
@@ -122,7 +123,7 @@ def command_line(folder: Path, reference: Reference) -> Count:
     words = [sys.executable, "-m", "experiments.sgd", "--overwrite", "--size", str(victim.SIZE)]
     words += ["--epochs", "150", "--seeds", "2", "--out"]
     finish([*words, str(folder / "reference")])
-    expected, lost = results.load(folder / "reference/sgd/curves.nc"), 0
+    expected, lost = load_curves(folder / "reference/sgd/curves.nc"), 0
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         path = folder / number.name
         process = subprocess.Popen(
@@ -140,7 +141,7 @@ def command_line(folder: Path, reference: Reference) -> Count:
             stopped = process.returncode == 130 and bool(victim.newest(path / "sgd"))
             again = [sys.executable, *shlex.split(said.rpartition("from here: ")[2])[1:]]
         finish(again)
-        found = results.load(path / "sgd/curves.nc")
+        found = load_curves(path / "sgd/curves.nc")
         lost += not (stopped and all(np.array_equal(found[v], expected[v]) for v in expected))
     return 3, lost
 
@@ -220,15 +221,15 @@ def _flips(folder: Path, read: Callable[[Path], None], file: Path) -> Count:
 
 
 def _read_flipped_curves(path: Path) -> None:
-    expected = results.load(path)
-    _read_flipped(path, lambda: results.load(path).identical(expected))
+    expected = load_curves(path)
+    _read_flipped(path, lambda: load_curves(path).identical(expected))
 
 
 def _read_flipped_networks(path: Path) -> None:
-    expected, about = arrays.load(path)
+    expected, about = load_arrays(path)
 
     def equal() -> bool:
-        found, told = arrays.load(path)
+        found, told = load_arrays(path)
         return told == about and all(np.array_equal(found[k], expected[k]) for k in expected)
 
     _read_flipped(path, equal)

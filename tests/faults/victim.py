@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax import arrays, results
+from emnist_jax.store.curves import load_curves
+from emnist_jax.store.files import load_arrays
 
 SIZE, EPOCHS = 1316, 5
 # Dropout draws, running statistics, moments, a trial that overflows at once, three chunks.
@@ -147,8 +148,8 @@ def unfinished(folder: Path) -> list[Path]:
 
 def outcome(folder: Path) -> dict[str, bytes]:
     """Every number a finished run gave, as bytes: curves and networks."""
-    curves = results.load(folder / "curves.nc")
-    leaves, _ = arrays.load(folder / "networks.safetensors")
+    curves = load_curves(folder / "curves.nc")
+    leaves, _ = load_arrays(folder / "networks.safetensors")
     return {name: curves[name].values.tobytes() for name in curves} | {
         name: array.tobytes() for name, array in leaves.items()
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emnist_jax._setup import in_notebook
-from emnist_jax.sparkline import sparkline
+from emnist_jax.engine.sparkline import sparkline
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

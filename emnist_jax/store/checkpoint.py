@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emnist_jax import arrays, hosts
+from emnist_jax import hosts
 from emnist_jax.errors import InputError
-from emnist_jax.results import remove_unfinished
+from emnist_jax.store.files import DamagedError, load_arrays, remove_unfinished, save_arrays
 
 try:
     import fcntl
@@ -78,7 +78,7 @@ class Checkpoints:
     def _save(self, state: State) -> None:
         numbers = self._numbers()
         about = {"configuration": json.dumps(self.configuration), "devices": self.devices}
-        arrays.save(self._path(max(numbers, default=0) + 1), _to_arrays(state), about)
+        save_arrays(self._path(max(numbers, default=0) + 1), _to_arrays(state), about)
         for old in numbers[:-1]:
             self._path(old).unlink(missing_ok=True)
 
@@ -93,8 +93,8 @@ class Checkpoints:
     def _restore(self) -> State | None:
         for number in reversed(self._numbers()):
             try:
-                stored, about = arrays.load(self._path(number))
-            except arrays.DamagedError as error:
+                stored, about = load_arrays(self._path(number))
+            except DamagedError as error:
                 print(f"{error}; going on without it", file=sys.stderr)
                 self._path(number).unlink(missing_ok=True)  # it must not count as one of two
                 continue

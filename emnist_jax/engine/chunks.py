@@ -7,9 +7,10 @@ from functools import cached_property
 import jax
 import numpy as np
 
-from emnist_jax import hosts, parallel, train
-from emnist_jax.checkpoint import State
-from emnist_jax.plan import Plan
+from emnist_jax import hosts, train
+from emnist_jax.engine import programs as parallel
+from emnist_jax.engine.job import Plan
+from emnist_jax.store.checkpoint import State
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from emnist_jax.claims import (
+from emnist_jax.figures.tables import Table
+from emnist_jax.stats import two_proportions
+from experiments.claims import (
     BEYOND,
     CORRECTIONS,
     PAPER,
@@ -20,9 +22,7 @@ from emnist_jax.claims import (
     judge,
     judge_reading,
 )
-from emnist_jax.claims.paper import SECTIONS
-from emnist_jax.figures.tables import Table
-from emnist_jax.stats import two_proportions
+from experiments.claims.paper import SECTIONS
 
 READING_NAMES = {
     "adam": "Algorithm 1",

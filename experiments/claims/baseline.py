@@ -2,8 +2,8 @@
 
 import math
 
-from emnist_jax.claims.judge import Claim
-from emnist_jax.claims.measures import (
+from experiments.claims.judge import Claim
+from experiments.claims.measures import (
     INF,
     SIGN,
     SPLIT,

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emnist_jax.errors import InputError, nearest
-from emnist_jax.grid import check_count
+from emnist_jax.errors import InputError, check_count, nearest
 
 SPACES = {"linspace": np.linspace, "logspace": np.logspace}
 DISTRIBUTIONS = ("uniform", "loguniform")

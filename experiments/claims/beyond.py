@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import xarray as xr
 
-from emnist_jax.claims.judge import Claim, Estimate, NotTestable, Runs
-from emnist_jax.claims.measures import INF, SIGN, best_accuracy, held_out_best, paired, ratio
 from emnist_jax.stats import difference_after_k, rank_correlation, regret, time_to_target
+from experiments.claims.judge import Claim, Estimate, NotTestable, Runs
+from experiments.claims.measures import INF, SIGN, best_accuracy, held_out_best, paired, ratio
 
 RULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
 NEWER = ("adamw", "lion", "schedule_free_adamw", "adopt")

@@ -13,10 +13,7 @@ import numpy as np
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax")
 _KNOWN = ("emnist_jax", "builtins", "numpy", "chex", *LIBRARIES)  # their versions are recorded
-_NUMERIC_CODE = (
-    *("train", "layers", "models", "rules", "grid", "plan"),
-    *("parallel", "runner", "schedules", "sweep", "checkpoint", "arrays", "hosts"),
-)
+_NUMERIC_CODE = ("train", "layers", "models", "rules", "schedules", "engine/*")
 
 
 def own_code(*things: object) -> str | None:
@@ -82,9 +79,10 @@ def _known(thing: type | types.FunctionType) -> bool:
 
 def package_code() -> str:
     """Return the package's version and a hash of the modules that decide a trial's numbers."""
-    folder, digest = Path(__file__).parent, hashlib.sha256()
+    folder, digest = Path(__file__).parent.parent, hashlib.sha256()
     for name in _NUMERIC_CODE:
-        digest.update((folder / f"{name}.py").read_bytes())
+        for file in sorted(folder.glob(f"{name}.py")):
+            digest.update(file.read_bytes())
     return f"{installed('emnist_jax')} {digest.hexdigest()[:12]}"
 
 

@@ -12,17 +12,20 @@ import flax.linen as nn
 import numpy as np
 import xarray as xr
 
-from emnist_jax import hosts, networks, results, rules, train
-from emnist_jax.checkpoint import Checkpoints, State, check_same, locked, stop_signals
+from emnist_jax import hosts, rules, train
 from emnist_jax.data import Dataset, load
-from emnist_jax.errors import InputError
-from emnist_jax.forecast import check_memory
-from emnist_jax.grid import GridLike, check_count
-from emnist_jax.networks import Networks
-from emnist_jax.pictures import form_of
-from emnist_jax.plan import Plan, make_plan
-from emnist_jax.progress import Progress, progress
-from emnist_jax.runner import Chunk, Runner, arrays_of
+from emnist_jax.data.pictures import form_of
+from emnist_jax.engine.chunks import Chunk, Runner, arrays_of
+from emnist_jax.engine.forecast import check_memory
+from emnist_jax.engine.grid import GridLike
+from emnist_jax.engine.job import Plan, make_plan
+from emnist_jax.engine.progress import Progress, progress
+from emnist_jax.errors import InputError, check_count
+from emnist_jax.store import networks
+from emnist_jax.store.checkpoint import Checkpoints, State, check_same, locked, stop_signals
+from emnist_jax.store.curves import load_curves, save_curves
+from emnist_jax.store.networks import Networks, load_networks
+from emnist_jax.store.provenance import describe_devices, provenance
 
 
 def sweep(
@@ -81,7 +84,7 @@ def sweep(
     data = data if isinstance(data, Dataset) else load(data)
     plan = make_plan(data, model, rule, grid, seeds, epochs, batch_size, metrics, dtype, keep)
     told = {"trials_at_once": trials_at_once, "overwrite": overwrite, "out": out is not None}
-    hosts.check_same(plan.configuration() | {"call": "sweep"} | told)
+    hosts.agree(plan.configuration() | {"call": "sweep"} | told)
     if trials_at_once is not None:
         check_count("trials_at_once", trials_at_once)
     if not isinstance(checkpoint_minutes, int | float) or not checkpoint_minutes >= 0:
@@ -95,7 +98,7 @@ def sweep(
             checkpoints = Checkpoints(
                 folder / "checkpoint",
                 plan.configuration(),
-                results.describe_devices(),
+                describe_devices(),
                 checkpoint_minutes,
             )
             if not overwrite and (curves := _finished(plan, folder)) is not None:
@@ -112,7 +115,7 @@ def sweep(
             if trained is not None:
                 hosts.first(trained.save, folder / networks.FILE)
             # Last: its presence says that all is there.
-            hosts.first(results.save, curves, folder / "curves.nc")
+            hosts.first(save_curves, curves, folder / "curves.nc")
             checkpoints.clear()
         if hosts.any_of(stop.is_set())[0]:  # while the results were written
             raise KeyboardInterrupt
@@ -159,7 +162,7 @@ def _finished(plan: Plan, folder: Path) -> xr.Dataset | None:
 def _read_finished(plan: Plan, folder: Path) -> xr.Dataset | None:
     if not (folder / "curves.nc").exists():
         return None
-    curves = results.load(folder / "curves.nc")
+    curves = load_curves(folder / "curves.nc")
     begun = json.loads(curves.attrs.get("configuration", "{}"))
     # Finished curves name the code they came from; only unfinished ones must not change it. What an
     # older version did not record is not compared.
@@ -170,7 +173,7 @@ def _read_finished(plan: Plan, folder: Path) -> xr.Dataset | None:
 
 def _finished_networks(plan: Plan, folder: Path) -> Networks:
     try:
-        return networks.load(folder / networks.FILE, plan.structure.model)
+        return load_networks(folder / networks.FILE, plan.structure.model)
     except InputError as error:
         raise InputError(f"{error}; use --overwrite to train the networks again") from None
 
@@ -242,7 +245,7 @@ def _label(plan: Plan, state: State, wall: float) -> xr.Dataset:
     coords = {**plan.coords, "epoch": ("epoch", np.arange(plan.epochs + 1, dtype=np.int32))}
     configuration = plan.configuration()
     named = ("data", "data_hash", "split_hash", "model", "rule", "batch_size")
-    attrs = results.provenance(configuration)
+    attrs = provenance(configuration)
     attrs |= {name: configuration[name] for name in named}
     attrs |= {f"{part}_images": len(getattr(plan.data, part)) for part in ("train", "valid")}
     attrs |= {

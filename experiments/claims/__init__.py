@@ -5,8 +5,8 @@ number a seed; its mean has a 95 % interval, and the claim says between which bo
 to lie. Nothing here trains, and no verdict is typed in: another curve gives another verdict.
 """
 
-from emnist_jax.claims.beyond import BEYOND
-from emnist_jax.claims.judge import (
+from experiments.claims.beyond import BEYOND
+from experiments.claims.judge import (
     READINGS,
     Claim,
     Estimate,
@@ -17,7 +17,7 @@ from emnist_jax.claims.judge import (
     judge,
     judge_reading,
 )
-from emnist_jax.claims.paper import CORRECTIONS, PAPER
+from experiments.claims.paper import CORRECTIONS, PAPER
 
 __all__ = [
     "BEYOND",

@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax.errors import InputError, nearest
-from emnist_jax.results import write_whole
 from emnist_jax.stats import best, interval
+from emnist_jax.store.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd

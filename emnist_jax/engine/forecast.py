@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax
 
-from emnist_jax import hosts, parallel, results, rules, train
+from emnist_jax import hosts, rules, train
 from emnist_jax.data import Dataset, load
-from emnist_jax.errors import InputError
-from emnist_jax.grid import GridLike, check_count
-from emnist_jax.plan import Plan, make_plan
-from emnist_jax.runner import Runner
+from emnist_jax.engine import programs as parallel
+from emnist_jax.engine.chunks import Runner
+from emnist_jax.engine.grid import GridLike
+from emnist_jax.engine.job import Plan, make_plan
+from emnist_jax.errors import InputError, check_count
+from emnist_jax.store.provenance import describe_devices
 
 STEPS = 20  # that are timed
 # XLA on a CPU copies operands of matrix products that are summed over their last axis, such as the
@@ -98,7 +100,7 @@ def forecast(
     if trials_at_once is not None:
         check_count("trials_at_once", trials_at_once)
     told = {"call": "forecast", "trials_at_once": trials_at_once}
-    hosts.check_same(plan.configuration() | told)
+    hosts.agree(plan.configuration() | told)
     runner = Runner(plan)
     size = runner.chunk_size(trials_at_once)
     needed = check_memory(runner, 0, size)
@@ -109,7 +111,7 @@ def forecast(
         chunks,
         plan.epochs,
         runner.for_chunk(0, size).mesh.size,
-        results.describe_devices(),
+        describe_devices(),
         needed,
         parallel.memory_of(runner.mesh.local_devices[0]),
         parallel.host_memory(),

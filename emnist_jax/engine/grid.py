@@ -9,7 +9,7 @@ import flax.linen as nn
 import numpy as np
 
 from emnist_jax import rules
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_count, nearest, short
 
 GridLike = Mapping[str, float | Sequence[float]] | Sequence[Mapping[str, float]]
 
@@ -47,9 +47,7 @@ def make_grid(grid: GridLike, rule: rules.Rule, model: nn.Module, dtype: str = "
     """
     listed = isinstance(grid, Sequence) and all(isinstance(one, Mapping) for one in grid)
     if not (listed or isinstance(grid, Mapping)):
-        raise InputError(
-            f"grid={_short(grid)}: give a mapping of names to lists, or a list of such"
-        )
+        raise InputError(f"grid={short(grid)}: give a mapping of names to lists, or a list of such")
     made = _product(grid) if isinstance(grid, Mapping) else _listed(grid)
     if not grid or not made.settings:
         raise InputError('the grid is empty; give at least {"learning_rate": [0.1]}')
@@ -107,7 +105,7 @@ def _floats(name: str, values: object) -> np.ndarray:
         raise InputError(f"{name} has {listed.ndim} dimensions; give a number or a flat list")
     for value in np.atleast_1d(listed):
         if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-            raise InputError(f"{name}={_short(value)} is not a number")
+            raise InputError(f"{name}={short(value)} is not a number")
     try:
         return listed.astype(np.float64)
     except OverflowError:
@@ -148,7 +146,7 @@ def check_seeds(seeds: int | Sequence[int]) -> np.ndarray:
     flat = isinstance(seeds, Sequence) or (isinstance(seeds, np.ndarray) and seeds.ndim == 1)
     listed = list(seeds) if flat else [None]
     if not all(isinstance(s, numbers.Integral) and not isinstance(s, bool) for s in listed):
-        raise InputError(f"seeds={_short(seeds)}: give a whole number or a list of whole numbers")
+        raise InputError(f"seeds={short(seeds)}: give a whole number or a list of whole numbers")
     if not listed:
         raise InputError("seeds is empty: give at least one seed")
     if len(set(listed)) < len(listed):
@@ -156,22 +154,6 @@ def check_seeds(seeds: int | Sequence[int]) -> np.ndarray:
     if min(listed) < 0 or max(listed) >= 2**31:
         raise InputError(f"seeds must lie in 0..2147483647: {_plain(listed)}")
     return np.asarray(listed, dtype=np.int32)
-
-
-def check_count(name: str, value: object, most: int = 10**6) -> None:
-    """Refuse what is not a whole number from 1 to `most`.
-
-    Raises:
-        InputError: naming the argument.
-    """
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= most:
-        raise InputError(f"{name}={_short(value)}: give a whole number from 1 to {most}")
-
-
-def _short(value: object) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _plain(values: Sequence[float] | np.ndarray) -> str:

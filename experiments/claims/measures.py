@@ -5,8 +5,8 @@ import math
 import numpy as np
 import xarray as xr
 
-from emnist_jax.claims.judge import Estimate, NotTestable, Runs, estimate
 from emnist_jax.stats import best, fraction_reached
+from experiments.claims.judge import Estimate, NotTestable, Runs, estimate
 
 INF = math.inf
 LONG = 100  # epochs of the dense nets' protocol

@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emnist_jax import parallel, rules, train
+from emnist_jax import rules, train
 from emnist_jax.data import Dataset
-from emnist_jax.errors import InputError, nearest
-from emnist_jax.fingerprint import LIBRARIES, installed, own_code, package_code
-from emnist_jax.grid import Grid, GridLike, check_count, check_seeds, make_grid
+from emnist_jax.engine import programs as parallel
+from emnist_jax.engine.grid import Grid, GridLike, check_seeds, make_grid
+from emnist_jax.errors import InputError, check_count, nearest
 from emnist_jax.models import ConvNet, describe
+from emnist_jax.store.fingerprint import LIBRARIES, installed, own_code, package_code
 
 EVALUATION_BATCH, CONV_EVALUATION_BATCH = 500, 100  # the fastest on a CPU, measured
 KEEP = ("best", "lowest_error", "last")

@@ -3,8 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from emnist_jax.claims.judge import Claim, Runs
-from emnist_jax.claims.measures import (
+from experiments.claims.judge import Claim, Runs
+from experiments.claims.measures import (
     INF,
     LONG,
     SIGN,

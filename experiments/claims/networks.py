@@ -4,8 +4,8 @@ from functools import partial
 
 import xarray as xr
 
-from emnist_jax.claims.judge import Claim, Estimate, NotTestable, Runs
-from emnist_jax.claims.measures import (
+from experiments.claims.judge import Claim, Estimate, NotTestable, Runs
+from experiments.claims.measures import (
     INF,
     LONG,
     SIGN,

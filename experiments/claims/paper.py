@@ -7,10 +7,10 @@ sds are .3 and .4; 15,800 images leave .6 either way).
 
 import xarray as xr
 
-from emnist_jax.claims.adam import ADAM, whole_grid
-from emnist_jax.claims.baseline import RMSPROP, SGD
-from emnist_jax.claims.judge import Claim, Estimate, Runs
-from emnist_jax.claims.measures import (
+from experiments.claims.adam import ADAM, whole_grid
+from experiments.claims.baseline import RMSPROP, SGD
+from experiments.claims.judge import Claim, Estimate, Runs
+from experiments.claims.measures import (
     INF,
     SIGN,
     accuracy_at,
@@ -24,7 +24,7 @@ from emnist_jax.claims.measures import (
     ratio,
     rmsprop,
 )
-from emnist_jax.claims.networks import BATCH_NORM, CONVNETS, DATA, TEST
+from experiments.claims.networks import BATCH_NORM, CONVNETS, DATA, TEST
 
 
 def _range_over_rules(runs: Runs) -> xr.DataArray:

@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from emnist_jax import arrays, hosts, models, pictures, train
-from emnist_jax.data import Split
-from emnist_jax.errors import InputError
-from emnist_jax.grid import check_count, model_fields
+from emnist_jax import hosts, models, train
+from emnist_jax.data import Split, pictures
+from emnist_jax.engine.grid import model_fields
+from emnist_jax.errors import InputError, check_count
+from emnist_jax.store.files import load_arrays, save_arrays
 
 FILE = "networks.safetensors"
 KEPT = ("epoch", "valid_accuracy", "valid_error")
@@ -298,10 +299,10 @@ class Networks:
             "classes": self.classes,
             "form": self.form._asdict(),
         }
-        return arrays.save(path, leaves, {name: json.dumps(value) for name, value in about.items()})
+        return save_arrays(path, leaves, {name: json.dumps(value) for name, value in about.items()})
 
 
-def load(path: str | Path, model: nn.Module | type[nn.Module] | None = None) -> Networks:
+def load_networks(path: str | Path, model: nn.Module | type[nn.Module] | None = None) -> Networks:
     """Return the networks that a sweep with `keep` left in its folder.
 
     Args:
@@ -350,7 +351,7 @@ def _read(path: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, str]]:
             f'{path.parent} {what}: train networks with keep="best", on the command line with '
             "python -m experiments.sweep --keep best"
         )
-    return path, *arrays.load(path)
+    return path, *load_arrays(path)
 
 
 def _of_class(path: Path, own: type[nn.Module], description: str) -> nn.Module:
@@ -386,7 +387,7 @@ def predict(images: Pictures, networks: Networks | str | Path, top: int = 3) -> 
     """
     if not isinstance(networks, Networks | str | os.PathLike):
         raise InputError(f"{_what(networks)}: give networks, or the folder of a run that kept them")
-    networks = networks if isinstance(networks, Networks) else load(networks)
+    networks = networks if isinstance(networks, Networks) else load_networks(networks)
     return networks.predict(images, top)
 
 

@@ -1,0 +1,1 @@
+"""What lies on disk: curves, networks, checkpoints, and where they come from."""
