@@ -6,7 +6,8 @@ prepare_jax()
 
 from emnist_jax import figures, rules, schedules, stats  # noqa: E402
 from emnist_jax.data import Dataset, load  # noqa: E402
-from emnist_jax.engine.sweep import sweep  # noqa: E402
+from emnist_jax.engine.run import run, sweep  # noqa: E402
+from emnist_jax.engine.sweep import Sweep  # noqa: E402
 from emnist_jax.errors import InputError  # noqa: E402
 from emnist_jax.figures import (  # noqa: E402
     most_confused,
@@ -33,6 +34,7 @@ __all__ = [
     "Dataset",
     "InputError",
     "Networks",
+    "Sweep",
     "export",
     "figures",
     "load",
@@ -48,6 +50,7 @@ __all__ = [
     "plot_weights",
     "predict",
     "rules",
+    "run",
     "save_curves",
     "save_figure",
     "schedules",

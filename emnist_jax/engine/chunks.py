@@ -9,7 +9,7 @@ import numpy as np
 
 from emnist_jax import hosts, train
 from emnist_jax.engine import programs as parallel
-from emnist_jax.engine.job import Plan
+from emnist_jax.engine.job import Job
 from emnist_jax.store.checkpoint import State
 
 
@@ -28,11 +28,11 @@ class Chunk:
 class Runner:
     """Holds what all chunks of a sweep share: the data on the devices and the compiled programs."""
 
-    def __init__(self, plan: Plan, devices: int | None = None):
-        self.plan = plan
+    def __init__(self, job: Job, devices: int | None = None):
+        self.job = job
         self.mesh = parallel.trial_mesh(devices)
-        self.programs = parallel.programs(plan.structure, self.mesh)
-        splits = {"train": plan.data.train, "valid": plan.data.valid}
+        self.programs = parallel.programs(job.structure, self.mesh)
+        splits = {"train": job.data.train, "valid": job.data.valid}
         self.arrays = {part: (split.images, split.labels) for part, split in splits.items()}
 
     @cached_property
@@ -50,28 +50,28 @@ class Runner:
         devices = self.mesh.size
         trial_bytes = parallel.bytes_of(self._one_trial_each()) // devices
         room = hosts.first(parallel.room_for_trials, self.mesh.local_devices[0])
-        return trials_at_once or parallel.chunk_size(self.plan.trials, trial_bytes, devices, room)
+        return trials_at_once or parallel.chunk_size(self.job.trials, trial_bytes, devices, room)
 
     def fresh(self, trials_at_once: int | None) -> State:
         """Return the state of a sweep that has not begun."""
-        plan, size = self.plan, self.chunk_size(trials_at_once)
-        parts = [f"{part}_{name}" for part in self.arrays for name, _ in plan.structure.metrics]
-        shape = (plan.trials, plan.epochs + 1)
-        values = {name: np.full(shape, np.nan, plan.structure.dtype) for name in parts}
+        job, size = self.job, self.chunk_size(trials_at_once)
+        parts = [f"{part}_{name}" for part in self.arrays for name, _ in job.structure.metrics]
+        shape = (job.trials, job.epochs + 1)
+        values = {name: np.full(shape, np.nan, job.structure.dtype) for name in parts}
         kept = [
-            np.zeros((plan.trials if plan.keep else 0, *leaf.shape[1:]), leaf.dtype)
+            np.zeros((job.trials if job.keep else 0, *leaf.shape[1:]), leaf.dtype)
             for leaf in jax.tree.leaves(train.evaluated(self._one_trial_each()))
         ]
-        seconds = np.zeros((-(-plan.trials // size), plan.epochs))
-        kept_epoch = np.zeros(plan.trials, np.int32)
+        seconds = np.zeros((-(-job.trials // size), job.epochs))
+        kept_epoch = np.zeros(job.trials, np.int32)
         return State(0, -1, size, [], values, kept, kept_epoch, seconds, 0.0)
 
     def stored_bytes(self) -> int:
         """Return the bytes of a state without a chunk's trials: metrics and kept networks."""
-        numbers = 2 * len(self.plan.structure.metrics) * (self.plan.epochs + 1)
+        numbers = 2 * len(self.job.structure.metrics) * (self.job.epochs + 1)
         kept = parallel.bytes_of(train.evaluated(self._one_trial_each())) // self.mesh.size
-        each = numbers * np.dtype(self.plan.structure.dtype).itemsize + bool(self.plan.keep) * kept
-        return self.plan.trials * each
+        each = numbers * np.dtype(self.job.structure.dtype).itemsize + bool(self.job.keep) * kept
+        return self.job.trials * each
 
     def for_chunk(self, number: int, size: int) -> "Runner":
         """Return a runner for a chunk: this one, or one of fewer devices for fewer trials.
@@ -79,9 +79,9 @@ class Runner:
         CPU devices share the cores: one trial on one device may use them all, where a second device
         would train a copy of it that nobody looks at.
         """
-        trials = min(size, self.plan.trials - number * size)
+        trials = min(size, self.job.trials - number * size)
         cores_shared = self.on_cpu and jax.process_count() == 1
-        return Runner(self.plan, trials) if cores_shared and trials < self.mesh.size else self
+        return Runner(self.job, trials) if cores_shared and trials < self.mesh.size else self
 
     def chunk(self, number: int, size: int) -> Chunk:
         """Return the trials of a chunk; the last trial is repeated up to a whole chunk.
@@ -90,16 +90,16 @@ class Runner:
         """
         hyper, seeds = parallel.place(self.mesh, self._settings(number, size))
         first = number * size
-        return Chunk(slice(first, min(first + size, self.plan.trials)), hyper, seeds)
+        return Chunk(slice(first, min(first + size, self.job.trials)), hyper, seeds)
 
     def _settings(self, number: int, size: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return the hyperparameters and seeds of a chunk, padded."""
-        first, end = number * size, min((number + 1) * size, self.plan.trials)
+        first, end = number * size, min((number + 1) * size, self.job.trials)
         devices = self.mesh.size
         padded = devices if end - first <= devices else -(-size // devices) * devices
         chosen = np.minimum(np.arange(first, first + padded), end - 1)
-        hyper = {name: values[chosen] for name, values in self.plan.hyper().items()}
-        return hyper, self.plan.trial_seeds()[chosen]
+        hyper = {name: values[chosen] for name, values in self.job.hyper().items()}
+        return hyper, self.job.trial_seeds()[chosen]
 
     def compiled(self, number: int, size: int) -> dict[str, jax.stages.Compiled]:
         """Return the compiled `Programs` of a chunk, by name.
@@ -148,7 +148,7 @@ class Runner:
             lost |= np.isnan(values["train_error"][:, epoch - 1])
         for name, means in found.items():
             values[name][:, epoch] = np.where(lost, np.nan, means)
-        if self.plan.keep:
+        if self.job.keep:
             self._keep(state, chunk, trials, self._to_keep(values, epoch), epoch)
 
     def _to_keep(self, values: Mapping[str, np.ndarray], epoch: int) -> np.ndarray:
@@ -160,9 +160,9 @@ class Runner:
         if epoch == 0:
             return np.ones(len(values["valid_accuracy"]), bool)
         score, tie = values["valid_accuracy"], -values["valid_error"]
-        if self.plan.keep == "last":
+        if self.job.keep == "last":
             return ~np.isnan(score[:, epoch])
-        if self.plan.keep == "lowest_error":
+        if self.job.keep == "lowest_error":
             score, tie = tie, score
         now, before = score[:, epoch], score[:, :epoch]
         best = np.fmax.reduce(before, axis=1)
@@ -182,8 +182,8 @@ class Runner:
 
     def _one_trial_each(self) -> train.Trial:
         """Return the shapes of a chunk of one trial a device."""
-        hyper = {name: np.resize(v, self.mesh.size) for name, v in self.plan.hyper().items()}
-        seeds = np.resize(self.plan.trial_seeds(), self.mesh.size)
+        hyper = {name: np.resize(v, self.mesh.size) for name, v in self.job.hyper().items()}
+        seeds = np.resize(self.job.trial_seeds(), self.mesh.size)
         return jax.eval_shape(self.programs.init, hyper, seeds, self.arrays["train"][0])
 
 

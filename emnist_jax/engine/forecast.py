@@ -2,18 +2,16 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import flax.linen as nn
 import jax
 
-from emnist_jax import hosts, rules, train
+from emnist_jax import hosts
 from emnist_jax.data import Dataset, load
 from emnist_jax.engine import programs as parallel
 from emnist_jax.engine.chunks import Runner
-from emnist_jax.engine.grid import GridLike
-from emnist_jax.engine.job import Plan, make_plan
+from emnist_jax.engine.job import Job, make_job
+from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_count
 from emnist_jax.store.provenance import describe_devices
 
@@ -75,20 +73,9 @@ class Forecast:
 
 
 def forecast(
-    data: Dataset | str | tuple,
-    model: nn.Module,
-    rule: str | rules.Rule,
-    grid: GridLike,
-    *,
-    seeds: int | Sequence[int] = 5,
-    epochs: int = 10,
-    batch_size: int = 50,
-    metrics: Mapping[str, train.Metric] | None = None,
-    dtype: str = "float32",
-    keep: str | None = None,
-    trials_at_once: int | None = None,
+    sweep: Sweep, data: Dataset | str | tuple, *, trials_at_once: int | None = None
 ) -> Forecast:
-    """Return what a `sweep` of these arguments will take on this machine's devices.
+    """Return what a `run` of a sweep will take on this machine's devices.
 
     Its programs are compiled, and a few steps of one chunk are timed: seconds, however large it is.
 
@@ -96,26 +83,26 @@ def forecast(
         InputError: bad arguments, or the sweep does not fit; the message says what would.
     """
     data = data if isinstance(data, Dataset) else load(data)
-    plan = make_plan(data, model, rule, grid, seeds, epochs, batch_size, metrics, dtype, keep)
+    job = make_job(sweep, data)
     if trials_at_once is not None:
         check_count("trials_at_once", trials_at_once)
-    told = {"call": "forecast", "trials_at_once": trials_at_once}
-    hosts.agree(plan.configuration() | told)
-    runner = Runner(plan)
+    options = {"call": "forecast", "trials_at_once": trials_at_once}
+    hosts.agree(job.configuration() | options)
+    runner = Runner(job)
     size = runner.chunk_size(trials_at_once)
     needed = check_memory(runner, 0, size)
-    chunks = -(-plan.trials // size)
+    chunks = -(-job.trials // size)
     return Forecast(
-        plan.trials,
+        job.trials,
         size,
         chunks,
-        plan.epochs,
+        job.epochs,
         runner.for_chunk(0, size).mesh.size,
         describe_devices(),
         needed,
         parallel.memory_of(runner.mesh.local_devices[0]),
         parallel.host_memory(),
-        chunks * _chunk_seconds(plan, size),
+        chunks * _chunk_seconds(job, size),
     )
 
 
@@ -180,15 +167,15 @@ def memory(runner: Runner, number: int, size: int) -> Memory:
     return Memory(data, trials, scratch, COPIES * stored)
 
 
-def _chunk_seconds(plan: Plan, size: int) -> float:
+def _chunk_seconds(job: Job, size: int) -> float:
     """Return the seconds of training and evaluating one chunk, from a few steps of it."""
-    batch, evaluated = plan.structure.batch_size, plan.structure.evaluation_batch
-    data = plan.data
+    batch, evaluated = job.structure.batch_size, job.structure.evaluation_batch
+    data = job.data
     few = {
         "train": _part(data.train, min(STEPS * batch, len(data.train.labels))),
         "valid": _part(data.valid, min(evaluated, len(data.valid.labels))),
     }
-    runner = Runner(dataclasses.replace(plan, data=dataclasses.replace(data, **few)))
+    runner = Runner(dataclasses.replace(job, data=dataclasses.replace(data, **few)))
     runner = runner.for_chunk(0, size)
     chunk = runner.chunk(0, size)
     trials = runner.start(chunk, [])
@@ -209,7 +196,7 @@ def _chunk_seconds(plan: Plan, size: int) -> float:
     seen = len(few["train"].labels) + len(few["valid"].labels)
     images = len(data.train.labels) + len(data.valid.labels)
     epoch = training / steps * (len(data.train.labels) // batch) + evaluating / seen * images
-    return epoch * plan.epochs + evaluating / seen * images  # evaluated before training too
+    return epoch * job.epochs + evaluating / seen * images  # evaluated before training too
 
 
 def _part(split, count: int):

@@ -1,6 +1,6 @@
-"""What a sweep will do: its arguments checked, before anything is computed or written."""
+"""A sweep checked against its data, before anything is computed or written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import flax.linen as nn
@@ -11,7 +11,8 @@ import numpy as np
 from emnist_jax import rules, train
 from emnist_jax.data import Dataset
 from emnist_jax.engine import programs as parallel
-from emnist_jax.engine.grid import Grid, GridLike, check_seeds, make_grid
+from emnist_jax.engine.grid import Grid, check_seeds, make_grid
+from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_count, nearest
 from emnist_jax.models import ConvNet, describe
 from emnist_jax.store.fingerprint import LIBRARIES, installed, own_code, package_code
@@ -22,8 +23,8 @@ METRICS = {"error": train.cross_entropy, "accuracy": train.accuracy}
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A checked sweep: what is trained, on which data, for how long."""
+class Job:
+    """A checked sweep with its data: what is trained, on what, for how long."""
 
     data: Dataset
     structure: parallel.Structure
@@ -93,23 +94,14 @@ class Plan:
         }
 
 
-def make_plan(
-    data: Dataset,
-    model: nn.Module,
-    rule: str | rules.Rule,
-    grid: GridLike,
-    seeds: int | Sequence[int],
-    epochs: int,
-    batch_size: int,
-    metrics: Mapping[str, train.Metric] | None,
-    dtype: str,
-    keep: str | None,
-) -> Plan:
-    """Return the plan of a sweep's arguments (see `sweep`).
+def make_job(sweep: Sweep, data: Dataset) -> Job:
+    """Return a sweep checked against its data.
 
     Raises:
-        InputError: an argument that cannot be meant, with what to give instead.
+        InputError: an invalid field of the sweep, or parts that do not fit together.
     """
+    model, rule, epochs, batch_size = sweep.model, sweep.rule, sweep.epochs, sweep.batch_size
+    dtype, keep = sweep.dtype, sweep.keep
     check_count("epochs", epochs)
     check_count("batch_size", batch_size)
     if batch_size > len(data.train.labels):
@@ -132,12 +124,14 @@ def make_plan(
         rule_function,
         int(batch_size),
         _evaluation_batch(model, int(batch_size)),
-        (*METRICS.items(), *_own_metrics(metrics)),
+        (*METRICS.items(), *_own_metrics(sweep.metrics)),
         dtype,
     )
-    made = make_grid(grid, rule_function, model, dtype)
+    made = make_grid(sweep.grid, rule_function, model, dtype)
     _check_fit(structure, made.settings[0], data)
-    return Plan(data, structure, rules.name_of(rule), made, check_seeds(seeds), int(epochs), keep)
+    return Job(
+        data, structure, rules.name_of(rule), made, check_seeds(sweep.seeds), int(epochs), keep
+    )
 
 
 def _check_fit(structure: parallel.Structure, setting: Mapping[str, float], data: Dataset) -> None:
