@@ -1,7 +1,8 @@
 """Training of one network, as pure functions: init, step, epoch, evaluate.
 
-Nothing here knows of seeds in parallel, grids, files or devices; `sweep` maps these functions over
+Nothing here knows of seeds in parallel, grids, files or devices; `engine` maps these functions over
 trials. `model` is a Flax module called as `module(x, train=False)`, `rule` an optax transformation.
+Pixels lie in flat rows (see `Pixels`), which no device pads, and are scaled where they are used.
 A rule that wants other parameters evaluated than those it takes gradients at, such as an average of
 them, keeps these in its state as a field called `averaged`.
 """
@@ -40,10 +41,26 @@ def scale(images: UInt8[Array, "..."], dtype: DTypeLike) -> Float[Array, "..."]:
     return images.astype(dtype) / 255
 
 
-def init(model: nn.Module, rule: optax.GradientTransformation, seed, images, dtype) -> Trial:
-    """Return the untrained trial: its weights depend on the seed alone, drawn in float32."""
-    variables = dict(model.init(key_for(seed, INIT), scale(images[:1], jnp.float32)))
-    variables = jax.tree.map(lambda v: v.astype(dtype), variables)
+class Pixels(NamedTuple):
+    """What flat rows of pixels stand for: images (height, width, channels), computed in `dtype`."""
+
+    shape: tuple[int, int, int]
+    dtype: str
+
+    def scaled(self, rows: UInt8[Array, "n pixels"]) -> Float[Array, "n height width channels"]:
+        """Return the images of rows of pixels, in [0, 1]."""
+        return scale(rows, self.dtype).reshape(-1, *self.shape)
+
+
+def init(model: nn.Module, rule: optax.GradientTransformation, pixels: Pixels, seed) -> Trial:
+    """Return the untrained trial: its weights depend on the seed alone, drawn in float32.
+
+    Variables that a model declares in another type than float32 keep it.
+    """
+    variables = dict(model.init(key_for(seed, INIT), jnp.zeros((1, *pixels.shape), jnp.float32)))
+    variables = jax.tree.map(
+        lambda v: v.astype(pixels.dtype) if v.dtype == jnp.float32 else v, variables
+    )
     params = variables.pop("params")
     return Trial(params, variables, rule.init(params))
 
@@ -69,18 +86,18 @@ def step(model: nn.Module, rule: optax.GradientTransformation, trial: Trial, ima
 def epoch(
     model: nn.Module,
     rule: optax.GradientTransformation,
+    pixels: Pixels,
     trial: Trial,
-    images: UInt8[Array, "steps batch height width channels"],
+    images: UInt8[Array, "steps batch pixels"],
     labels: Int[Array, "steps batch"],
     key: Array,
 ) -> Trial:
     """Return the trial after one update on each minibatch in turn."""
-    dtype = jax.tree.leaves(trial.params)[0].dtype
 
     def update(trial, batch):
         number, images, labels = batch
         key_now = jax.random.fold_in(key, number)
-        return step(model, rule, trial, scale(images, dtype), labels, key_now), None
+        return step(model, rule, trial, pixels.scaled(images), labels, key_now), None
 
     return jax.lax.scan(update, trial, (jnp.arange(len(labels)), images, labels))[0]
 
@@ -92,16 +109,26 @@ def evaluated(trial: Trial) -> dict[str, Any]:
 
 
 def evaluate(
-    model: nn.Module, trial: Trial, images, labels, batch_size: int, metrics: Mapping[str, Metric]
+    model: nn.Module,
+    pixels: Pixels,
+    trial: Trial,
+    images: UInt8[Array, "n pixels"],
+    labels: Int[Array, "n"],
+    batch_size: int,
+    metrics: Mapping[str, Metric],
 ) -> dict[str, Float[Array, ""]]:
-    """Return the mean of each metric over all images, the remainder of the batches included."""
-    dtype = jax.tree.leaves(trial.params)[0].dtype
+    """Return the mean of each metric over all images, the remainder of the batches included.
+
+    Metrics get logits in float32 or better, and are summed so, whatever the model computes in.
+    """
     variables = evaluated(trial)
     whole = len(labels) // batch_size * batch_size
 
     def totals(images, labels):
-        logits = model.apply(variables, scale(images, dtype))
-        return {name: metric(logits, labels).sum() for name, metric in metrics.items()}
+        logits = at_least_float32(model.apply(variables, pixels.scaled(images)))
+        return {
+            name: at_least_float32(metric(logits, labels)).sum() for name, metric in metrics.items()
+        }
 
     batches = [a[:whole].reshape(-1, batch_size, *a.shape[1:]) for a in (images, labels)]
     sums = jax.tree.map(lambda s: s.sum(0), jax.lax.map(lambda b: totals(*b), tuple(batches)))
@@ -110,11 +137,29 @@ def evaluate(
     return {name: total / len(labels) for name, total in sums.items()}
 
 
+def at_least_float32(values: Array) -> Array:
+    """Return numbers of any type as floats of 32 bits or more."""
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+
+
+def of_labels(logits: Float[Array, "n classes"], labels: Int[Array, "n"]) -> Float[Array, "n"]:
+    """Return each image's logit of its label, by a mask: indexing has a scatter as its gradient."""
+    mask = jnp.arange(logits.shape[-1])[None] == labels[:, None]
+    return jnp.where(mask, logits, 0).sum(-1)
+
+
 def cross_entropy(logits: Float[Array, "n classes"], labels: Int[Array, "n"]) -> Float[Array, "n"]:
     """Return the softmax cross-entropy (nats) of each image."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return jax.nn.logsumexp(logits, -1) - of_labels(logits, labels)
 
 
 def accuracy(logits: Float[Array, "n classes"], labels: Int[Array, "n"]) -> Float[Array, "n"]:
-    """Return 1 for each image whose largest logit is its label's, else 0."""
-    return (logits.argmax(-1) == labels).astype(logits.dtype)
+    """Return 1 for each image whose largest logit is its label's, else 0.
+
+    Of equal logits the first counts, as `argmax` has it; NaN is never right. The maximum is the one
+    that `cross_entropy` computes; looking for its place would be a second, slower pass.
+    """
+    own = of_labels(logits, labels)
+    earlier = jnp.arange(logits.shape[-1])[None] < labels[:, None]
+    first = ~((logits == own[:, None]) & earlier).any(-1)
+    return ((own == logits.max(-1)) & first).astype(logits.dtype)

@@ -19,7 +19,7 @@ import xarray as xr
 import emnist_jax as ej
 from emnist_jax import hosts
 from emnist_jax.engine.grid import GridLike
-from emnist_jax.engine.sweep import finished
+from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError, nearest
 from emnist_jax.stats import interval
 from emnist_jax.store.curves import checksum, load_curves, save_curves

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import emnist_jax as ej
-from emnist_jax.engine.job import make_plan
+from emnist_jax.engine.job import make_job
 
 DATA = ej.Dataset(
     *[(np.zeros((n, 4, 4, 1), np.uint8), np.arange(n) % 3) for n in (30, 6, 6)],
@@ -23,14 +23,15 @@ RATES = {"learning_rate": [0.1, 0.01]}
 def plan(model=None, rule="adam", grid=RATES, seeds=2, epochs=3, batch_size=5, **rest):
     defaults = {"metrics": None, "dtype": "float32", "keep": None}
     model = ej.MLP() if model is None else model
-    return make_plan(DATA, model, rule, grid, seeds, epochs, batch_size, **(defaults | rest))
+    rest = defaults | rest
+    return make_job(ej.Sweep(model, rule, grid, seeds, epochs, batch_size, **rest), DATA)
 
 
 def test_a_good_plan():
     made = plan()
     assert (made.trials, made.shape, made.dims) == (4, (2, 2), ("learning_rate", "seed"))
-    np.testing.assert_array_equal(made.hyper()["learning_rate"], np.float32([0.1, 0.1, 0.01, 0.01]))
-    np.testing.assert_array_equal(made.trial_seeds(), [0, 1, 0, 1])
+    np.testing.assert_array_equal(made.hyper["learning_rate"], np.float32([0.1, 0.1, 0.01, 0.01]))
+    np.testing.assert_array_equal(made.trial_seeds, [0, 1, 0, 1])
     assert made.structure.model.classes == 3
 
 
@@ -126,7 +127,7 @@ def test_any_grid_and_seeds_are_refused_in_one_line_or_meant(grid, seeds):
     except ej.InputError as error:
         assert "\n" not in str(error)
         return
-    hyper = made.hyper()
+    hyper = made.hyper
     assert made.trials == len(made.grid.settings) * len(made.seeds) == math.prod(made.shape)
     assert len(set(made.seeds.tolist())) == len(made.seeds)
     assert all(v.shape == (made.trials,) for v in hyper.values())

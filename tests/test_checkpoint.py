@@ -13,7 +13,7 @@ import pytest
 
 import emnist_jax as ej
 from emnist_jax.engine.chunks import Runner
-from emnist_jax.engine.sweep import finished
+from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
 from emnist_jax.store import checkpoint
 from emnist_jax.store import files as arrays
@@ -210,9 +210,25 @@ def test_damaged_checkpoints_are_passed_over(tmp_path, monkeypatch, capsys, data
     assert capsys.readouterr().err.count("damaged, its checksum is wrong") == damaged
 
 
+def small_state(values):
+    chunks, begun, seconds = [np.zeros((1, 3), int)], np.array([-1]), np.zeros((1, 2))
+    return State(1, 2, chunks, begun, [np.arange(6.0)], values, [], np.zeros(2), seconds, 5.0)
+
+
 def test_any_flipped_bit_of_a_checkpoint_is_noticed(tmp_path):
     values = {"valid_error": np.ones((2, 3), np.float32)}
-    state = State(1, 2, 3, [np.arange(6.0)], values, [], np.zeros(2), np.zeros((1, 2)), 5.0)
+    state = State(
+        1,
+        2,
+        [np.zeros((1, 3), int)],
+        np.array([-1]),
+        [np.arange(6.0)],
+        values,
+        [],
+        np.zeros(2),
+        np.zeros((1, 2)),
+        5.0,
+    )
     checkpoints = Checkpoints(tmp_path, {"epochs": 2}, "1 x CPU", 1)
     checkpoints.save(state)
     (path,) = tmp_path.glob("*.safetensors")
@@ -235,7 +251,7 @@ def test_a_signal_saves_and_then_stops(tmp_path, monkeypatch, data, number):
 
     def record_then_signal(self, state, chunk, trials, epoch):
         record(self, state, chunk, trials, epoch)
-        if (chunk.trials.start, epoch) == (2, 1):
+        if (chunk.trials[0], epoch) == (2, 1):
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Runner, "record", record_then_signal)
@@ -333,7 +349,7 @@ def test_a_signal_while_results_are_written_stops_too(tmp_path, monkeypatch, dat
         os.kill(os.getpid(), signal.SIGTERM)
         return save(curves, path)
 
-    monkeypatch.setattr("emnist_jax.engine.sweep.save_curves", save_under_a_signal)
+    monkeypatch.setattr("emnist_jax.engine.run.save_curves", save_under_a_signal)
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path)
     monkeypatch.undo()
@@ -358,7 +374,18 @@ def test_a_checkpoint_that_cannot_be_read_now_is_no_reason_to_begin_again(
 
 
 def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(tmp_path):
-    state = State(1, 2, 3, [np.arange(6.0)], {}, [], np.zeros(2), np.zeros((1, 2)), 5.0)
+    state = State(
+        1,
+        2,
+        [np.zeros((1, 3), int)],
+        np.array([-1]),
+        [np.arange(6.0)],
+        {},
+        [],
+        np.zeros(2),
+        np.zeros((1, 2)),
+        5.0,
+    )
     checkpoints = Checkpoints(tmp_path, {}, "1 x CPU", 1)
     for _ in range(2):
         checkpoints.save(state)
@@ -372,7 +399,7 @@ def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(tmp_path):
 def test_other_devices_go_on_and_say_so(tmp_path, monkeypatch, data, capsys):
     expected, _ = run(data)
     stop_after(monkeypatch, data, tmp_path, 3)
-    monkeypatch.setattr("emnist_jax.engine.sweep.describe_devices", lambda: "8 x another device")
+    monkeypatch.setattr("emnist_jax.engine.run.describe_devices", lambda: "8 x another device")
     curves, _ = run(data, tmp_path)
     assert "going on on 8 x another device: equal to rounding" in capsys.readouterr().err
     np.testing.assert_allclose(curves.valid_error, expected.valid_error, rtol=1e-5)

@@ -17,7 +17,7 @@ from emnist_jax import hosts
 from emnist_jax.engine import programs as parallel
 from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.forecast import Memory, forecast
-from emnist_jax.engine.job import make_plan
+from emnist_jax.engine.job import make_job
 from emnist_jax.store.checkpoint import Checkpoints
 from experiments import sweep
 from experiments._common import guarded
@@ -34,10 +34,10 @@ def train(dtype, **options):
 
 def on_all_counts(out):
     """Write the curves of every number of devices in both precisions."""
-    mesh, found = parallel.trial_mesh, {}
+    mesh, found = parallel.row_mesh, {}
     jax.config.update("jax_enable_x64", True)
     for count in COUNTS:
-        parallel.trial_mesh = lambda n=None, count=count: mesh(min(n or count, count))
+        parallel.row_mesh = lambda n=None, count=count: mesh(min(n or count, count))
         for dtype in ("float32", "float64"):
             # Chunks of 10 trials, padded on 3 and 8 devices, and 5, padded on 2 and 3.
             curves = train(dtype, seeds=3, trials_at_once=10)
@@ -69,13 +69,13 @@ def test_devices_say_nothing_to_each_other_within_an_epoch():
         pytest.skip("one device has nobody to talk to")
     model = ej.MLP(hidden=(8,), batch_norm=ej.BatchNorm(), dropout=0.5)
     data, rates = ej.load("glyphs", size=660), {"learning_rate": RATES}
-    runner = Runner(make_plan(data, model, "adam", rates, 1, 1, 50, None, "float32", None))
-    programs = {name: made.as_text() for name, made in runner.compiled(0, 5).items()}
+    runner = Runner(make_job(ej.Sweep(model, "adam", rates, 1, 1), data))
+    programs = {name: made.as_text() for name, made in runner.compiled(runner.layout()[0]).items()}
     talk = jax.jit(
         jax.shard_map(
-            lambda x: jax.lax.psum(x, "trials"),
+            lambda x: jax.lax.psum(x, "rows"),
             mesh=runner.mesh,
-            in_specs=parallel.TRIALS,
+            in_specs=parallel.ROWS,
             out_specs=parallel.REPLICATED,
         )
     )
@@ -117,9 +117,10 @@ def resume(out, options):
 
 def plan(model=None, grid=None, **options):
     data = ej.load("glyphs", size=660)
-    return forecast(
-        data, model or ej.MLP(hidden=(8,)), "adam", grid or {"learning_rate": RATES}, **options
-    )
+    at_once = options.pop("trials_at_once", None)
+    grid = grid or {"learning_rate": RATES}
+    sweep = ej.Sweep(model or ej.MLP(hidden=(8,)), "adam", grid, **options)
+    return forecast(sweep, data, trials_at_once=at_once)
 
 
 def test_a_forecast_of_10_000_trials():
@@ -138,7 +139,7 @@ def test_the_forecast_is_of_the_chunks_that_a_sweep_takes():
 def test_what_does_not_fit_is_refused_and_what_is_advised_fits(monkeypatch, tmp_path):
     devices = jax.device_count()
     memory = plan(trials_at_once=12 * devices).memory
-    monkeypatch.setattr(parallel, "memory_of", lambda device: memory.total)
+    monkeypatch.setattr("emnist_jax.engine.forecast.memory_of", lambda device: memory.total)
     grid = {"learning_rate": np.linspace(0.001, 0.1, 40 * devices).tolist()}
     with pytest.raises(
         ej.InputError, match=r"take .* MiB on each device, which has .* would fit"
@@ -149,7 +150,7 @@ def test_what_does_not_fit_is_refused_and_what_is_advised_fits(monkeypatch, tmp_
     assert advised >= 4 * devices
     with pytest.raises(ej.InputError, match="would fit"):
         train("float32", seeds=40, trials_at_once=200, out=tmp_path / "run")
-    monkeypatch.setattr(parallel, "memory_of", lambda device: 1000)
+    monkeypatch.setattr("emnist_jax.engine.forecast.memory_of", lambda device: 1000)
     with pytest.raises(ej.InputError, match="one trial on each device takes"):
         plan()
     assert not list(tmp_path.rglob("*.safetensors"))
@@ -207,7 +208,7 @@ def test_a_resumed_chunk_that_no_longer_fits_gets_advice_that_can_be_followed(
         train("float32", **options)
     monkeypatch.undo()
     few = plan(trials_at_once=jax.device_count()).memory.total
-    monkeypatch.setattr(parallel, "memory_of", lambda device: few)
+    monkeypatch.setattr("emnist_jax.engine.forecast.memory_of", lambda device: few)
     with pytest.raises(ej.InputError, match="its checkpoint goes on with as many alone") as told:
         train("float32", **options | {"trials_at_once": 2})
     assert "use more devices or more memory; begun again (--overwrite), about" in str(told.value)
@@ -215,7 +216,7 @@ def test_a_resumed_chunk_that_no_longer_fits_gets_advice_that_can_be_followed(
 
 def test_a_host_without_room_for_what_is_kept_is_refused_with_advice(monkeypatch):
     monkeypatch.setattr(parallel, "host_memory", lambda: 2**20)
-    monkeypatch.setattr(parallel, "memory_of", lambda device: 2**40)
+    monkeypatch.setattr("emnist_jax.engine.forecast.memory_of", lambda device: 2**40)
     with pytest.raises(ej.InputError, match=r"take .* on the host, which has 1.0 MiB .* \(keep\)"):
         plan(keep="best")
 

@@ -11,10 +11,10 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import rules, train
-from emnist_jax.engine import job as plan
 from emnist_jax.engine import programs as parallel
-from emnist_jax.engine.chunks import Runner
+from emnist_jax.engine.layout import Room, layout
 from emnist_jax.errors import InputError
+from emnist_jax.models import describe
 
 SMALL = ej.MLP(hidden=(16,))
 GRID = {"learning_rate": [0.3, 0.03, 0.003]}
@@ -54,18 +54,18 @@ def test_every_trial_equals_the_run_it_stands_for_in_float64(data):
         curves = sweep(data, "adam", grid, dtype="float64", epochs=2)
         model = SMALL.clone(classes=len(data.classes))
         metrics = {"error": train.cross_entropy, "accuracy": train.accuracy}
+        pixels = train.Pixels((28, 28, 1), "float64")
+        images, labels = jax.numpy.asarray(data.train.images.reshape(-1, 784)), data.train.labels
+        valid = data.valid.images.reshape(-1, 784), data.valid.labels
         for rate, b1, dropout, seed in itertools.product(*grid.values(), [0, 1]):
             own, rule = model.clone(dropout=dropout), rules.adam(rate, b1)
-            trial = train.init(own, rule, seed, data.train.images, "float64")
+            trial = train.init(own, rule, pixels, seed)
             for epoch in (1, 2):
-                batches = parallel.minibatches(
-                    jax.numpy.asarray(data.train.images), data.train.labels, 50, epoch
-                )
+                order = jax.random.permutation(train.key_for(seed, train.ORDER, epoch), 1000)
+                batches = images[order].reshape(20, 50, 784), labels[order].reshape(20, 50)
                 key = train.key_for(seed, train.DROPOUT, epoch)
-                trial = train.epoch(own, rule, trial, *map(jax.numpy.asarray, batches), key)
-                found = train.evaluate(
-                    own, trial, data.valid.images, data.valid.labels, 64, metrics
-                )
+                trial = train.epoch(own, rule, pixels, trial, *batches, key)
+                found = train.evaluate(own, pixels, trial, *valid, 64, metrics)
                 cell = curves.sel(
                     learning_rate=rate, b1=b1, dropout=dropout, seed=seed, epoch=epoch
                 )
@@ -86,17 +86,6 @@ def test_chunks_and_their_padding_do_not_show(data, at_once):
         whole = sweep(data, dtype="float64", trials_at_once=6)
         parts = sweep(data, dtype="float64", trials_at_once=at_once)
     xr.testing.assert_allclose(whole, parts, rtol=1e-10)
-
-
-@pytest.mark.skipif(jax.device_count() != 2, reason="needs two devices that share their cores")
-@pytest.mark.parametrize(
-    ("number", "devices", "rows"), [(0, 2, 4), (1, 2, 4), (2, 1, 1)], ids=["first", "next", "last"]
-)
-def test_a_trial_left_over_trains_alone_on_one_device(data, number, devices, rows):
-    made = plan.make_plan(data, SMALL, "sgd", GRID, 3, 1, 50, None, "float32", None)
-    runner = Runner(made).for_chunk(number, 4)  # of 9 trials
-    assert runner.mesh.size == devices
-    assert len(runner.chunk(number, 4).seeds) == rows
 
 
 def test_a_whole_grid_compiles_once_and_new_numbers_never_again(data, monkeypatch):
@@ -144,15 +133,19 @@ def test_metrics_of_ones_own_are_curves_too(data):
     assert (curves.valid_top_3 > curves.valid_accuracy).any()
 
 
-def test_every_epoch_has_an_order_of_its_own_and_misses_no_image():
-    images = np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1)
-    labels = np.arange(100, dtype=np.int32)
-    first, _ = parallel.minibatches(jax.numpy.asarray(images), labels, 50, 1)
-    second, _ = parallel.minibatches(jax.numpy.asarray(images), labels, 50, 2)
-    assert sorted(np.ravel(first)) == sorted(np.ravel(second)) == list(range(100))
-    assert (np.ravel(first) != np.ravel(second)).any()
-    short, _ = parallel.minibatches(jax.numpy.asarray(images), labels, 30, 1)
-    assert short.shape[:2] == (3, 30)
+def test_every_row_and_epoch_has_an_order_of_its_own_and_misses_no_image():
+    images = jax.numpy.arange(100, dtype=np.uint8)[:, None]
+    labels, seeds = np.arange(100, dtype=np.int32), np.array([3, 4])
+    first, marks = parallel.minibatches(images, labels, 50, seeds, 1)
+    second, _ = parallel.minibatches(images, labels, 50, seeds, 2)
+    assert first.shape == (2, 2, 50, 1) and marks.shape == (2, 2, 50)
+    orders = [np.ravel(epoch[:, row]) for epoch in (first, second) for row in (0, 1)]
+    assert all(sorted(order) == list(range(100)) for order in orders)
+    assert all((one != other).any() for one, other in itertools.combinations(orders, 2))
+    np.testing.assert_array_equal(first[..., 0], marks)
+    alone, _ = parallel.minibatches(images, labels, 50, seeds[1:], 1)
+    np.testing.assert_array_equal(alone[:, 0], first[:, 1])  # whatever the other rows are
+    assert parallel.minibatches(images, labels, 30, seeds, 1)[1].shape == (3, 2, 30)
 
 
 def test_a_list_of_settings_becomes_the_dimension_sample(data):
@@ -224,18 +217,35 @@ def test_bad_arguments_get_one_clear_line(data, wrong, message):
     assert "\n" not in str(caught.value)
 
 
-def test_chunks_fit_the_cache_and_waste_little():
-    room = parallel.room_for_trials(jax.devices()[0])
-    assert parallel.chunk_size(25, 373_388, 2, room) == 26
-    assert parallel.chunk_size(25, 1_120_172, 2, room) == 8  # and the last by itself
-    for trials, bytes_each, devices in itertools.product(
-        (1, 7, 25, 160), (4e5, 1.2e6, 1.5e7), (1, 2, 8)
-    ):
-        size = parallel.chunk_size(trials, int(bytes_each), devices, room)
-        assert size % devices == 0
-        assert size == devices or size // devices * bytes_each <= room
-        assert size < trials + devices
+@pytest.mark.parametrize("by_seed", [True, False])
+@pytest.mark.parametrize("devices", [1, 2, 8])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 1), (1, 7), (5, 5), (32, 5)])
+def test_chunks_hold_every_trial_once_and_rows_share_a_seed(shape, devices, by_seed):
+    todo = np.random.default_rng(0).random(shape) < 0.8
+    todo[0, 0] = True
+    for suits in (1, 4, 40):
+        room = Room(suits, 2 * suits, 0.3)
+        chunks = layout(todo, devices, room, 100_000, by_seed=by_seed)
+        trials = np.concatenate([np.unique(chunk) for chunk in chunks])
+        np.testing.assert_array_equal(np.sort(trials), np.flatnonzero(todo))
+        for chunk in chunks:
+            assert chunk.shape[1] * -(-len(chunk) // devices) <= 2 * suits
+            assert not by_seed or (np.ptp(chunk % shape[1], axis=1) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "devices", "suits", "expected"),
+    [
+        ((32, 5), 2, 4, {(2, 4)}),  # no padding
+        ((5, 5), 1, 1000, {(5, 5)}),  # all at once where there is room
+        ((1, 200), 1, 1000, {(200, 1)}),
+    ],
+)
+def test_chunks_waste_little(shape, devices, suits, expected):
+    room = Room(suits, suits, 30 if suits > 100 else 0.3)
+    chunks = layout(np.ones(shape, bool), devices, room, 200_000, by_seed=True)
+    assert {chunk.shape for chunk in chunks} == expected
 
 
 def test_a_description_is_what_one_would_write():
-    assert plan.describe(ej.ConvNet(channels=(10,))) == "ConvNet(channels=(10,))"
+    assert describe(ej.ConvNet(channels=(10,))) == "ConvNet(channels=(10,))"

@@ -12,11 +12,16 @@ from emnist_jax import rules, train
 MODEL = ej.MLP(hidden=(100, 100), classes=47)
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (230, 28, 28, 1), dtype=np.uint8)
+FLAT = IMAGES.reshape(230, 784)
 LABELS = RNG.integers(0, 47, 230).astype(np.int32)
 
 
 def start(seed=0, rule=None, model=MODEL, dtype="float32"):
-    return train.init(model, rule or rules.sgd(0.1), seed, IMAGES, dtype)
+    return train.init(model, rule or rules.sgd(0.1), pixels(dtype), seed)
+
+
+def pixels(dtype="float32"):
+    return train.Pixels((28, 28, 1), dtype)
 
 
 def test_the_dense_net_has_93347_parameters():
@@ -34,7 +39,7 @@ def test_initial_weights_fill_the_glorot_bounds_and_biases_are_zero():
 
 def test_initial_weights_depend_on_the_seed_alone():
     one = start(3)
-    same = train.init(MODEL, rules.adam(1e-3, 0.9), 3, 255 - IMAGES[:50], "float32")
+    same = start(3, rules.adam(1e-3, 0.9))
     other = start(4)
     jax.tree.map(np.testing.assert_array_equal, one.params, same.params)
     assert not np.array_equal(one.params["dense_0"]["kernel"], other.params["dense_0"]["kernel"])
@@ -91,7 +96,9 @@ def test_evaluation_with_a_remainder_is_the_plain_mean(batch):
     metrics = {"error": train.cross_entropy, "accuracy": train.accuracy}
     with jax.enable_x64(True):
         trial = start(dtype="float64")
-        found = train.evaluate(MODEL, trial, jnp.asarray(IMAGES), LABELS, batch, metrics)
+        found = train.evaluate(
+            MODEL, pixels("float64"), trial, jnp.asarray(FLAT), LABELS, batch, metrics
+        )
         params = jax.tree.map(np.asarray, trial.params)
     logits, _ = numpy_net(params, IMAGES.reshape(len(IMAGES), -1) / 255)
     shifted = logits - logits.max(1, keepdims=True)
@@ -111,11 +118,11 @@ class Noisy(nn.Module):
 
 
 def test_every_step_of_an_epoch_has_noise_of_its_own():
-    batches = jnp.asarray(IMAGES[:100]).reshape(2, 50, 28, 28, 1)
+    batches = jnp.asarray(FLAT[:100]).reshape(2, 50, 784)
     labels = jnp.asarray(LABELS[:50])[None].repeat(2, 0)
     rule = rules.sgd(1.0)
-    trial = train.init(Noisy(), rule, 0, IMAGES, "float32")
+    trial = train.init(Noisy(), rule, pixels(), 0)
     key = train.key_for(0, train.DROPOUT, 1)
-    once = train.epoch(Noisy(), rule, trial, batches[:1], labels[:1], key).params["w"]
-    twice = train.epoch(Noisy(), rule, trial, batches, labels, key).params["w"]
+    once = train.epoch(Noisy(), rule, pixels(), trial, batches[:1], labels[:1], key).params["w"]
+    twice = train.epoch(Noisy(), rule, pixels(), trial, batches, labels, key).params["w"]
     assert not np.allclose(twice, 2 * once, rtol=1e-3)

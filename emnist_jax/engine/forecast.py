@@ -5,12 +5,13 @@ import time
 from dataclasses import dataclass
 
 import jax
+import numpy as np
 
 from emnist_jax import hosts
 from emnist_jax.data import Dataset, load
-from emnist_jax.engine import programs as parallel
 from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.job import Job, make_job
+from emnist_jax.engine.memory import bytes_of, host_memory, memory_of
 from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_count
 from emnist_jax.store.provenance import describe_devices
@@ -87,41 +88,41 @@ def forecast(
     if trials_at_once is not None:
         check_count("trials_at_once", trials_at_once)
     options = {"call": "forecast", "trials_at_once": trials_at_once}
-    hosts.agree(job.configuration() | options)
+    hosts.agree(job.configuration | options)
     runner = Runner(job)
-    size = runner.chunk_size(trials_at_once)
-    needed = check_memory(runner, 0, size)
-    chunks = -(-job.trials // size)
+    chunks = runner.layout(trials_at_once)
+    sizes = [len(np.unique(trials)) for trials in chunks]
+    needed = check_memory(runner, chunks[0])
     return Forecast(
         job.trials,
-        size,
-        chunks,
+        max(sizes),
+        len(chunks),
         job.epochs,
-        runner.for_chunk(0, size).mesh.size,
+        runner.for_chunk(chunks[0]).mesh.size,
         describe_devices(),
         needed,
-        parallel.memory_of(runner.mesh.local_devices[0]),
-        parallel.host_memory(),
-        chunks * _chunk_seconds(job, size),
+        memory_of(runner.mesh.local_devices[0]),
+        host_memory(),
+        sum(sizes) / sizes[0] * _chunk_seconds(job, chunks[0]),
     )
 
 
-def check_memory(runner: Runner, number: int, size: int, resumed: bool = False) -> Memory:
-    """Return the memory that a chunk of so many trials at once takes on a device and on the host.
+def check_memory(runner: Runner, trials: np.ndarray, resumed: bool = False) -> Memory:
+    """Return the memory that a chunk of trials (rows, k) takes on a device and on the host.
 
     Raises:
         InputError: there is less, on any host; the message says how many trials would fit. Those
             of a run that is `resumed` cannot be fewer.
     """
-    runner = runner.for_chunk(number, size)
-    needed = memory(runner, number, size)
-    has = hosts.least(parallel.memory_of(runner.mesh.local_devices[0]))
+    runner, size = runner.for_chunk(trials), len(np.unique(trials))
+    needed = memory(runner, trials)
+    has = hosts.least(memory_of(runner.mesh.local_devices[0]))
     if hosts.any_of(needed.total > has)[0]:
         taken = f"{size} trials at once take {_size(needed.total)} on each device, which has"
         raise InputError(f"{taken} {_size(has)}: {_advice(runner, size, needed, has, resumed)}")
     beside = needed.total * len(runner.mesh.local_devices) if runner.on_cpu else 0
     shared = " for them and its devices" if runner.on_cpu else ""
-    has = hosts.least(parallel.host_memory())
+    has = hosts.least(host_memory())
     if hosts.any_of(needed.host + beside > has)[0]:
         raise InputError(
             f"metrics, kept networks and checkpoints take {_size(needed.host)} on the host, which "
@@ -134,7 +135,7 @@ def check_memory(runner: Runner, number: int, size: int, resumed: bool = False) 
 def _advice(runner: Runner, size: int, needed: Memory, has: int, resumed: bool) -> str:
     """Return what to do about a chunk that does not fit on devices that have so many bytes."""
     devices = runner.mesh.size
-    least = memory(runner, 0, devices).total
+    least = memory(runner, np.arange(devices)[:, None] % runner.job.trials).total
     if least > has:
         return (
             f"one trial on each device takes {_size(least)}, so use fewer images, a smaller batch "
@@ -151,33 +152,33 @@ def _advice(runner: Runner, size: int, needed: Memory, has: int, resumed: bool) 
     return would
 
 
-def memory(runner: Runner, number: int, size: int) -> Memory:
-    """Return the memory that a chunk of so many trials at once takes on a device and the host."""
-    programs = runner.compiled(number, size)
+def memory(runner: Runner, trials: np.ndarray) -> Memory:
+    """Return the memory that a chunk of trials (rows, k) takes on a device and the host."""
+    programs = runner.compiled(trials)
     used = {name: program.memory_analysis() for name, program in programs.items()}
     epoch = used["epoch"]
-    data = parallel.bytes_of(runner.arrays)
+    data = bytes_of(runner.arrays)
     # The epoch's arguments are trials, their few hyperparameters, and training images and labels.
-    trials = epoch.argument_size_in_bytes - parallel.bytes_of(runner.arrays["train"])
+    states = epoch.argument_size_in_bytes - bytes_of(runner.arrays["train"])
     more = {name: CPU_SCRATCH if runner.on_cpu and name != "init" else 1.0 for name in used}
     scratch = max(round(more[name] * used[name].temp_size_in_bytes) for name in used)
     # What the epoch cannot write in place of its arguments.
     scratch += epoch.output_size_in_bytes - epoch.alias_size_in_bytes
-    stored = runner.stored_bytes() + trials * runner.mesh.size
-    return Memory(data, trials, scratch, COPIES * stored)
+    stored = runner.stored_bytes() + states * runner.mesh.size
+    return Memory(data, states, scratch, COPIES * stored)
 
 
-def _chunk_seconds(job: Job, size: int) -> float:
+def _chunk_seconds(job: Job, rows: np.ndarray) -> float:
     """Return the seconds of training and evaluating one chunk, from a few steps of it."""
-    batch, evaluated = job.structure.batch_size, job.structure.evaluation_batch
+    batch, evaluated = job.structure.batch_size, job.structure.evaluations[0].batch
     data = job.data
     few = {
         "train": _part(data.train, min(STEPS * batch, len(data.train.labels))),
         "valid": _part(data.valid, min(evaluated, len(data.valid.labels))),
     }
     runner = Runner(dataclasses.replace(job, data=dataclasses.replace(data, **few)))
-    runner = runner.for_chunk(0, size)
-    chunk = runner.chunk(0, size)
+    runner = runner.for_chunk(rows)
+    chunk = runner.chunk(rows)
     trials = runner.start(chunk, [])
 
     def timed(function) -> tuple[float, object]:

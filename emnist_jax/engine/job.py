@@ -1,7 +1,9 @@
 """A sweep checked against its data, before anything is computed or written."""
 
-from collections.abc import Mapping
+import numbers
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import flax.linen as nn
 import jax
@@ -10,7 +12,7 @@ import numpy as np
 
 from emnist_jax import rules, train
 from emnist_jax.data import Dataset
-from emnist_jax.engine import programs as parallel
+from emnist_jax.engine import programs
 from emnist_jax.engine.grid import Grid, check_seeds, make_grid
 from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_count, nearest
@@ -19,20 +21,25 @@ from emnist_jax.store.fingerprint import LIBRARIES, installed, own_code, package
 
 EVALUATION_BATCH, CONV_EVALUATION_BATCH = 500, 100  # the fastest on a CPU, measured
 KEEP = ("best", "lowest_error", "last")
+PRECISIONS = ("default", "high", "highest", "bfloat16", "tensorfloat32", "float32")
 METRICS = {"error": train.cross_entropy, "accuracy": train.accuracy}
 
 
 @dataclass(frozen=True)
 class Job:
-    """A checked sweep with its data: what is trained, on what, for how long."""
+    """A checked sweep with its data: what is trained, on what, for how long.
+
+    Trials are numbered over settings, then seeds.
+    """
 
     data: Dataset
-    structure: parallel.Structure
+    structure: programs.Structure
     rule_name: str
     grid: Grid
     seeds: np.ndarray
     epochs: int
-    keep: str | None
+    order: str | int
+    keep: str | tuple[int, ...] | None
 
     @property
     def trials(self) -> int:
@@ -54,19 +61,43 @@ class Job:
         """Return the labels of those dimensions."""
         return {**self.grid.coords, "seed": ("seed", self.seeds)}
 
+    @property
+    def variables(self) -> list[str]:
+        """Return the names of the variables of the curves."""
+        structure = self.structure
+        return [
+            f"{part}_{name}{one.suffix}"
+            for one in structure.evaluations
+            for part in ("train", "valid")
+            for name, _ in structure.metrics
+        ]
+
+    @property
+    def metric_dtype(self) -> np.dtype:
+        """Return the type of their numbers, see `train.evaluate`."""
+        return np.promote_types(self.structure.pixels.dtype, np.float32)
+
+    @property
+    def kept_each(self) -> int:
+        """Return the number of networks that are kept of a trial."""
+        return len(self.keep) if isinstance(self.keep, tuple) else int(self.keep is not None)
+
+    @cached_property
     def hyper(self) -> dict[str, np.ndarray]:
-        """Return each hyperparameter as (trials,); trials run over settings, then seeds."""
+        """Return each hyperparameter as (trials,)."""
         names = self.grid.settings[0]
         columns = {name: [setting[name] for setting in self.grid.settings] for name in names}
         return {
-            name: np.repeat(np.asarray(values, self.structure.dtype), len(self.seeds))
+            name: np.repeat(np.asarray(values, self.structure.pixels.dtype), len(self.seeds))
             for name, values in columns.items()
         }
 
+    @cached_property
     def trial_seeds(self) -> np.ndarray:
         """Return the seed of each trial."""
         return np.tile(self.seeds, len(self.grid.settings))
 
+    @cached_property
     def configuration(self) -> dict[str, object]:
         """Return what decides the curves, as plain values."""
         structure = self.structure
@@ -76,20 +107,28 @@ class Job:
             "data": self.data.name,
             "data_hash": self.data.hash,
             "dims": list(self.dims),
-            "dtype": structure.dtype,
+            "dtype": structure.pixels.dtype,
             "epochs": self.epochs,
-            "evaluation_batch": structure.evaluation_batch,
-            "keep": self.keep,
+            "evaluation_batch": structure.evaluations[0].batch,
+            "keep": list(self.keep) if isinstance(self.keep, tuple) else self.keep,
             "metrics": [name for name, _ in structure.metrics],
             "model": describe(structure.model),
             "model_fields": describe(structure.model, defaults=True),
+            "order": self.order,
             "own_code": own_code(
-                type(structure.model), structure.rule, *dict(structure.metrics).values()
+                *(type(one.model) for one in structure.evaluations),
+                structure.rule,
+                *dict(structure.metrics).values(),
             ),
+            "precision": structure.precision,
             "rule": self.rule_name,
             "seeds": self.seeds.tolist(),
             "settings": list(self.grid.settings),
             "split_hash": self.data.split_hash,
+            "variants": {
+                one.suffix.removeprefix("_"): describe(one.model, defaults=True)
+                for one in structure.evaluations[1:]
+            },
             "versions": {name: installed(name) for name in LIBRARIES},
         }
 
@@ -100,74 +139,134 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
     Raises:
         InputError: an invalid field of the sweep, or parts that do not fit together.
     """
-    model, rule, epochs, batch_size = sweep.model, sweep.rule, sweep.epochs, sweep.batch_size
-    dtype, keep = sweep.dtype, sweep.keep
-    check_count("epochs", epochs)
-    check_count("batch_size", batch_size)
-    if batch_size > len(data.train.labels):
+    check_count("epochs", sweep.epochs)
+    check_count("batch_size", sweep.batch_size)
+    if sweep.batch_size > len(data.train.labels):
         raise InputError(
-            f"batch_size={batch_size} is larger than the {len(data.train.labels)} training images"
+            f"batch_size={sweep.batch_size} is larger than the {len(data.train.labels)} training "
+            "images"
         )
-    if dtype not in ("float32", "float64"):
-        raise InputError(f'dtype="{dtype}": use "float32" or "float64"')
-    if dtype == "float64" and not jax.config.jax_enable_x64:
+    if sweep.dtype not in ("float32", "float64"):
+        raise InputError(f'dtype="{sweep.dtype}": use "float32" or "float64"')
+    if sweep.dtype == "float64" and not jax.config.jax_enable_x64:
         raise InputError('for dtype="float64" call jax.config.update("jax_enable_x64", True) first')
-    if keep is not None and keep not in KEEP:
-        raise InputError(f'keep="{keep}": {nearest(str(keep), KEEP)}')
+    if sweep.precision not in PRECISIONS:
+        raise InputError(
+            f'precision="{sweep.precision}": {nearest(str(sweep.precision), PRECISIONS)}'
+        )
+    batch_size = int(sweep.batch_size)
+    evaluations = [("", sweep.model)]
+    for name, variant in (sweep.variants or {}).items():
+        if not str(name).isidentifier():
+            raise InputError(f"variants: {name!r} cannot end a variable's name; give a word")
+        evaluations.append((f"_{name}", variant))
+    models = [(suffix, _with_classes(model, data)) for suffix, model in evaluations]
+    structure = programs.Structure(
+        models[0][1],
+        rules.find(sweep.rule),
+        train.Pixels(data.train.images.shape[1:], sweep.dtype),
+        batch_size,
+        tuple(
+            programs.Evaluation(suffix, model, _evaluation_batch(model, batch_size))
+            for suffix, model in models
+        ),
+        (*METRICS.items(), *_own_metrics(sweep.metrics)),
+        sweep.precision,
+    )
+    grid = make_grid(sweep.grid, structure.rule, structure.model, sweep.dtype)
+    _check_fit(structure, grid.settings[0], data)
+    return Job(
+        data,
+        structure,
+        rules.name_of(sweep.rule),
+        grid,
+        check_seeds(sweep.seeds),
+        int(sweep.epochs),
+        sweep.order if sweep.order == "seed" else _check_order(sweep.order),
+        _check_keep(sweep.keep, sweep.epochs),
+    )
+
+
+def _with_classes(model: nn.Module, data: Dataset) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise InputError(f"model={model!r} is no Flax module; give ej.MLP() or one of your own")
-    if getattr(model, "classes", 0) is None:
-        model = model.clone(classes=len(data.classes))
-    rule_function = rules.find(rule)
-    structure = parallel.Structure(
-        model,
-        rule_function,
-        int(batch_size),
-        _evaluation_batch(model, int(batch_size)),
-        (*METRICS.items(), *_own_metrics(sweep.metrics)),
-        dtype,
-    )
-    made = make_grid(sweep.grid, rule_function, model, dtype)
-    _check_fit(structure, made.settings[0], data)
-    return Job(
-        data, structure, rules.name_of(rule), made, check_seeds(sweep.seeds), int(epochs), keep
-    )
+    unknown = getattr(model, "classes", 0) is None
+    return model.clone(classes=len(data.classes)) if unknown else model
 
 
-def _check_fit(structure: parallel.Structure, setting: Mapping[str, float], data: Dataset) -> None:
+def _check_order(order: object) -> int:
+    whole = isinstance(order, numbers.Integral) and not isinstance(order, bool)
+    if not whole or not 0 <= order < 2**31:
+        raise InputError(f'order={order!r}: give "seed", or one order for all seeds, 0 to 2^31-1')
+    return int(order)
+
+
+def _check_keep(keep: object, epochs: int) -> str | tuple[int, ...] | None:
+    if keep is None or keep in KEEP:
+        return keep
+    if isinstance(keep, str) or not isinstance(keep, Sequence):
+        raise InputError(f'keep="{keep}": {nearest(str(keep), KEEP)}, or a list of epochs')
+    made = tuple(keep)
+    whole = all(isinstance(one, numbers.Integral) and 0 <= one <= epochs for one in made)
+    if not made or not whole or sorted(set(made)) != list(made):
+        raise InputError(f"keep={keep!r}: give epochs from 0 to {epochs}, ascending")
+    return tuple(map(int, made))
+
+
+def _check_fit(structure: programs.Structure, setting: Mapping[str, float], data: Dataset) -> None:
     """Trace one step and one evaluation without computing them: do the parts fit together?"""
     model, batch = structure.model, structure.batch_size
-    images = jax.ShapeDtypeStruct((batch, *data.train.images.shape[1:]), jnp.uint8)
+    images = jax.ShapeDtypeStruct((batch, int(np.prod(structure.pixels.shape))), jnp.uint8)
     labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
-    hyper = {name: jax.ShapeDtypeStruct((), structure.dtype) for name in setting}
+    hyper = {name: jax.ShapeDtypeStruct((), structure.pixels.dtype) for name in setting}
 
     def once(hyper, images, labels):
-        own_model, rule = parallel.build(structure, hyper)
+        own_model, rule = programs.build(structure, hyper)
         if not (hasattr(rule, "init") and hasattr(rule, "update")):
             name, given = rules.name_of(structure.rule), type(rule).__name__
             raise InputError(f"{name} returns {given}; a rule returns a transformation of optax")
-        trial = train.init(own_model, rule, 0, images, structure.dtype)
-        x = train.scale(images, structure.dtype)
-        trial = train.step(own_model, rule, trial, x, labels, jax.random.key(0))
-        return own_model.apply({"params": trial.params, **trial.variables}, x)
+        before = train.init(own_model, rule, structure.pixels, 0)
+        x = structure.pixels.scaled(images)
+        trial = train.step(own_model, rule, before, x, labels, jax.random.key(0))
+        _check_types(before, trial)
+        variables = {"params": trial.params, **trial.variables}
+        return [
+            train.at_least_float32(programs.with_fields(one.model, hyper).apply(variables, x))
+            for one in structure.evaluations
+        ]
 
     try:
-        hash(model)
-        logits = jax.eval_shape(once, hyper, images, labels)
+        hash(structure)
+        found = jax.eval_shape(once, hyper, images, labels)
     except InputError:
         raise
     except Exception as error:  # the caller's own code raises whatever it likes
         raise InputError(
             f"{describe(model)} with {rules.name_of(structure.rule)} cannot take a step on images "
-            f"of {'x'.join(map(str, images.shape[1:]))}: {_reason(error)}"
+            f"of {'x'.join(map(str, structure.pixels.shape))}: {_reason(error)}"
         ) from error
-    if logits.shape != (batch, len(data.classes)):
+    for logits in found:
+        if logits.shape == (batch, len(data.classes)):
+            continue
         raise InputError(
             f"{describe(model)} gives outputs of shape {logits.shape} for {batch} images of "
             f"{len(data.classes)} classes; it must give ({batch}, {len(data.classes)})"
         )
     for name, metric in structure.metrics:
         _check_metric(name, metric, logits, labels)
+
+
+def _check_types(before: train.Trial, after: train.Trial) -> None:
+    """Refuse a trial that is of another structure, or of other types, after an update."""
+    if jax.tree.structure(before) != jax.tree.structure(after):
+        raise InputError("the state is of another structure after an update; keep it as it begins")
+    pairs = jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after)
+    for (path, one), other in zip(*pairs, strict=True):
+        if (one.shape, one.dtype) != (other.shape, other.dtype):
+            raise InputError(
+                f"{jax.tree_util.keystr(path)} is {one.dtype}{one.shape} before an update and "
+                f"{other.dtype}{other.shape} after it; keep its type"
+            )
 
 
 def _check_metric(

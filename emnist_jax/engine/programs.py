@@ -1,15 +1,13 @@
 """Trials in parallel: the functions of `train`, mapped over trials and spread over devices.
 
-The trial axis leads every array of a trial. Each device trains its own trials: the data are
-replicated, and nothing is communicated until metrics are read. All trials share the order of the
-minibatches, so the first layer of all of a device's trials is one matrix product.
+Trials lie in rows of `k`: the trials of a row share their minibatches, so their first layer is one
+matrix product; rows have orders of their own. Two nested `vmap`s map over rows and over the trials
+of a row. Each device trains its own rows: the data are replicated, and nothing is communicated
+until metrics are read.
 """
 
-import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -20,9 +18,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from emnist_jax import train
 from emnist_jax.rules import Rule
 
-UNKNOWN_MEMORY = 8 * 2**30  # where no one tells it
-TRIALS, REPLICATED = PartitionSpec("trials"), PartitionSpec()
-ORDER_SEED = 0
+ROWS, REPLICATED = PartitionSpec("rows"), PartitionSpec()
 # Of XLA on a CPU: wide vectors, and no copy of the weights in a step where none is needed.
 _CPU_OPTIONS = {
     "xla_cpu_prefer_vector_width": 512,
@@ -31,11 +27,22 @@ _CPU_OPTIONS = {
 
 
 class Programs(NamedTuple):
-    """The compiled functions of one sweep; numbers of the grid are arguments, never constants."""
+    """The compiled functions of one sweep; numbers of the grid are arguments, never constants.
 
-    init: Callable  # (hyper, seeds, images) -> trials
-    epoch: Callable  # (hyper, seeds, trials, epoch, images, labels) -> trials, old ones donated
-    evaluate: Callable  # (hyper, trials, {part: (images, labels)}) -> {part_metric: (trials,)}
+    `hyper` and `seeds` are (rows, k), `orders` (rows,): the seed of each row's minibatch order.
+    """
+
+    init: Callable  # (hyper, seeds) -> trials
+    epoch: Callable  # (hyper, seeds, orders, trials, epoch, images, labels) -> trials; old donated
+    evaluate: Callable  # (hyper, trials, {part: (images, labels)}) -> {part_metric: (rows, k)}
+
+
+class Evaluation(NamedTuple):
+    """A model to evaluate trials with: the one in training, or another of the same variables."""
+
+    suffix: str  # of the names of its metrics
+    model: nn.Module
+    batch: int  # images evaluated at once
 
 
 class Structure(NamedTuple):
@@ -43,20 +50,21 @@ class Structure(NamedTuple):
 
     model: nn.Module
     rule: Rule
+    pixels: train.Pixels
     batch_size: int
-    evaluation_batch: int
+    evaluations: tuple[Evaluation, ...]
     metrics: tuple[tuple[str, train.Metric], ...]
-    dtype: str
+    precision: str  # of matrix products, as `jax.default_matmul_precision` has it
 
 
-def trial_mesh(devices: int | None = None) -> Mesh:
-    """Return a mesh of the first `devices` devices of all hosts (default: all), axis `trials`."""
+def row_mesh(devices: int | None = None) -> Mesh:
+    """Return a mesh of the first `devices` devices of all hosts (default: all), axis `rows`."""
     found = jax.devices()[:devices]
-    return jax.make_mesh((len(found),), ("trials",), (AxisType.Auto,), devices=found)
+    return jax.make_mesh((len(found),), ("rows",), (AxisType.Auto,), devices=found)
 
 
-def place(mesh: Mesh, tree, spec: PartitionSpec = TRIALS):
-    """Return a tree of numpy arrays on the mesh: split by trials, or replicated.
+def place(mesh: Mesh, tree, spec: PartitionSpec = ROWS):
+    """Return a tree of numpy arrays on the mesh: split by rows, or replicated.
 
     Every host holds them whole, and puts on its own devices what belongs there.
     """
@@ -68,57 +76,104 @@ def place(mesh: Mesh, tree, spec: PartitionSpec = TRIALS):
     return jax.tree.map(one, tree)
 
 
-def shapes(mesh: Mesh, tree, spec: PartitionSpec = TRIALS):
+def shapes(mesh: Mesh, tree, spec: PartitionSpec = ROWS):
     """Return what `place` would give, without the arrays: enough to compile for."""
     sharding = NamedSharding(mesh, spec)
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
 
 
+def trial_shapes(structure: Structure, hyper: Mapping[str, object]) -> train.Trial:
+    """Return the shapes of one trial's arrays."""
+    numbers = {name: jax.ShapeDtypeStruct((), structure.pixels.dtype) for name in hyper}
+
+    def one(hyper):
+        return train.init(*build(structure, hyper), structure.pixels, 0)
+
+    return jax.eval_shape(one, numbers)
+
+
+def trial_axes(structure: Structure, hyper: Mapping[str, object]) -> train.Trial:
+    """Return for each array of a trial the axis, 0 or 1, that the trials of a row lie along.
+
+    It is the second for arrays whose leading size is that of the flattened image: the weights that
+    are multiplied by the images which a row shares, and the optimiser's arrays of their shape. That
+    product, (batch, pixels) times (pixels, k * units), then needs no transposed copy.
+    """
+    pixels = np.prod(structure.pixels.shape)
+
+    def axis(leaf):
+        return int(leaf.ndim > 1 and leaf.shape[0] == pixels)
+
+    return jax.tree.map(axis, trial_shapes(structure, hyper))
+
+
 @lru_cache(maxsize=32)
-def programs(structure: Structure, mesh: Mesh) -> Programs:
-    """Return the compiled functions of a structure, the same ones every time it is asked for."""
-    _, _, batch_size, evaluation_batch, metrics, dtype = structure
+def programs(structure: Structure, mesh: Mesh, names: tuple[str, ...]) -> Programs:
+    """Return the compiled functions of a structure and of hyperparameters of these names."""
+    pixels, batch_size = structure.pixels, structure.batch_size
+    axes = trial_axes(structure, dict.fromkeys(names))
 
-    def init(hyper, seeds, images):
+    def init(hyper, seeds):
         def one(hyper, seed):
-            return train.init(*build(structure, hyper), seed, images, dtype)
+            return train.init(*build(structure, hyper), pixels, seed)
 
-        return jax.vmap(one)(hyper, seeds)
+        return jax.vmap(jax.vmap(one, out_axes=axes))(hyper, seeds)
 
-    def epoch(hyper, seeds, trials, number, images, labels):
-        images, labels = minibatches(images, labels, batch_size, number)
+    def epoch(hyper, seeds, orders, trials, number, images, labels):
+        images, labels = minibatches(images, labels, batch_size, orders, number)
 
-        def one(hyper, seed, trial):
-            key = train.key_for(seed, train.DROPOUT, number)
-            return train.epoch(*build(structure, hyper), trial, images, labels, key)
+        def row(hyper, seeds, trials, images, labels):
+            def one(hyper, seed, trial):
+                key = train.key_for(seed, train.DROPOUT, number)
+                return train.epoch(*build(structure, hyper), pixels, trial, images, labels, key)
 
-        return jax.vmap(one)(hyper, seeds, trials)
+            return jax.vmap(one, in_axes=(0, 0, axes), out_axes=axes)(hyper, seeds, trials)
+
+        return jax.vmap(row, in_axes=(0, 0, 0, 1, 1))(hyper, seeds, trials, images, labels)
 
     def evaluate(hyper, trials, parts):
-        def one(hyper, trial):
-            model, _ = build(structure, hyper)
-            means = {
-                part: train.evaluate(model, trial, *arrays, evaluation_batch, dict(metrics))
-                for part, arrays in parts.items()
-            }
-            return {f"{part}_{name}": v for part in means for name, v in means[part].items()}
+        # All trials see the same images, whatever row they are in.
+        rows = len(jax.tree.leaves(hyper)[0])
+        trials = jax.tree.map(_joined, trials, axes)
+        hyper = {name: values.reshape(-1) for name, values in hyper.items()}
 
-        return jax.vmap(one)(hyper, trials)
+        metrics = dict(structure.metrics)
+
+        def one(hyper, trial):
+            found = {}
+            for suffix, model, batch in structure.evaluations:
+                own = with_fields(model, hyper)
+                for part, arrays in parts.items():
+                    means = train.evaluate(own, pixels, trial, *arrays, batch, metrics)
+                    found |= {f"{part}_{name}{suffix}": mean for name, mean in means.items()}
+            return found
+
+        found = jax.vmap(one, in_axes=(0, axes))(hyper, trials)
+        return jax.tree.map(lambda means: means.reshape(rows, -1), found)
 
     def compiled(function, in_specs, **options):
+        def precise(*args):
+            with jax.default_matmul_precision(structure.precision):
+                return function(*args)
+
         mapped = jax.shard_map(
-            function, mesh=mesh, in_specs=in_specs, out_specs=TRIALS, check_vma=False
+            precise, mesh=mesh, in_specs=in_specs, out_specs=ROWS, check_vma=False
         )
         cpu = mesh.devices.flat[0].platform == "cpu"
         return jax.jit(mapped, compiler_options=_cpu_options() if cpu else None, **options)
 
+    each = ROWS, ROWS, ROWS, ROWS, REPLICATED, REPLICATED, REPLICATED
     return Programs(
-        compiled(init, (TRIALS, TRIALS, REPLICATED)),
-        compiled(
-            epoch, (TRIALS, TRIALS, TRIALS, REPLICATED, REPLICATED, REPLICATED), donate_argnums=2
-        ),
-        compiled(evaluate, (TRIALS, TRIALS, REPLICATED)),
+        compiled(init, (ROWS, ROWS)),
+        compiled(epoch, each, donate_argnums=3),
+        compiled(evaluate, (ROWS, ROWS, REPLICATED)),
     )
+
+
+def _joined(leaf: jax.Array, axis: int) -> jax.Array:
+    """Return (rows, k, ...) as (rows * k, ...), the trials along `axis` of the result."""
+    leaf = jax.numpy.moveaxis(leaf, 0, axis)
+    return leaf.reshape(*leaf.shape[:axis], -1, *leaf.shape[axis + 2 :])
 
 
 @cache
@@ -137,88 +192,28 @@ def _cpu_options() -> dict[str, int | bool]:
 def build(structure: Structure, hyper: Mapping[str, jax.Array | float]):
     """Return the model and the optax transformation of one setting of hyperparameters."""
     fields = structure.model.__dataclass_fields__
-    chosen = {name: value for name, value in hyper.items() if name in fields}
     rest = {name: value for name, value in hyper.items() if name not in fields}
-    return structure.model.clone(**chosen), structure.rule(**rest)
+    return with_fields(structure.model, hyper), structure.rule(**rest)
 
 
-def minibatches(images: jax.Array, labels: jax.Array, batch_size: int, epoch):
-    """Return all images in this epoch's order as (steps, batch, ...); a partial batch is dropped.
+def with_fields(model: nn.Module, hyper: Mapping[str, jax.Array | float]) -> nn.Module:
+    """Return the model with those of its fields that are hyperparameters set."""
+    fields = model.__dataclass_fields__
+    return model.clone(**{name: value for name, value in hyper.items() if name in fields})
 
-    The order depends on the number of the epoch alone.
+
+def minibatches(images: jax.Array, labels: jax.Array, batch_size: int, orders, epoch):
+    """Return images and labels as (steps, rows, batch, ...), each row in an order of its own.
+
+    The order depends on the row's seed of `orders` (rows,) and the number of the epoch alone. What
+    is left over of the images makes no minibatch.
     """
-    order = jax.random.permutation(
-        train.key_for(ORDER_SEED, train.ORDER, epoch), len(labels), independent=False
-    )
+
+    def shuffled(seed):
+        key = train.key_for(seed, train.ORDER, epoch)
+        return jax.random.permutation(key, len(labels), independent=False)
+
     steps = len(labels) // batch_size
-    order = order[: steps * batch_size]
-    return (a[order].reshape(steps, batch_size, *a.shape[1:]) for a in (images, labels))
-
-
-def chunk_size(trials: int, trial_bytes: int, devices: int, room: int) -> int:
-    """Return how many trials to train at once: a multiple of `devices`.
-
-    The trials of one device must fit in `room` bytes (see `room_for_trials`). Within that, their
-    number decides how many trials pad the last chunk (none where there is one a device at most),
-    and how often the data are shuffled (about 15 % of the time of one trial, measured on a CPU).
-    The cheapest number by this count is taken.
-    """
-    most = max(1, min(room // trial_bytes, -(-trials // devices)))
-
-    def cost(each):
-        whole, left = divmod(trials, each * devices)
-        last = [1 if left <= devices else each] if left else []
-        return sum(trained + 0.15 for trained in [each] * whole + last)
-
-    return min(range(1, most + 1), key=lambda each: (cost(each), -each)) * devices
-
-
-def room_for_trials(device: jax.Device) -> int:
-    """Return the bytes that the parameters and optimiser states of one device's trials may take.
-
-    On a CPU they should stay in its cache: 5 MiB was fastest of what was measured. Elsewhere
-    gradients, activations and copies take several times as much again, so a tenth of the memory.
-    """
-    if device.platform == "cpu":
-        return 5 * 2**20
-    return memory_of(device) // 10
-
-
-def memory_of(device: jax.Device) -> int:
-    """Return the bytes of memory of a device; CPU devices share the machine's, or their group's."""
-    if device.platform != "cpu":
-        return (device.memory_stats() or {}).get("bytes_limit", UNKNOWN_MEMORY)
-    return host_memory() // jax.local_device_count()
-
-
-def host_memory() -> int:
-    """Return the bytes of memory of this machine, or of the group its processes are held to."""
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except AttributeError:  # Windows
-        memory = UNKNOWN_MEMORY
-    return min([memory, *_group_limits()])
-
-
-def _group_limits(root: Path = Path("/")) -> list[int]:
-    """Return the limits of memory of this process's control group and of those around it (Linux).
-
-    Each of them holds. Version 2 has one tree of groups, version 1 one for memory alone.
-    """
-    limits, tree = [], root / "sys/fs/cgroup"
-    with suppress(OSError):
-        for line in (root / "proc/self/cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers not in ("", "memory"):
-                continue
-            file = "memory.limit_in_bytes" if controllers else "memory.max"
-            groups = tree / controllers / path.lstrip("/")
-            for folder in (groups, *groups.parents):
-                with suppress(OSError, ValueError):  # no such group here, or "max"
-                    limits.append(int((folder / file).read_text()))
-    return limits
-
-
-def bytes_of(tree) -> int:
-    """Return the bytes of the arrays of a tree (abstract ones too)."""
-    return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+    order = jax.vmap(shuffled)(orders)[:, : steps * batch_size]
+    order = order.reshape(len(orders), steps, batch_size).swapaxes(0, 1)
+    return images[order], labels[order]

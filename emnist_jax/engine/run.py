@@ -15,7 +15,8 @@ import xarray as xr
 from emnist_jax import hosts, rules
 from emnist_jax.data import Dataset, load
 from emnist_jax.data.pictures import form_of
-from emnist_jax.engine.chunks import Chunk, Runner, arrays_of
+from emnist_jax.engine import growth
+from emnist_jax.engine.chunks import Chunk, Runner
 from emnist_jax.engine.forecast import check_memory
 from emnist_jax.engine.grid import GridLike
 from emnist_jax.engine.job import Job, make_job
@@ -23,9 +24,9 @@ from emnist_jax.engine.progress import Progress, progress
 from emnist_jax.engine.sweep import Sweep, check_names
 from emnist_jax.errors import InputError, check_count
 from emnist_jax.store import networks
-from emnist_jax.store.checkpoint import Checkpoints, State, check_same, locked, stop_signals
-from emnist_jax.store.curves import load_curves, save_curves
-from emnist_jax.store.networks import Networks, load_networks
+from emnist_jax.store.checkpoint import Checkpoints, State, locked, stop_signals
+from emnist_jax.store.curves import save_curves
+from emnist_jax.store.networks import Networks
 from emnist_jax.store.provenance import describe_devices, provenance
 
 
@@ -60,6 +61,7 @@ def run(
     out: str | Path | None = None,
     *,
     overwrite: bool = False,
+    keep_state: bool = False,
     checkpoint_minutes: float = 5.0,
     trials_at_once: int | None = None,
     progress_bar: bool = True,
@@ -69,8 +71,11 @@ def run(
     Args:
         sweep: what to train.
         data: a `Dataset`, or what `load` takes.
-        out: a folder for curves.nc and checkpoints; the same call resumes or returns what is there.
+        out: a folder for curves.nc and checkpoints. The same call resumes what was interrupted and
+            returns what is complete; more seeds, settings or epochs train what is missing; fewer
+            return a selection of what is there.
         overwrite: begin again, whatever `out` holds.
+        keep_state: keep the final states in `out` too, so that more epochs can go on from there.
         checkpoint_minutes: minutes between checkpoints.
         trials_at_once: trials trained together; by default as many as suits the device.
         progress_bar: whether to show progress.
@@ -90,52 +95,66 @@ def run(
     data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
     options = {"trials_at_once": trials_at_once, "overwrite": overwrite, "out": out is not None}
-    hosts.agree(job.configuration() | {"call": "sweep"} | options)
+    hosts.agree(job.configuration | {"call": "run", "keep_state": keep_state} | options)
     if trials_at_once is not None:
         check_count("trials_at_once", trials_at_once)
     if not isinstance(checkpoint_minutes, int | float) or not checkpoint_minutes >= 0:
         raise InputError(f"checkpoint_minutes={checkpoint_minutes!r}: give minutes, 0 or more")
-    if out is not None and not isinstance(out, str | os.PathLike):
+    if out is None:
+        with progress(progress_bar and hosts.is_first()) as show:
+            return _trained(job, trials_at_once, None, False, None, Event(), show)
+    if not isinstance(out, str | os.PathLike):
         raise InputError(f"out={out!r}: give the path of a folder")
+    folder = Path(out).expanduser()
+    checkpoints = Checkpoints(
+        folder / "checkpoint", job.configuration, describe_devices(), checkpoint_minutes
+    )
+    if not overwrite and (found := _found(job, folder, checkpoints)) is not None:
+        return found
     with ExitStack() as stack:
-        checkpoints, stop = None, Event()
-        if out is not None:
-            folder = Path(out)
-            checkpoints = Checkpoints(
-                folder / "checkpoint",
-                job.configuration(),
-                describe_devices(),
-                checkpoint_minutes,
-            )
-            if not overwrite and (curves := _finished(job, folder)) is not None:
-                checkpoints.clear()  # a run may be killed between its results and this
-                return curves if sweep.keep is None else (curves, _finished_networks(job, folder))
-            hosts.first(stack.enter_context, locked(folder))
-            if overwrite:
-                hosts.first(_remove, folder)
-                checkpoints.clear()
-            stop = stack.enter_context(stop_signals())
-        show = stack.enter_context(progress(progress_bar and hosts.is_first()))
-        curves, trained = _run(job, trials_at_once, checkpoints, stop, show)
-        if checkpoints is not None:
-            if trained is not None:
-                hosts.first(trained.save, folder / networks.FILE)
-            # Last: its presence says that all is there.
-            hosts.first(save_curves, curves, folder / "curves.nc")
+        hosts.first(stack.enter_context, locked(folder))
+        if overwrite:
+            hosts.first(_remove, folder)
             checkpoints.clear()
+        stop = stack.enter_context(stop_signals())
+        show = stack.enter_context(progress(progress_bar and hosts.is_first()))
+        made = _trained(job, trials_at_once, folder, keep_state, checkpoints, stop, show)
+        curves, trained = made if job.keep else (made, None)
+        if trained is not None:
+            hosts.first(trained.save, folder / networks.FILE)
+        # Last: its presence means that all is there.
+        hosts.first(save_curves, curves, folder / "curves.nc")
+        checkpoints.clear()
+        hosts.first(growth.remove_states, folder, job.epochs if keep_state else None)
         if hosts.any_of(stop.is_set())[0]:  # while the results were written
             raise KeyboardInterrupt
-    return curves if trained is None else (curves, trained)
+    return made
 
 
 def finished(sweep: Sweep, data: Dataset | str | tuple, out: str | Path) -> xr.Dataset | None:
-    """Return the curves of a finished run of a sweep in `out`, None if there is none.
+    """Return the curves of a finished run of a sweep in `out`, None if some are missing there.
 
     Raises:
         InputError: an invalid field of the sweep, or `out` holds another run.
     """
     data = data if isinstance(data, Dataset) else load(data)
-    return _finished(make_job(sweep, data), Path(out))
+    job = make_job(sweep, data)
+    stored = hosts.first(growth.read, job, Path(out).expanduser())
+    return growth.selection(stored, job) if stored and growth.covers(stored, job) else None
+
+
+def _found(
+    job: Job, folder: Path, checkpoints: Checkpoints
+) -> xr.Dataset | tuple[xr.Dataset, Networks] | None:
+    """Return what a folder holds of a job, None if some of it is missing there."""
+    stored = hosts.first(growth.read, job, folder)
+    if stored is None or not growth.covers(stored, job):
+        return None
+    checkpoints.clear_own()  # a run may be killed between its results and this
+    curves = growth.selection(stored, job)
+    return (
+        (curves, hosts.first(growth.select_networks, stored, job, folder)) if job.keep else curves
+    )
 
 
 def _remove(folder: Path) -> None:
@@ -143,52 +162,44 @@ def _remove(folder: Path) -> None:
     try:
         for name in ("curves.nc", "test/curves.nc", networks.FILE):
             (folder / name).unlink(missing_ok=True)
+        growth.remove_states(folder, None)
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be removed: {error.strerror}") from error
 
 
-def _finished(job: Job, folder: Path) -> xr.Dataset | None:
-    return hosts.first(_read_finished, job, folder)
-
-
-def _read_finished(job: Job, folder: Path) -> xr.Dataset | None:
-    if not (folder / "curves.nc").exists():
-        return None
-    curves = load_curves(folder / "curves.nc")
-    begun = json.loads(curves.attrs.get("configuration", "{}"))
-    # Finished curves name the code they came from; only unfinished ones must not change it. What an
-    # older version did not record is not compared.
-    now = {name: value for name, value in job.configuration().items() if name in begun}
-    check_same(folder, begun, now, ignore=("code", "versions"))
-    return curves
-
-
-def _finished_networks(job: Job, folder: Path) -> Networks:
-    try:
-        return load_networks(folder / networks.FILE, job.structure.model)
-    except InputError as error:
-        raise InputError(f"{error}; use --overwrite to train the networks again") from None
-
-
-def _run(
+def _trained(
     job: Job,
     trials_at_once: int | None,
+    folder: Path | None,
+    keep_state: bool,
     checkpoints: Checkpoints | None,
     stop: Event,
     show: Progress,
-) -> tuple[xr.Dataset, Networks | None]:
-    """Train all chunks in turn, from the last checkpoint if there is one."""
+) -> xr.Dataset | tuple[xr.Dataset, Networks]:
+    """Train all chunks in turn, from a checkpoint or the folder's curves if there are any."""
     began = time.monotonic()
-    stored = checkpoints.restore() if checkpoints else None
     runner = Runner(job)
-    state = runner.fresh(trials_at_once) if stored is None else stored
-    check_memory(runner, state.chunk, state.chunk_size, resumed=stored is not None)
+    stored = hosts.first(growth.read, job, folder) if folder else None
+    state = checkpoints.restore() if checkpoints else None
+    resumed = state is not None
+    if not resumed and stored is None:
+        state = runner.fresh(runner.layout(trials_at_once))
+    elif not resumed:
+        state = growth.grown(stored, runner, folder, trials_at_once)
+        _report_growth(stored, state, job)
+    if state.chunk < len(state.chunks):
+        check_memory(runner, state.chunks[state.chunk], resumed=resumed)
     began -= state.wall_seconds
-    chunks = -(-job.trials // state.chunk_size)
-    show.start(job.epochs, _names(job), chunks)
-    for number in range(state.chunk, chunks):
-        runner = runner.for_chunk(number, state.chunk_size)
-        chunk = runner.chunk(number, state.chunk_size)
+    show.start(job.epochs, _names(job), len(state.chunks))
+    for number in range(state.chunk, len(state.chunks)):
+        if state.begun[number] == job.epochs:
+            continue
+        runner = runner.for_chunk(state.chunks[number])
+        chunk = runner.chunk(state.chunks[number])
+        if state.epoch < 0 <= state.begun[number]:
+            epoch = int(state.begun[number])
+            arrays = hosts.first(growth.load_state, folder, job, epoch, number)
+            state = state._replace(epoch=epoch, arrays=arrays)
         trials = runner.start(chunk, state.arrays)
         for epoch in range(state.epoch + 1, job.epochs + 1):
             if epoch > 0:
@@ -196,22 +207,34 @@ def _run(
                 trials = runner.run_epoch(chunk, trials, epoch)
                 state.seconds[number, epoch - 1] = time.perf_counter() - seconds
             runner.record(state, chunk, trials, epoch)
-            done = number * job.epochs + epoch
-            lost = _diverged(state, chunk, epoch)
+            done, lost = number * job.epochs + epoch, _diverged(state, chunk, epoch)
             show.update(done, state.values["valid_accuracy"], lost)
             due = checkpoints is not None and checkpoints.due
             due, stopped = hosts.any_of(due, stop.is_set())
-            if checkpoints and (due or stopped or epoch == job.epochs):
-                wall = time.monotonic() - began
-                arrays = arrays_of(trials, chunk)
+            last = epoch == job.epochs
+            if checkpoints and (due or stopped or last):
+                arrays, wall = runner.arrays_of(trials, chunk), time.monotonic() - began
+                if last and keep_state:
+                    rows = state.chunks[number]
+                    hosts.first(growth.save_state, folder, job, number, rows, arrays)
                 checkpoints.save(
                     state._replace(chunk=number, epoch=epoch, arrays=arrays, wall_seconds=wall)
                 )
             if stopped:
                 raise KeyboardInterrupt
         state = state._replace(epoch=-1, arrays=[])
-    curves = _label(job, state, time.monotonic() - began)
-    return curves, _label_networks(job, runner, state, curves) if job.keep else None
+    curves = _label(job, state, stored, time.monotonic() - began)
+    return (curves, _label_networks(job, runner, state, curves)) if job.keep else curves
+
+
+def _report_growth(stored: growth.Stored, state: State, job: Job) -> None:
+    """Print how many trials are kept and how many trained, and whether other code trained them."""
+    kept, more = len(stored.numbers), job.trials - len(stored.numbers)
+    longer = f", {kept} trained from epoch {stored.epochs}" if job.epochs > stored.epochs else ""
+    print(f"{kept} trials kept{longer}, {more} trained", flush=True)
+    differing = [n for n in growth.CODE if stored.configuration.get(n) != job.configuration[n]]
+    if differing:
+        print(f"the trials kept were trained by other {' and '.join(differing)}", flush=True)
 
 
 def _names(job: Job) -> list[str]:
@@ -227,36 +250,40 @@ def _names(job: Job) -> list[str]:
 def _diverged(state: State, chunk: Chunk, epoch: int) -> int:
     """Return how many trials have diverged, up to this epoch of this chunk."""
     errors = state.values["valid_error"]
-    before = np.isnan(errors[: chunk.trials.start, -1]).sum()
-    return int(before + np.isnan(errors[chunk.trials, epoch]).sum())
+    latest = errors[:, -1].copy()
+    latest[chunk.trials] = errors[chunk.trials, epoch]
+    return int((np.isnan(latest) & ~np.isnan(errors[:, 0])).sum())  # those to come are NaN at 0
 
 
-def _label(job: Job, state: State, wall: float) -> xr.Dataset:
+def _label(job: Job, state: State, stored: growth.Stored | None, wall: float) -> xr.Dataset:
     """Return the values as labelled curves with their provenance."""
-    dims, shape = (*job.dims, "epoch"), (*job.shape, job.epochs + 1)
-    coords = {**job.coords, "epoch": ("epoch", np.arange(job.epochs + 1, dtype=np.int32))}
-    configuration = job.configuration()
-    named = ("data", "data_hash", "split_hash", "model", "rule", "batch_size")
+    configuration = job.configuration
+    named = ("data", "data_hash", "split_hash", "model", "rule", "batch_size", "order")
     attrs = provenance(configuration)
     attrs |= {name: configuration[name] for name in named}
     attrs |= {f"{part}_images": len(getattr(job.data, part)) for part in ("train", "valid")}
+    ran = ~np.isnan(state.seconds).all(1)
+    sizes = np.array([len(np.unique(trials)) for trials in state.chunks])
+    trained = int(sizes[ran].sum())
+    this = {name: attrs[name] for name in ("command", "versions", "device", "commit")}
+    this |= {"wall_seconds": wall, "trials": trained}
+    runs = [*growth.runs(stored), this]
     attrs |= {
-        "trials_at_once": state.chunk_size,
-        "seconds_per_epoch": float(np.median(state.seconds, axis=1).sum() / job.trials),
-        "wall_seconds": wall,
+        "runs": json.dumps(runs),
+        "trials_at_once": int(sizes.max()),
+        "seconds_per_epoch": float(np.nanmedian(state.seconds[ran], axis=1).sum() / trained),
+        "wall_seconds": sum(one["wall_seconds"] for one in runs),
     }
-    return xr.Dataset({k: (dims, v.reshape(shape)) for k, v in state.values.items()}, coords, attrs)
+    return growth.labelled(job, state.values, attrs)
 
 
 def _label_networks(job: Job, runner: Runner, state: State, curves: xr.Dataset) -> Networks:
-    """Return the networks kept, with what their curves say at their epochs."""
-    epoch = xr.DataArray(state.kept_epoch.reshape(job.shape), job.coords, job.dims)
-    kept = curves[["valid_accuracy", "valid_error"]].sel(epoch=epoch).drop_vars("epoch")
+    """Return the networks kept, with what their curves hold at their epochs."""
     return Networks(
         job.structure.model,
         runner.networks(state),
-        kept.assign(epoch=epoch).drop_attrs(),
-        job.structure.evaluation_batch,
+        growth.kept_labels(job, state.kept_epoch, curves),
+        job.structure.evaluations[0].batch,
         job.data.classes,
         form_of(job.data.train.images),
     )

@@ -22,14 +22,23 @@ class Sweep:
         rule: a name (see `rules`), or a function of the learning rate and hyperparameters.
         grid: hyperparameters of the rule (or float fields of the model, such as `dropout`) with
             a number or a list of numbers each, or a list of whole settings.
-        seeds: a number n (seeds 0..n-1) or a list. A seed decides the initial weights.
+        seeds: a number n (seeds 0..n-1) or a list. A seed decides the initial weights and, with
+            `order="seed"`, the minibatches.
         epochs: passes over the training images.
         batch_size: images a minibatch; what is left over of an epoch is not trained on.
+        order: "seed" gives each seed a minibatch order of its own, equal for all settings and
+            rules, so that they are compared in pairs. A number k gives all seeds the order k:
+            intervals over seeds then hold given that order, and are too narrow for any other.
         metrics: more functions (logits, labels) -> one number an image, by name.
+        variants: more models of the same variables, by name, to evaluate the trials with, such as
+            one that normalises with minibatch statistics; adds `valid_accuracy_NAME` and so on.
         dtype: "float32", or "float64" (set `jax_enable_x64` first).
+        precision: of matrix products, as `jax.default_matmul_precision` has it: "default" is
+            float32 on a CPU, TF32 on a recent GPU, one bfloat16 pass on a TPU.
         keep: "best" also returns every trial's network at its highest validation accuracy (ties
             to the lower validation error, then to the earlier epoch), "lowest_error" at its lowest
-            validation error (ties to the higher accuracy), "last" after the last epoch.
+            validation error (ties to the higher accuracy), "last" after the last epoch; a list of
+            epochs keeps it at each of them.
     """
 
     model: nn.Module
@@ -38,9 +47,12 @@ class Sweep:
     seeds: int | Sequence[int] = 5
     epochs: int = 10
     batch_size: int = 50
+    order: str | int = "seed"
     metrics: Mapping[str, train.Metric] | None = None
+    variants: Mapping[str, nn.Module] | None = None
     dtype: str = "float32"
-    keep: str | None = None
+    precision: str = "default"
+    keep: str | Sequence[int] | None = None
 
     def replace(self, **changes: object) -> "Sweep":
         """Return the sweep with some fields changed.

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,11 +39,12 @@ class State(NamedTuple):
 
     chunk: int  # the chunk in training
     epoch: int  # the last epoch recorded of it; -1 before any
-    chunk_size: int
+    chunks: list[np.ndarray]  # the trials of each chunk, (rows, k), see `layout`
+    begun: np.ndarray  # the epoch each chunk goes on from, -1 for one that begins, (chunks,)
     arrays: list[np.ndarray]  # the chunk's trials, flattened
     values: dict[str, np.ndarray]  # metrics of all trials, (trials, epochs + 1)
-    kept: list[np.ndarray]  # variables of the networks to keep, (trials, ...); empty if none
-    kept_epoch: np.ndarray  # the epoch each is of, (trials,)
+    kept: list[np.ndarray]  # variables of the networks to keep, (trials, kept of each, ...)
+    kept_epoch: np.ndarray  # the epoch each is of, (trials, kept of each)
     seconds: np.ndarray  # training seconds, (chunks, epochs)
     wall_seconds: float
 
@@ -112,6 +113,15 @@ class Checkpoints:
         """Remove all checkpoints."""
         hosts.first(shutil.rmtree, self.folder, ignore_errors=True)
 
+    def clear_own(self) -> None:
+        """Remove the checkpoints of a run of this configuration; another's growth keeps its own."""
+        hosts.first(self._clear_own)
+
+    def _clear_own(self) -> None:
+        with suppress(InputError):
+            if self._restore() is not None:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.safetensors"
 
@@ -123,9 +133,11 @@ class Checkpoints:
 def _to_arrays(state: State) -> dict[str, np.ndarray]:
     named = {f"array {i:03d}": array for i, array in enumerate(state.arrays)}
     named |= {f"kept {i:03d}": array for i, array in enumerate(state.kept)}
+    named |= {f"chunk {i:05d}": trials for i, trials in enumerate(state.chunks)}
     named |= {f"value {name}": array for name, array in state.values.items()}
     return named | {
-        "counts": np.array([state.chunk, state.epoch, state.chunk_size], np.int64),
+        "counts": np.array([state.chunk, state.epoch], np.int64),
+        "begun": state.begun,
         "kept_epoch": state.kept_epoch,
         "seconds": state.seconds,
         "wall_seconds": np.array(state.wall_seconds),
@@ -133,14 +145,18 @@ def _to_arrays(state: State) -> dict[str, np.ndarray]:
 
 
 def _from_arrays(named: Mapping[str, np.ndarray]) -> State:
-    chunk, epoch, chunk_size = (int(n) for n in named["counts"])
+    def numbered(kind: str) -> list[np.ndarray]:
+        return [named[name] for name in sorted(named) if name.startswith(f"{kind} ")]
+
+    chunk, epoch = (int(n) for n in named["counts"])
     return State(
         chunk,
         epoch,
-        chunk_size,
-        [named[name] for name in sorted(named) if name.startswith("array ")],
+        numbered("chunk"),
+        named["begun"],
+        numbered("array"),
         {n.removeprefix("value "): a for n, a in named.items() if n.startswith("value ")},
-        [named[name] for name in sorted(named) if name.startswith("kept ")],
+        numbered("kept"),
         named["kept_epoch"],
         named["seconds"],
         float(named["wall_seconds"]),

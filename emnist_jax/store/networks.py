@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import flax.linen as nn
@@ -51,9 +52,9 @@ class Networks:
     """Trained networks, labelled like the curves they belong to.
 
     `variables` holds Flax collections whose arrays lead with one axis over all networks. `kept`
-    (grid dimensions, seed) holds the `epoch` each network is of, its `valid_accuracy` and its
-    `valid_error`. `classes` are the names of the classes, `form` what the training images look
-    like.
+    (grid dimensions, seed, and `epoch` where a list of epochs was kept) holds the `epoch` each
+    network is of, its `valid_accuracy` and its `valid_error`. `classes` are the names of the
+    classes, `form` what the training images look like.
     """
 
     model: nn.Module
@@ -75,8 +76,8 @@ class Networks:
 
     @property
     def epoch(self) -> xr.DataArray:
-        """The epoch each network is of, (grid dimensions, seed)."""
-        return self.kept.epoch
+        """The epoch each network is of, (grid dimensions, seed[, epoch])."""
+        return self.kept.epoch.broadcast_like(self.kept.valid_accuracy)
 
     @property
     def parameters(self) -> Mapping:
@@ -401,7 +402,7 @@ def _check_split(split: Split) -> None:
         raise InputError(f"{_what(split)}: give a part of the data, data.valid or data.test")
 
 
-@jax.jit(static_argnums=0)
+@partial(jax.jit, static_argnums=0)
 def _logits(model: nn.Module, variables, fields, images):
     dtype = jax.tree.leaves(variables["params"])[0].dtype
 
