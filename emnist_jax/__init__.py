@@ -25,6 +25,7 @@ from emnist_jax.layers import BatchNorm  # noqa: E402
 from emnist_jax.models import MLP, ConvNet  # noqa: E402
 from emnist_jax.store import export  # noqa: E402
 from emnist_jax.store.curves import load_curves, save_curves  # noqa: E402
+from emnist_jax.store.join import join  # noqa: E402
 from emnist_jax.store.networks import Networks, load_networks, predict  # noqa: E402
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Sweep",
     "export",
     "figures",
+    "join",
     "load",
     "load_curves",
     "load_networks",

@@ -6,7 +6,7 @@ stays, what is missing is trained. More epochs go on from the final states of it
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +51,8 @@ def read(job: Job, folder: Path) -> Stored | None:
         return None
     curves = load_curves(folder / "curves.nc")
     begun = OLDER | json.loads(curves.attrs.get("configuration", "{}"))
+    if "settings" not in begun:
+        raise InputError(f"{folder} holds curves of no sweep; use --overwrite, or another --out")
     # What an older version did not record is not compared.
     now = {name: value for name, value in job.configuration.items() if name in begun}
     check_same(folder, begun, now, ignore=(*CODE, *GROWS))
@@ -241,15 +243,6 @@ def remove_states(folder: Path, but: int | None) -> None:
     for path in (folder / "state").glob("*.safetensors"):
         if but is None or not path.name.startswith(f"{but:06d}-"):
             path.unlink(missing_ok=True)
-
-
-def runs(stored: Stored | None) -> Iterator[dict]:
-    """Yield the provenance of each run that trained a part of stored curves."""
-    if stored is None:
-        return
-    attrs = stored.curves.attrs
-    names = ("command", "versions", "device", "commit", "wall_seconds")
-    yield from json.loads(attrs["runs"]) if "runs" in attrs else [{n: attrs[n] for n in names}]
 
 
 def _as_json(job: Job) -> str:

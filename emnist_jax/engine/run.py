@@ -27,7 +27,7 @@ from emnist_jax.store import networks
 from emnist_jax.store.checkpoint import Checkpoints, State, locked, stop_signals
 from emnist_jax.store.curves import save_curves
 from emnist_jax.store.networks import Networks
-from emnist_jax.store.provenance import describe_devices, provenance
+from emnist_jax.store.provenance import describe_devices, provenance, runs_of
 
 
 def sweep(
@@ -101,6 +101,8 @@ def run(
     if not isinstance(checkpoint_minutes, int | float) or not checkpoint_minutes >= 0:
         raise InputError(f"checkpoint_minutes={checkpoint_minutes!r}: give minutes, 0 or more")
     if out is None:
+        if keep_state:
+            raise InputError("keep_state keeps states in a folder: give out=...")
         with progress(progress_bar and hosts.is_first()) as show:
             return _trained(job, trials_at_once, None, False, None, Event(), show)
     if not isinstance(out, str | os.PathLike):
@@ -267,7 +269,7 @@ def _label(job: Job, state: State, stored: growth.Stored | None, wall: float) ->
     trained = int(sizes[ran].sum())
     this = {name: attrs[name] for name in ("command", "versions", "device", "commit")}
     this |= {"wall_seconds": wall, "trials": trained}
-    runs = [*growth.runs(stored), this]
+    runs = [*(runs_of(stored.curves) if stored else ()), this]
     attrs |= {
         "runs": json.dumps(runs),
         "trials_at_once": int(sizes.max()),

@@ -10,6 +10,8 @@ import xarray as xr
 from emnist_jax.errors import InputError
 from emnist_jax.store.files import write_whole
 
+SHARED_ORDER = "shared order"  # of curves of older versions, whose seeds had one minibatch order
+
 
 def save_curves(curves: xr.Dataset, path: str | Path) -> Path:
     """Write curves to a netCDF file, atomically, with a checksum of everything they hold.
@@ -44,6 +46,8 @@ def load_curves(path: str | Path) -> xr.Dataset:
         raise InputError(f"{path}: not readable as curves; use --overwrite to redo it") from error
     if not intact:
         raise InputError(f"{path}: damaged, its checksum is wrong; use --overwrite to redo it")
+    if "configuration" in curves.attrs and "order" not in curves.attrs:
+        curves.attrs["order"] = SHARED_ORDER
     return curves
 
 

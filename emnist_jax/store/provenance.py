@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import xarray as xr
+
 from emnist_jax._setup import in_notebook
 from emnist_jax.store.fingerprint import installed
 
@@ -72,3 +74,11 @@ def commit() -> str:
         return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def runs_of(curves: xr.Dataset) -> list[dict[str, object]]:
+    """Return the provenance of each run that trained a part of the curves."""
+    if "runs" in curves.attrs:
+        return json.loads(curves.attrs["runs"])
+    names = ("command", "versions", "device", "commit", "wall_seconds")
+    return [{name: curves.attrs[name] for name in names}]  # of older versions

@@ -1,0 +1,167 @@
+"""A folder that grows holds what a run of the whole gives, and is never left half-grown."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+import emnist_jax as ej
+from emnist_jax.errors import InputError
+from emnist_jax.store.checkpoint import Checkpoints
+
+SWEEP = ej.Sweep(
+    ej.MLP(hidden=(4,)), "adam", {"learning_rate": [1e-2, 1e-3]}, 2, 2, dtype="float64"
+)
+RATES = {"learning_rate": [1e-2, 3e-3, 1e-3]}
+GROWN = {
+    "seeds": {"seeds": [0, 1, 5]},
+    "settings": {"grid": RATES},
+    "both": {"grid": RATES, "seeds": 3},
+    "an axis that was at its default": {"grid": {**SWEEP.grid, "b1": [0.0, 0.9]}},
+    "epochs": {"epochs": 3},
+    "all": {"grid": RATES, "seeds": 3, "epochs": 3},
+    "named epochs": {"seeds": 3, "keep": (1, 2)},
+    "a trial that diverges": {"grid": {"learning_rate": [1e-2, 1e-3, 1e200]}},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def double():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def data():
+    return ej.load("glyphs", size=660)
+
+
+def run(sweep, data, out=None, **options):
+    return ej.run(sweep, data, out, progress_bar=False, **options)
+
+
+def assert_same(one, other):
+    (curves, networks), (others, those) = one, other
+    xr.testing.assert_allclose(curves, others, rtol=1e-12, atol=1e-12)
+    xr.testing.assert_allclose(networks.kept, those.kept, rtol=1e-12)
+    leaves = jax.tree.leaves(networks.variables), jax.tree.leaves(those.variables)
+    for a, b in zip(*leaves, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("changes", GROWN.values(), ids=GROWN)
+def test_what_grows_equals_a_run_at_once(tmp_path, data, capsys, changes):
+    small = SWEEP.replace(keep=changes.get("keep", "best"))
+    run(small, data, tmp_path, keep_state=True)
+    whole = small.replace(**changes)
+    grown = run(whole, data, tmp_path, keep_state=True)
+    assert "4 trials kept" in capsys.readouterr().out
+    assert_same(grown, run(whole, data))
+    first, second = json.loads(grown[0].attrs["runs"])
+    new = grown[0].valid_error.isel(epoch=0).size - 4
+    assert (first["trials"], second["trials"]) == (4, new + 4 * ("epochs" in changes))
+    # The smaller sweep is a selection of the grown one.
+    if "epochs" not in changes:
+        curves, networks = run(small, data, tmp_path)
+        expected = run(small, data)
+        assert_same((curves, networks), expected)
+        assert curves.valid_error.dims == expected[0].valid_error.dims
+
+
+def test_a_run_killed_while_it_grows_loses_nothing(tmp_path, data, monkeypatch):
+    small = run(SWEEP, data, tmp_path, keep_state=True)
+    whole = SWEEP.replace(seeds=4, epochs=3)
+    expected, save = run(whole, data), Checkpoints.save
+    stops = 0
+
+    def save_and_stop(self, state):
+        save(self, state)
+        raise ConnectionError
+
+    monkeypatch.setattr(Checkpoints, "save", save_and_stop)
+    while stops < 30:
+        try:
+            grown = run(
+                whole, data, tmp_path, keep_state=True, checkpoint_minutes=0, trials_at_once=4
+            )
+            break
+        except ConnectionError:
+            stops += 1
+            xr.testing.assert_identical(ej.load_curves(tmp_path), small)
+            xr.testing.assert_identical(run(SWEEP, data, tmp_path), small)  # and does not disturb
+    assert stops == 1 + 4  # an epoch of the states kept, epochs 0 to 3 of the new seeds
+    xr.testing.assert_allclose(grown, expected, rtol=1e-12)
+
+
+def test_epochs_grow_on_and_only_the_last_states_stay(tmp_path, data):
+    for epochs in (1, 2, 3):
+        curves = run(SWEEP.replace(epochs=epochs), data, tmp_path, keep_state=True)
+    xr.testing.assert_allclose(curves, run(SWEEP.replace(epochs=3), data), rtol=1e-12)
+    assert [path.name[:6] for path in (tmp_path / "state").iterdir()] == ["000003"]
+    xr.testing.assert_equal(run(SWEEP, data, tmp_path), curves.sel(epoch=[0, 1, 2]))
+
+
+def test_what_cannot_grow_is_refused_in_a_line_and_stays(tmp_path, data):
+    kept = run(SWEEP, data, tmp_path)
+    for changes, message in [
+        ({"epochs": 4}, "no states to go on from: use --overwrite to train its 4 trials anew"),
+        ({"seeds": [1, 2]}, "holds 2 trials that this sweep lacks"),
+        ({"epochs": 1, "seeds": 3}, "holds 2 epochs that this sweep lacks"),
+        ({"order": 0, "seeds": 3}, 'order "seed" there, 0 here'),
+        ({"rule": "sgd", "seeds": 3}, 'rule "adam" there, "sgd" here'),
+    ]:
+        with pytest.raises(InputError, match=message):
+            run(SWEEP.replace(**changes), data, tmp_path)
+    xr.testing.assert_identical(ej.load_curves(tmp_path), kept)
+    with pytest.raises(InputError, match="give out"):
+        run(SWEEP, data, keep_state=True)
+
+
+def test_growth_at_equal_chunks_is_bit_for_bit(tmp_path, data):
+    sweep = SWEEP.replace(dtype="float32")
+    run(sweep, data, tmp_path, trials_at_once=2)
+    grown = run(sweep.replace(seeds=4), data, tmp_path, trials_at_once=2)
+    at_once = run(sweep.replace(seeds=4), data, trials_at_once=2)
+    for name in at_once:
+        np.testing.assert_array_equal(grown[name], at_once[name])
+
+
+def test_the_order_is_the_seeds_whatever_else_trains(data):
+    """Zero weights leave nothing but the order to tell seeds apart."""
+    from flax import linen as nn
+
+    class Zero(nn.Module):
+        classes: int | None = None
+
+        @nn.compact
+        def __call__(self, x, train=False):
+            zeros = nn.initializers.zeros
+            return nn.Dense(self.classes, kernel_init=zeros, param_dtype=x.dtype)(
+                x.reshape(len(x), -1)
+            )
+
+    sweep = ej.Sweep(Zero(), "sgd", RATES, 3, 1, dtype="float64")
+    curves = run(sweep, data)
+    assert (curves.valid_error.isel(epoch=1).std("seed") > 1e-6).all()
+    alone = run(sweep.replace(grid={"learning_rate": [3e-3, 1e-4]}, seeds=[2]), data)
+    both = {"learning_rate": 3e-3, "seed": 2}
+    np.testing.assert_allclose(
+        alone.valid_error.sel(both), curves.valid_error.sel(both), rtol=1e-12
+    )
+    for order in (0, 2):
+        fixed = run(sweep.replace(order=order), data).valid_error
+        assert (fixed.std("seed") < 1e-12).all()
+        same = np.allclose(fixed.sel(seed=0), curves.valid_error.sel(seed=order), rtol=1e-12)
+        assert same  # the order of a seed is the fixed order of its number
+
+
+def test_variants_evaluate_one_training_in_two_ways(data):
+    running = ej.MLP(hidden=(4,), batch_norm=ej.BatchNorm())
+    minibatch = running.clone(batch_norm=ej.BatchNorm(statistics="minibatch"))
+    sweep = SWEEP.replace(model=running, variants={"minibatch": minibatch})
+    curves, alone = run(sweep, data), run(SWEEP.replace(model=minibatch), data)
+    for name in ("train_error", "valid_accuracy"):
+        np.testing.assert_allclose(curves[f"{name}_minibatch"], alone[name], rtol=1e-12)
+        assert not np.allclose(curves[name], alone[name])
