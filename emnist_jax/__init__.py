@@ -1,63 +1,50 @@
-"""Learning rules compared on small networks: every setting and every seed trains at once."""
+"""Learning rules compared on small networks: every setting and every seed trains at once.
 
-from emnist_jax._setup import prepare_jax
+Names are imported when they are first used, so that `import emnist_jax` takes little more time than
+JAX itself and sets nothing up; see `_setup` for what a sweep sets up when it first runs.
+"""
 
-prepare_jax()
+from importlib import import_module
+from importlib.metadata import version
 
-from emnist_jax import figures, rules, schedules, stats  # noqa: E402
-from emnist_jax.data import Dataset, load  # noqa: E402
-from emnist_jax.engine.run import run, sweep  # noqa: E402
-from emnist_jax.engine.sweep import Sweep  # noqa: E402
-from emnist_jax.errors import InputError  # noqa: E402
-from emnist_jax.figures import (  # noqa: E402
-    most_confused,
-    plot_best_against_rate,
-    plot_confused_examples,
-    plot_confusion,
-    plot_curves,
-    plot_heatmap,
-    plot_samples,
-    plot_weights,
-    save_figure,
-)
-from emnist_jax.figures.notebooks import show_curves_as_tables  # noqa: E402
-from emnist_jax.layers import BatchNorm  # noqa: E402
-from emnist_jax.models import MLP, ConvNet  # noqa: E402
-from emnist_jax.store import export  # noqa: E402
-from emnist_jax.store.curves import load_curves, save_curves  # noqa: E402
-from emnist_jax.store.join import join  # noqa: E402
-from emnist_jax.store.networks import Networks, load_networks, predict  # noqa: E402
+_MODULES = {
+    "rules": "rules",
+    "schedules": "schedules",
+    "stats": "stats",
+    "figures": "figures",
+    "export": "store.export",
+}
+_NAMES = {
+    "engine.sweep": ("Sweep",),
+    "engine.run": ("run", "sweep"),
+    "data": ("Dataset", "load"),
+    "models": ("MLP", "ConvNet"),
+    "layers": ("BatchNorm",),
+    "errors": ("InputError",),
+    "store.curves": ("load_curves", "save_curves"),
+    "store.join": ("join",),
+    "store.networks": ("Networks", "load_networks", "predict"),
+    "figures": (
+        *("most_confused", "plot_best_against_rate", "plot_confused_examples", "plot_confusion"),
+        *("plot_curves", "plot_heatmap", "plot_samples", "plot_weights", "save_figure"),
+    ),
+}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+__all__ = sorted([*_MODULES, *_HOMES])
 
-__all__ = [
-    "MLP",
-    "BatchNorm",
-    "ConvNet",
-    "Dataset",
-    "InputError",
-    "Networks",
-    "Sweep",
-    "export",
-    "figures",
-    "join",
-    "load",
-    "load_curves",
-    "load_networks",
-    "most_confused",
-    "plot_best_against_rate",
-    "plot_confused_examples",
-    "plot_confusion",
-    "plot_curves",
-    "plot_heatmap",
-    "plot_samples",
-    "plot_weights",
-    "predict",
-    "rules",
-    "run",
-    "save_curves",
-    "save_figure",
-    "schedules",
-    "stats",
-    "sweep",
-]
 
-show_curves_as_tables()
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        found = import_module(f"emnist_jax.{_MODULES[name]}")
+    elif name in _HOMES:
+        found = getattr(import_module(f"emnist_jax.{_HOMES[name]}"), name)
+    elif name == "__version__":
+        found = version("emnist_jax")
+    else:
+        raise AttributeError(f"module 'emnist_jax' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

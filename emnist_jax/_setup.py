@@ -1,31 +1,113 @@
-"""What JAX must know before it starts: one CPU device a core, a folder for compiled programs."""
+"""What a sweep sets up when it first runs; `import emnist_jax` itself changes nothing.
+
+EMNIST_JAX_CPU_DEVICES, EMNIST_JAX_PROGRAMS and EMNIST_JAX_TABLES, each set to "off", turn off one
+CPU device a core, the folder of compiled programs, and tables of curves in notebooks.
+"""
 
 import os
 import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+PROGRAMS_BYTES = 2**31  # that compiled programs may take on disk; the least recently used go first
 
-def prepare_jax() -> None:
-    """Let JAX see one CPU device a core, and keep compiled programs between processes.
+
+def is_off(name: str) -> bool:
+    """Return whether an environment variable of this package is set to "off"."""
+    return os.environ.get(f"EMNIST_JAX_{name}", "").lower() == "off"
+
+
+@cache
+def prepare() -> None:
+    """Let JAX see one CPU device a core, if it has not started; show curves as tables in notebooks.
 
     On a CPU, trials spread over one-thread devices train faster than one device with many
-    threads. Nothing the user has chosen is changed: `jax_num_cpu_devices`,
-    `jax_compilation_cache_dir`, XLA_FLAGS and a JAX that has already started are left alone.
+    threads. What the user has chosen, in `jax_num_cpu_devices` or XLA_FLAGS, stays.
     """
     import jax
 
+    _show_curves_as_tables()
     flags = os.environ.get("XLA_FLAGS", "")
-    if jax.config.jax_num_cpu_devices < 1 and "host_platform_device_count" not in flags:
-        with suppress(RuntimeError):  # the backend has started: too late, and harmless
-            jax.config.update("jax_num_cpu_devices", cores())
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-        # Only time is lost where this folder cannot be used, so not two warnings a program.
-        unused = "Error (reading|writing) persistent compilation cache entry"
-        warnings.filterwarnings("ignore", unused)
+    chosen = jax.config.jax_num_cpu_devices >= 1 or "host_platform_device_count" in flags
+    if chosen or is_off("CPU_DEVICES") or cores() == 1:
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", cores())
+    except RuntimeError:  # JAX has started
+        if jax.default_backend() == "cpu":
+            print(
+                f"JAX had started with {jax.device_count()} CPU device, so trials train on it: run "
+                f"a sweep before other computations to have one on each of {cores()} cores",
+                file=sys.stderr,
+            )
+
+
+@contextmanager
+def kept_programs() -> Iterator[None]:
+    """Keep the programs compiled meanwhile in a folder of this package, between processes.
+
+    Where the user has chosen a `jax_compilation_cache_dir`, it stays.
+    """
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    if jax.config.jax_compilation_cache_dir is not None or is_off("PROGRAMS") or _reload_is_loud():
+        yield
+        return
+    options = {
+        "jax_compilation_cache_dir": str(cache_folder() / "compiled"),
+        "jax_persistent_cache_min_compile_time_secs": 0.2,
+        "jax_compilation_cache_max_size": PROGRAMS_BYTES,
+    }
+    before = {name: getattr(jax.config, name) for name in options}
+    try:
+        _configure(options)
+        compilation_cache.reset_cache()
+        with warnings.catch_warnings():
+            # Only time is lost where this folder cannot be used, so not two warnings a program.
+            unused = "Error (reading|writing) persistent compilation cache entry"
+            warnings.filterwarnings("ignore", unused)
+            yield
+    finally:
+        _configure(before)
+        compilation_cache.reset_cache()
+
+
+def _configure(options: dict[str, object]) -> None:
+    import jax
+
+    for name, value in options.items():
+        jax.config.update(name, value)
+
+
+def _reload_is_loud() -> bool:
+    """Return whether JAX prints errors for each CPU program it reloads, as 0.8 to 0.10.1 do."""
+    import jax
+
+    return (0, 8, 0) <= jax.version.__version_info__[:3] <= (0, 10, 1) and (
+        jax.default_backend() == "cpu"
+    )
+
+
+def _show_curves_as_tables() -> None:
+    """Let IPython, where this runs under it, show curves as tables; other datasets stay xarray's.
+
+    Text, as in a terminal, is xarray's own for all.
+    """
+    ipython = sys.modules.get("IPython")  # never imported for this
+    shell = getattr(ipython, "get_ipython", lambda: None)()
+    if shell is not None and not is_off("TABLES"):
+        html = shell.display_formatter.formatters["text/html"]
+        html.for_type_by_name("xarray.core.dataset", "Dataset", _curves_html)
+
+
+def _curves_html(dataset: object) -> str:
+    from emnist_jax.figures.notebooks import curves_html
+
+    return curves_html(dataset)
 
 
 def cores() -> int:

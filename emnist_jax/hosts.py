@@ -22,6 +22,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from emnist_jax._setup import prepare
 from emnist_jax.errors import InputError
 
 P, T = ParamSpec("P"), TypeVar("T")
@@ -63,6 +64,7 @@ def connect(
         raise InputError("this process has connected to others already: it can do so once")
     _check_arguments(coordinator, processes, process)
     address = None if coordinator == "auto" else coordinator
+    prepare()
     # Its signal handler would take the SIGTERM on which a sweep saves and stops.
     jax.config.update("jax_enable_preemption_service", False)
     _prepare_last_words()

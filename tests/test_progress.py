@@ -10,11 +10,11 @@ import xarray as xr
 from rich.console import Console
 
 import emnist_jax as ej
-from emnist_jax._setup import in_notebook
+from emnist_jax._setup import _show_curves_as_tables, in_notebook
 from emnist_jax.engine import progress as module
 from emnist_jax.engine.progress import Progress, leaders, progress
 from emnist_jax.figures import curves_summary_html
-from emnist_jax.figures.notebooks import curves_html, show_curves_as_tables
+from emnist_jax.figures.notebooks import curves_html
 
 
 def text_of(renderable):
@@ -185,7 +185,7 @@ def shell():
 
 
 def test_ipython_shows_curves_as_a_table_and_other_datasets_as_xarray_does(shell):
-    show_curves_as_tables()
+    _show_curves_as_tables()
     show = shell.display_formatter.format
     curves, other = some_curves(), xr.Dataset({"a": ("x", [1, 2])})
     shown, _ = show(curves)
@@ -212,14 +212,6 @@ def test_what_only_resembles_curves_is_shown_as_xarray_does(change):
 def test_parts_of_curves_are_shown_as_tables_too():
     for curves in (some_curves().isel(seed=0), some_curves().sel(learning_rate=0.1)):
         assert "<caption>glyphs" in curves_html(curves)
-
-
-def test_without_ipython_nothing_is_imported_for_it():
-    import subprocess
-
-    code = "import sys, emnist_jax; print('IPython' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 def test_a_notebook_is_told_by_its_kernel_not_by_imports(monkeypatch):

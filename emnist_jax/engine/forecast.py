@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from emnist_jax import hosts
+from emnist_jax._setup import kept_programs, prepare
 from emnist_jax.data import Dataset, load
 from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.job import Job, make_job
@@ -73,6 +74,7 @@ class Forecast:
         )
 
 
+@kept_programs()
 def forecast(
     sweep: Sweep, data: Dataset | str | tuple, *, trials_at_once: int | None = None
 ) -> Forecast:
@@ -83,6 +85,7 @@ def forecast(
     Raises:
         InputError: bad arguments, or the sweep does not fit; the message says what would.
     """
+    prepare()
     data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
     if trials_at_once is not None:

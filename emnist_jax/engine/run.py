@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax import hosts, rules
+from emnist_jax._setup import kept_programs, prepare
 from emnist_jax.data import Dataset, load
 from emnist_jax.data.pictures import form_of
 from emnist_jax.engine import growth
@@ -55,6 +56,7 @@ def sweep(
     return run(Sweep(model, rule, grid, **chosen), data, **rest)
 
 
+@kept_programs()
 def run(
     sweep: Sweep,
     data: Dataset | str | tuple,
@@ -92,6 +94,7 @@ def run(
         LostHostError: another host has ended or is out of reach (see `hosts`).
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after saving when `out` is given.
     """
+    prepare()
     data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
     options = {"trials_at_once": trials_at_once, "overwrite": overwrite, "out": out is not None}

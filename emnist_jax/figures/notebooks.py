@@ -1,21 +1,8 @@
 """Curves in notebooks: a table of the settings, with all that xarray shows folded below it."""
 
-import sys
-
 import xarray as xr
 
 from emnist_jax.figures.tables import curves_summary_html
-
-
-def show_curves_as_tables() -> None:
-    """Tell IPython, where this runs under it, how to show curves; other datasets stay xarray's.
-
-    Text, as in a terminal, is xarray's own for all.
-    """
-    ipython = sys.modules.get("IPython")  # never imported for this
-    shell = getattr(ipython, "get_ipython", lambda: None)()
-    if shell is not None:
-        shell.display_formatter.formatters["text/html"].for_type(xr.Dataset, curves_html)
 
 
 def curves_html(dataset: xr.Dataset) -> str:
