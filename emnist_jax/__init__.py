@@ -5,7 +5,7 @@ from emnist_jax._setup import prepare_jax
 prepare_jax()
 
 from emnist_jax import figures, rules, schedules, stats  # noqa: E402
-from emnist_jax.data import Dataset, load  # noqa: E402
+from emnist_jax.data import Dataset, load, pictures  # noqa: E402
 from emnist_jax.engine.sweep import sweep  # noqa: E402
 from emnist_jax.errors import InputError  # noqa: E402
 from emnist_jax.figures import (  # noqa: E402
@@ -39,6 +39,7 @@ __all__ = [
     "load_curves",
     "load_networks",
     "most_confused",
+    "pictures",
     "plot_best_against_rate",
     "plot_confused_examples",
     "plot_confusion",
