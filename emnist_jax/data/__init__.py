@@ -25,6 +25,8 @@ __all__ = ["SOURCES", "SPLITS", "Dataset", "Split", "load", "split_indices"]
 
 _TFDS_NAME = re.compile(r"[A-Za-z]\w*(/[\w.-]+)?(:[\w.]+)?", re.ASCII)  # name/config:version
 
+_DARK = 32  # of 255: 12 bits stored in 16 reach half of it
+
 SOURCES: dict[str, str] = {
     "glyphs": "47 classes of handwriting-like characters, drawn by the program; no download",
     "emnist/balanced": "EMNIST Balanced; other variants: byclass, bymerge, letters, digits, mnist",
@@ -166,11 +168,20 @@ def _load_path(
                 f".parquet{folder.advice(path)}"
             )
         state += cache.fingerprint(found)
-        return cache.cached(request, state, lambda: partition(read(), split, size))
+        return cache.cached(request, state, lambda: partition(_not_dark(read()), split, size))
     except OSError as error:
         raise InputError(
             f"{error.filename or path}: cannot be read ({error.strerror or error})"
         ) from None
+
+
+def _not_dark(source: Source) -> Source:
+    """Return a source, with a note if its levels hardly differ, such as 12 bits stored in 16."""
+    top = max(part.images.max() for part in (source.train, source.test, source.valid) if part)
+    if top >= _DARK:
+        return source
+    note = f"{source.name}: no pixel is above {top} of 255; scale the levels if they are of 12 bits"
+    return source._replace(notes=(*source.notes, note))
 
 
 def _from_arrays(

@@ -76,6 +76,8 @@ def as_source(
     """
     parts, mapping, classes = stored
     for part in parts.values():
+        if not part.images.size:
+            raise InputError(f"{part.name}: holds no images")
         if len(part.images) != len(part.labels):
             raise InputError(
                 f"{part.name}: {len(part.labels):,} labels for the {len(part.images):,} images"

@@ -69,6 +69,8 @@ def left_out(path: Path) -> str:
                         found[f"{deep}/ (deeper than a class)"] += 1
                     elif not name.lower().endswith(pictures.SUFFIXES):
                         found[f"{where} ({Path(name).suffix or 'no suffix'})"] += 1
+    if outside := len(_images(path)):
+        found["./ (in no class)"] = outside
     for other in _folders(path):
         inside = [
             *_images(other),
@@ -147,5 +149,5 @@ def _part_folders(path: Path) -> list[os.DirEntry[str]]:
     return [entry for entry in _folders(path) if entry.name.lower() in PARTS]
 
 
-def _images(class_folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
+def _images(class_folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
     return [e for e in _entries(class_folder) if e.name.lower().endswith(pictures.SUFFIXES)]

@@ -1,6 +1,7 @@
 """Pictures: the one reader of files, and how a picture is made to look like training images."""
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -95,7 +96,7 @@ def read(
     Raises:
         InputError: no such file, not a picture, levels of 32 bits, or wrong arguments.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     name = name or f"{source}"
     if channels not in (None, 1, 3):
@@ -118,6 +119,8 @@ def read(
         raise
     except FileNotFoundError:
         raise InputError(f"{name}: no such file; give the path of a PNG or JPEG") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{name}: not a readable picture (its format is not known)") from None
     except Exception as error:  # pillow raises what the bytes lead to: OSError, struct.error, ...
         raise InputError(f"{name}: not a readable picture ({error})") from None
     return np.asarray(picture).reshape(*picture.size[::-1], channels)
@@ -154,7 +157,7 @@ def _upright(stored: "Image.Image") -> "Image.Image":
     from PIL import ImageOps
 
     stored.load()
-    with suppress(Exception):  # damaged EXIF is none
+    with suppress(Exception), warnings.catch_warnings(action="ignore"):  # damaged EXIF is none
         return ImageOps.exif_transpose(stored)
     return stored
 

@@ -46,11 +46,11 @@ def read(name: str) -> Source:
     import tensorflow_datasets as tfds
 
     builder = _builder(name)
-    keys = builder.info.supervised_keys or ()
-    if len(keys) != 2 or not _is_image_and_label(builder.info.features, *keys):
-        raise InputError(f"{name}: is not a dataset of uint8 images with one class label each")
     manual = data_dir() / "downloads" / "manual" / builder.name
     try:
+        keys = builder.info.supervised_keys or ()
+        if len(keys) != 2 or not _is_image_and_label(builder.info.features, *keys):
+            raise InputError(f"{name}: is not a dataset of uint8 images with one class label each")
         with _without_warnings():
             prepared = builder.is_prepared()
         if not prepared:
