@@ -106,7 +106,7 @@ def read(
     try:
         if isinstance(source, str | os.PathLike):
             source = Path(source).expanduser()
-        with Image.open(source) as stored:
+        with warnings.catch_warnings(action="ignore"), Image.open(source) as stored:
             picture = _in_8_bits(_upright(stored), background, name)
         if channels is None:
             channels = 1 if picture.mode in ("L", "1") else 3
@@ -157,7 +157,7 @@ def _upright(stored: "Image.Image") -> "Image.Image":
     from PIL import ImageOps
 
     stored.load()
-    with suppress(Exception), warnings.catch_warnings(action="ignore"):  # damaged EXIF is none
+    with suppress(Exception):  # damaged EXIF is none
         return ImageOps.exif_transpose(stored)
     return stored
 
