@@ -378,5 +378,6 @@ def test_orientation_is_what_the_files_are(tmp_path, capsys, prefix, labels, map
 def test_mapping_with_a_byte_order_mark_and_names_in_capitals(tmp_path, mark, encoding):
     files = stored("emnist-pool47", UPRIGHT, np.tile(range(47), 2), None, ".GZ")
     files["EMNIST-POOL47-MAPPING.TXT"] = (mark + MERGED.replace("\n", "\r\n")).encode(encoding)
+    write_folder(tmp_path / "samples" / "a", {"a.png": b"beside the files"})
     data = load(write_folder(tmp_path, files))
     assert data.classes[10] == "A" and data.train.images[0, 2:26, 6].all()

@@ -159,7 +159,7 @@ def _load_path(
             read = lambda: folder.read(path, background)  # noqa: E731
         elif path.is_file() and not arrays:
             found, read = [path], lambda: files.read_zip(path, variant, **options)
-        elif arrays and not folder.advice(path):
+        elif files.are_idx(arrays) or (arrays and not folder.advice(path)):
             found, read = arrays, lambda: files.read(path, arrays, variant, **options)
         else:
             raise InputError(
