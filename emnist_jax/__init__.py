@@ -12,6 +12,7 @@ _MODULES = {
     "schedules": "schedules",
     "stats": "stats",
     "figures": "figures",
+    "pictures": "data.pictures",
     "export": "store.export",
 }
 _NAMES = {

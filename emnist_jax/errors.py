@@ -12,8 +12,9 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: object):
-        """Keep the message on one line, whatever names and reasons were put into it."""
-        super().__init__(" ".join(str(message).split()))
+        """Keep the message on one line and printable, whatever names were put into it."""
+        line = " ".join(str(message).split())
+        super().__init__(line.encode(errors="backslashreplace").decode())
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -17,8 +17,8 @@ except ImportError:
     print("skipped: atheris is not installed (pip install atheris)")
     sys.exit()
 
-with atheris.instrument_imports(include=["emnist_jax.data.idx"]):
-    from emnist_jax.data import idx
+with atheris.instrument_imports(include=["emnist_jax.data.idx", "emnist_jax.data.emnist"]):
+    from emnist_jax.data import emnist, idx
 from emnist_jax.errors import InputError
 
 
@@ -28,7 +28,7 @@ def check(fuzzed: bytes) -> None:
     kind, raw = fuzzed[0], fuzzed[1:]
     try:
         if kind % 5 == 4:
-            codes = idx._parse_mapping(raw, "x")
+            codes = emnist.parse_mapping(raw, "x")
             assert codes and list(codes) == sorted(codes)
             return
         ndim = 3 if kind % 2 else 1

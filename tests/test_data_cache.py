@@ -10,7 +10,7 @@ import pytest
 from idx_files import emnist_files, write_folder
 
 from emnist_jax._setup import cache_folder
-from emnist_jax.data import cache, idx, load
+from emnist_jax.data import cache, files, load
 
 SIZE = 1316
 
@@ -25,18 +25,19 @@ def cache_dir(tmp_path, monkeypatch):
 def builds(monkeypatch):
     """The calls of the IDX reader: whether a load came from the cache."""
     calls = []
-    original = idx.read_folder
-    monkeypatch.setattr(idx, "read_folder", lambda *a: calls.append(a) or original(*a))
+    original = files.read
+    monkeypatch.setattr(files, "read", lambda *a, **k: calls.append(a) or original(*a, **k))
     return calls
 
 
 def same(a, b) -> bool:
     pairs = [(getattr(a, p), getattr(b, p)) for p in ("train", "valid", "test")]
-    return (a.name, a.classes, a.split_hash, a.hash) == (
+    return (a.name, a.classes, a.split_hash, a.hash, a.notes) == (
         b.name,
         b.classes,
         b.split_hash,
         b.hash,
+        b.notes,
     ) and (
         all(
             np.array_equal(x.images, y.images) and np.array_equal(x.labels, y.labels)

@@ -1,5 +1,7 @@
 """Image folders."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -58,24 +60,17 @@ def test_train_alone_is_split_and_validation_part_is_kept(tmp_path):
 
 
 def test_grey_images_keep_one_channel_and_mixed_ones_become_rgb(tmp_path):
-    grey = write(tmp_path / "g", "train", {"x": 9}, shape=(8, 6))
+    grey = write(tmp_path / "g", "train", {"w": 9, "x": 9}, shape=(8, 6))
     data = load(tmp_path / "g")
     assert data.train.images.shape[1:] == (8, 6, 1)
     colour = write(tmp_path / "g", "train", {"y": 9}, suffix=".PNG")
     data = load(tmp_path / "g")
     assert data.train.images.shape[1:] == (8, 6, 3)
-    expected = {np.repeat(image[..., None], 3, -1).tobytes() for image in grey["x"]}
+    grey = np.concatenate([*grey.values()])
+    expected = {np.repeat(image[..., None], 3, -1).tobytes() for image in grey}
     expected |= {image.tobytes() for image in colour["y"]}
     found = np.concatenate([data.train.images, data.valid.images, data.test.images])
     assert {image.tobytes() for image in found} == expected
-
-
-def test_jpeg_is_read(tmp_path):
-    (tmp_path / "j/train/x").mkdir(parents=True)
-    for i in range(9):
-        Image.new("RGB", (6, 8), (200, 30, 90)).save(tmp_path / f"j/train/x/{i}.jpg", quality=95)
-    data = load(tmp_path / "j")
-    np.testing.assert_allclose(data.train.images[0, 4, 3], (200, 30, 90), atol=3)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +89,7 @@ def test_jpeg_is_read(tmp_path):
 )
 def test_unusable_folders(tmp_path, damage, reason):
     root = tmp_path / "d"
-    write(root, "train", {"x": 10})
+    write(root, "train", {"x": 10, "y": 10})
     damage(root)
     with pytest.raises(InputError, match=reason) as error:
         load(root)
@@ -106,8 +101,56 @@ def _cut(path):
 
 
 def test_a_new_image_is_seen(tmp_path):
-    write(tmp_path / "n", "train", {"x": 20})
+    write(tmp_path / "n", "train", {"w": 20, "x": 20})
     before = load(tmp_path / "n")
     write(tmp_path / "n", "train", {"y": 1}, seed=8)
     after = load(tmp_path / "n")
-    assert (before.classes, after.classes) == (("x",), ("x", "y"))
+    assert (before.classes, after.classes) == (("w", "x"), ("w", "x", "y"))
+
+
+@pytest.mark.parametrize("names", [("val", "Test"), ("validation", "testing")])
+def test_parts_under_their_other_names(tmp_path, names):
+    write(tmp_path / "a", "Train", {"x": 10, "y": 10})
+    valid = write(tmp_path / "a", names[0], {"y": 4}, seed=3)
+    test = write(tmp_path / "a", names[1], {"x": 4}, seed=4)
+    data = load(tmp_path / "a", "official")
+    np.testing.assert_array_equal(data.valid.images, valid["y"])
+    np.testing.assert_array_equal(data.test.images, test["x"])
+    write(tmp_path / "a", "valid", {"y": 4})
+    with pytest.raises(InputError, match="are both the valid part; keep one"):
+        load(tmp_path / "a")
+
+
+def test_what_is_not_read_is_counted_and_named_also_from_the_cache(tmp_path):
+    write(tmp_path / "a", "train", {"x": 9, "y": 9})
+    assert load(tmp_path / "a").notes == ()
+    write(tmp_path / "a", "train/x", {"more": 5})
+    write(tmp_path / "a", "holdout", {"x": 3})
+    (tmp_path / "a/train/empty").mkdir()
+    (tmp_path / "a/train/y/photo.heic").write_bytes(b"")
+    (tmp_path / "a/train/y/.hidden").write_bytes(b"")
+    for _ in range(2):
+        data = load(tmp_path / "a")
+        assert sum(map(len, (data.train, data.valid, data.test))) == 18
+        (line,) = data.notes
+        assert line.startswith(f"{tmp_path}/a: 9 files not read: train/empty/ holds no images, ")
+        for named in ("5 in train/x/more/", "1 in train/y/ (.heic)", "3 in holdout/"):
+            assert named in line
+
+
+def test_composed_and_decomposed_names_are_one_class(tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    write(tmp_path / "a", "train", {decomposed: 10, "x": 10})
+    write(tmp_path / "a", "test", {composed: 3})
+    data = load(tmp_path / "a", "official")
+    assert data.classes == (composed, "x") and data.test.labels.tolist() == [0, 0, 0]
+
+
+def test_a_class_that_is_not_utf8_is_refused_and_such_a_folder_read(tmp_path):
+    latin = os.fsdecode(b"caf\xe9")
+    write(tmp_path / latin, "train", {"x": 10, "y": 10})
+    assert repr(load(tmp_path / latin)).startswith(r"caf\udce9: 2 classes")
+    write(tmp_path / latin, "train", {latin: 2})
+    with pytest.raises(InputError, match="is not UTF-8; rename it") as error:
+        load(tmp_path / latin)
+    str(error.value).encode()

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from idx_files import arrays, emnist_files, idx_bytes, write_folder, write_zip
 
+from emnist_jax.data import files as data_files
 from emnist_jax.data import idx, load
 from emnist_jax.errors import InputError
 
@@ -35,6 +36,10 @@ def assert_source(source, parts, name="emnist/balanced"):
         np.testing.assert_array_equal(split.labels, labels)
 
 
+def read_folder(path):
+    return data_files.read(path, data_files.in_folder(path))
+
+
 def one_line(error) -> str:
     message = str(error.value)
     assert "\n" not in message
@@ -47,9 +52,9 @@ def test_official_layout_gives_upright_images(tmp_path, form):
     if form == "plain":
         files = {name.removesuffix(".gz"): gzip.decompress(raw) for name, raw in files.items()}
     if form == "zip":
-        source = idx.read_zip(write_zip(tmp_path / "gzip.zip", files))
+        source = data_files.read_zip(write_zip(tmp_path / "gzip.zip", files))
     else:
-        source = idx.read_folder(write_folder(tmp_path, files))
+        source = read_folder(write_folder(tmp_path, files))
     assert_source(source, parts)
     assert source.classes == tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")
 
@@ -73,18 +78,18 @@ def test_mnist_layout_without_prefix_is_not_transposed(tmp_path):
         "t10k-images.idx3-ubyte": idx_bytes(images[:10]),
         "t10k-labels.idx1-ubyte": idx_bytes(labels[:10]),
     }
-    source = idx.read_folder(write_folder(tmp_path / "digits", files))
+    source = read_folder(write_folder(tmp_path / "digits", files))
     assert_source(source, {"train": (images, labels), "test": (images[:10], labels[:10])}, "digits")
     assert source.classes == tuple("0123456789")
 
 
 def test_mapping_names_the_classes_and_shifts_labels_from_one(tmp_path):
     files, parts = emnist_files("letters", n_classes=26, first_label=1)
-    assert_source(idx.read_folder(write_folder(tmp_path, files)), parts, "emnist/letters")
+    assert_source(read_folder(write_folder(tmp_path, files)), parts, "emnist/letters")
     files["emnist-letters-mapping.txt"] = "".join(
         f"{i + 1} {65 + i} {97 + i}\n" for i in range(26)
     ).encode()
-    source = idx.read_folder(write_folder(tmp_path, files))
+    source = read_folder(write_folder(tmp_path, files))
     assert_source(source, parts, "emnist/letters")
     assert source.classes == tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -201,7 +206,7 @@ def test_a_member_too_large_is_not_unpacked(tmp_path, monkeypatch, name):
     files, _ = emnist_files()
     raw = gzip.decompress(files.pop(TRAIN_IMAGES)) + bytes(10**6)
     files[name] = gzip.compress(raw, 0) if name.endswith(".gz") else raw
-    monkeypatch.setattr(idx, "_MAX_MEMBER", 10**6 if name.endswith(".gz") else 10**9)
+    monkeypatch.setattr(data_files, "_MAX_MEMBER", 10**6 if name.endswith(".gz") else 10**9)
     unpacked, read = [], zipfile.ZipExtFile.read
     monkeypatch.setattr(
         zipfile.ZipExtFile, "read", lambda *a: unpacked.append(len(b := read(*a))) or b
@@ -321,3 +326,58 @@ def test_a_gap_in_the_labels_without_a_mapping_is_refused(tmp_path):
     }
     with pytest.raises(InputError, match="go up to 200 but none is 3"):
         load(write_folder(tmp_path, files))
+
+
+def stored(prefix, upright, labels, mapping=None, suffix=".gz"):
+    """Return files of equal images, stored as EMNIST stores them, in both parts."""
+    images = np.repeat(upright.T[None], len(labels), 0)
+    dash = f"{prefix}-" if prefix else ""
+    files = {f"{dash}mapping.txt": mapping} if mapping else {}
+    for part in ("train", "test"):
+        files[f"{dash}{part}-images-idx3-ubyte{suffix}"] = gzip.compress(idx_bytes(images), 1)
+        files[f"{dash}{part}-labels-idx1-ubyte{suffix}"] = gzip.compress(idx_bytes(labels), 1)
+    return files
+
+
+UPRIGHT = np.zeros((28, 28), np.uint8)
+UPRIGHT[2:26, 5:8] = 255
+MERGED = "".join(
+    f"{i} {ord(c)}\n" for i, c in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")
+)
+DIGITS = "".join(f"{i} {48 + i}\n" for i in range(10))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "labels", "mapping", "turned", "why"),
+    [
+        ("EMNIST-balanced", range(47), None, True, "by their name"),
+        ("emnist_digits", range(10), None, True, "by their name"),
+        ("balanced", range(47), None, True, "47 classes"),
+        ("Letters", range(1, 27), None, True, "26 classes"),
+        ("", range(62), None, True, "62 classes"),
+        ("", range(47), MERGED, True, "mapping"),
+        ("mine", range(10), DIGITS, True, "mapping"),
+        ("mnist", range(10), None, False, "taken as upright"),
+        ("", range(10), None, False, "taken as upright"),
+        ("mine", range(26), None, False, "taken as upright"),
+    ],
+)
+def test_orientation_is_what_the_files_are(tmp_path, capsys, prefix, labels, mapping, turned, why):
+    labels = np.tile(labels, 3)
+    files = stored(prefix, UPRIGHT, labels, mapping and mapping.encode())
+    path = write_folder(tmp_path / "f", files)
+    for option in (None, True, False, None):  # each has its own entry in the cache
+        data = load(path, transposed=option)
+        turn = turned if option is None else option
+        np.testing.assert_array_equal(data.train.images[0, ..., 0], UPRIGHT if turn else UPRIGHT.T)
+        assert option is not None or why in data.notes[0]
+    assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("mark", "encoding"), [("\ufeff", "utf-8"), ("\ufeff", "utf-16-le")])
+def test_mapping_with_a_byte_order_mark_and_names_in_capitals(tmp_path, mark, encoding):
+    files = stored("emnist-pool47", UPRIGHT, np.tile(range(47), 2), None, ".GZ")
+    files["EMNIST-POOL47-MAPPING.TXT"] = (mark + MERGED.replace("\n", "\r\n")).encode(encoding)
+    write_folder(tmp_path / "samples" / "a", {"a.png": b"beside the files"})
+    data = load(write_folder(tmp_path, files))
+    assert data.classes[10] == "A" and data.train.images[0, 2:26, 6].all()

@@ -129,6 +129,51 @@ def test_cifar10(tmp_path, monkeypatch):
     assert data.classes[:3] == ("airplane", "automobile", "bird")
 
 
+def own_builder(features, keys):
+    """Register a data set of 40 records of these features, whose values are made from them."""
+    import tensorflow_datasets as tfds
+
+    def info(self):
+        kinds = tfds.features.FeaturesDict(features)
+        return tfds.core.DatasetInfo(builder=self, features=kinds, supervised_keys=keys)
+
+    def fail(self, dl_manager):
+        pytest.fail("prepared, though it cannot be used")
+
+    parts = {"VERSION": tfds.core.Version("1.0.0"), "_info": info, "_split_generators": fail}
+    parts["_generate_examples"] = None
+    return type("Own", (tfds.core.GeneratorBasedBuilder,), parts, skip_registration=True)
+
+
+def test_sets_without_images_or_with_several_labels_are_one_line_before_any_download(monkeypatch):
+    import tensorflow_datasets as tfds
+
+    kinds = tfds.features
+    label, image = kinds.ClassLabel(names=["x", "y"]), kinds.Tensor(shape=(8, 8, 3), dtype=np.uint8)
+    cases = [
+        ({"text": kinds.Text(), "label": label}, ("text", "label")),
+        ({"age": np.float32, "fare": np.float32, "label": label}, ({"age": "age"}, "label")),
+        ({"all": {"a": np.uint8, "b": np.uint8}, "label": label}, ("all", "label")),
+        ({"image": image, "label": kinds.Sequence(label)}, ("image", "label")),
+        ({"image": image, "label": np.int64}, ("image", "label")),
+        (
+            {"image": kinds.Tensor(shape=(8, 8), dtype=np.float32), "label": label},
+            ("image", "label"),
+        ),
+        (
+            {"film": kinds.Tensor(shape=(5, 8, 8, 3), dtype=np.uint8), "label": label},
+            ("film", "label"),
+        ),
+        ({"image": image, "label": label}, None),
+    ]
+    for features, keys in cases:
+        builder = own_builder(features, keys)
+        monkeypatch.setattr(tfds, "builder", lambda *a, b=builder, **k: b(data_dir=k["data_dir"]))
+        with pytest.raises(InputError, match="own_set: is not a dataset of uint8 images") as error:
+            load("own_set")
+        assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
@@ -143,6 +188,7 @@ def test_wrong_names(name, hint):
     with pytest.raises(InputError, match=hint) as error:
         load(name)
     assert "\n" not in str(error.value)
+    assert error.value.__context__ is None or error.value.__suppress_context__
 
 
 def test_a_name_that_needs_tensorflow_says_so():

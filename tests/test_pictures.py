@@ -100,3 +100,80 @@ def test_what_is_no_picture_gets_one_clear_line(tmp_path):
         pictures.read(tmp_path / "b.png", 1)
     with pytest.raises(InputError, match="these networks take 2"):
         pictures.read(tmp_path / "a.png", 2)
+
+
+def ground(mode):
+    """Return black ink on a transparent ground, (6, 6), and where the ink is."""
+    alpha = np.zeros((6, 6), np.uint8)
+    alpha[1:4, 2] = 255
+    stored = Image.merge("RGBA", [Image.new("L", (6, 6))] * 3 + [Image.fromarray(alpha)])
+    return stored.convert(mode), alpha > 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [(m, "png") for m in ("RGBA", "LA", "P")] + [("RGBA", s) for s in ("webp", "tiff", "gif")],
+)
+def test_transparency_lies_on_white_or_black_in_folders_too(tmp_path, mode, suffix):
+    picture, ink = ground(mode)
+    for name in "ab":
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for i in range(5):
+            options = {"lossless": True} if suffix == "webp" else {}
+            picture.save(tmp_path / "train" / name / f"{i}.{suffix}", **options)
+    for background, level in (("white", 255), ("black", 0)):
+        image = ej.load(tmp_path, background=background).train.images[0]
+        np.testing.assert_array_equal(image, np.where(ink, 0, level)[..., None].repeat(3, -1))
+        read = pictures.read(tmp_path / f"train/a/0.{suffix}", 3, background)
+        np.testing.assert_array_equal(read, image)
+
+
+def test_what_is_half_transparent_is_mixed(tmp_path):
+    Image.new("RGBA", (1, 1), (200, 0, 0, 128)).save(tmp_path / "a.png")
+    mixed = pictures.read(tmp_path / "a.png", 3)[0, 0]
+    np.testing.assert_allclose(mixed, [227.4, 127, 127], atol=1)  # .502 ink + .498 white
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("<u2", "png"), ("<u2", "tif"), (">u2", "tif"), ("i4", "tif")]
+)
+def test_16_bits_are_scaled_to_8(tmp_path, kind, suffix):
+    levels = np.arange(0, 65536, 257, dtype=kind).reshape(16, 16)
+    mode = {"<u2": "I;16", ">u2": "I;16B", "i4": "I"}[kind]
+    Image.frombytes(mode, (16, 16), levels.tobytes()).save(tmp_path / f"a.{suffix}")
+    image = pictures.read(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(image.ravel(), np.arange(256))
+
+
+def test_levels_of_32_bits_are_refused(tmp_path):
+    Image.fromarray(np.full((2, 2), 0.5, np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="levels of 32 bits; store it with 8 or 16"):
+        pictures.read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+def test_pictures_stand_as_exif_says_and_damaged_exif_is_none(tmp_path, suffix):
+    upright = np.zeros((16, 16, 3), np.uint8)
+    upright[:8] = 255
+    exif = Image.Exif()
+    exif[0x112] = 6  # to be turned by 90 degrees clockwise
+    Image.fromarray(upright).rotate(90).save(tmp_path / f"a.{suffix}", exif=exif)
+    image = pictures.read(tmp_path / f"a.{suffix}").astype(int)
+    assert abs(image - upright).max() < 9
+    if suffix == "jpg":
+        Image.fromarray(upright).save(tmp_path / "b.jpg", exif=b"Exif\0\0MM\0*nonsense")
+        assert abs(pictures.read(tmp_path / "b.jpg").astype(int) - upright).max() < 9
+
+
+def test_of_several_frames_the_first_is_read_and_cmyk_becomes_rgb(tmp_path):
+    first, second = (Image.new("L", (4, 4), level) for level in (51, 204))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+    assert (pictures.read(tmp_path / "a.gif") == 51).all()
+    Image.new("CMYK", (2, 2), (0, 255, 0, 0)).save(tmp_path / "a.tif")
+    assert pictures.read(tmp_path / "a.tif")[0, 0].tolist() == [255, 0, 255]
+
+
+def test_a_tilde_is_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Image.new("L", (3, 2), 7).save(tmp_path / "a.bmp")
+    assert pictures.read("~/a.bmp").shape == (2, 3, 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emnist_jax.data import cache, folder, glyphs, idx, tfds
+from emnist_jax.data import cache, files, folder, glyphs, pictures, tfds
 from emnist_jax.data.dataset import (
     SPLITS,
     Dataset,
@@ -25,6 +25,8 @@ __all__ = ["SOURCES", "SPLITS", "Dataset", "Split", "load", "split_indices"]
 
 _TFDS_NAME = re.compile(r"[A-Za-z]\w*(/[\w.-]+)?(:[\w.]+)?", re.ASCII)  # name/config:version
 
+_DARK = 32  # of 255: 12 bits stored in 16 reach half of it
+
 SOURCES: dict[str, str] = {
     "glyphs": "47 classes of handwriting-like characters, drawn by the program; no download",
     "emnist/balanced": "EMNIST Balanced; other variants: byclass, bymerge, letters, digits, mnist",
@@ -32,8 +34,9 @@ SOURCES: dict[str, str] = {
     "fashion_mnist": "Fashion-MNIST, 10 kinds of clothes",
     "cifar10": "CIFAR-10, 32x32 RGB",
     "<TFDS name>": "any other image dataset of TFDS (needs TensorFlow once, to prepare)",
-    "<folder>": "IDX files (plain or .gz), or images in train/<class>/*.png|jpg",
-    "<file>.zip": "EMNIST's official gzip.zip; gzip.zip#letters chooses a variant",
+    "<folder>": "IDX files (plain or .gz), or images in train/<class>/*.png|jpg|webp|tif|gif|bmp",
+    "<file>.csv": "an image a line, label first, as on Kaggle; also .npz, .mat, .parquet",
+    "<file>.zip": "EMNIST's official gzip.zip or matlab.zip; gzip.zip#letters chooses a variant",
 }
 
 
@@ -44,12 +47,15 @@ def load(
     size: int | None = None,
     classes: Sequence[str] | None = None,
     name: str | None = None,
+    transposed: bool | None = None,
+    background: str = "white",
 ) -> Dataset:
     """Load a dataset and split it into train, validation and test.
 
     Args:
-        source: `"glyphs"`; a TFDS name such as `"emnist/balanced"`; the path of a folder of IDX
-            files, of EMNIST's gzip.zip or of an image folder (an existing path comes before a TFDS
+        source: `"glyphs"`; a TFDS name such as `"emnist/balanced"`; a path, where ~ is the home, of
+            a folder of IDX files or images, of a .csv, .npz, .mat or .parquet file, or of a zip
+            archive such as EMNIST's gzip.zip or matlab.zip (an existing path comes before a TFDS
             name; `path#letters` chooses among several variants); a pair of arrays (images, labels),
             which is split; or three such pairs, as a tuple or a dict with the keys train, valid and
             test, taken as they are.
@@ -60,9 +66,13 @@ def load(
             number to draw.
         classes: class names, for arrays only (default: the numbers).
         name: the dataset's name, for arrays only (default: `arrays`).
+        transposed: for files of arrays, whether their images lie transposed; None takes EMNIST's so
+            (see `emnist.as_source`).
+        background: `"white"` or `"black"`, what transparent pixels of image files lie on.
 
     Returns:
-        A `Dataset`; all its arrays are read-only.
+        A `Dataset`; all its arrays are read-only. Its notes (what was not read, which orientation
+        was taken) are printed on stderr, each once.
 
     Raises:
         InputError: the source or split does not exist, or the data is unusable; one line says why.
@@ -71,8 +81,17 @@ def load(
         raise InputError(f'no split "{split}": {nearest(str(split), SPLITS)}')
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
         raise InputError(f"size is {size!r}; give a whole number of images above 0")
+    if background not in pictures.BACKGROUNDS:
+        raise InputError(
+            f'background="{background}": {nearest(str(background), pictures.BACKGROUNDS)}'
+        )
+    if transposed not in (None, True, False):
+        raise InputError(f"transposed is {transposed!r:.60}; give True or False")
     if isinstance(source, Dataset):
         raise InputError("this is a Dataset already; use it as it is")
+    located = _locate(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else None
+    if transposed is not None and (not located or source == "glyphs"):
+        raise InputError("transposed can be given for files only")
     if not isinstance(source, (str, os.PathLike)):
         return _from_arrays(source, split, size, classes, name or "arrays")
     if classes is not None or name is not None:
@@ -80,9 +99,11 @@ def load(
     text = os.fspath(source)
     if text == "glyphs":
         return _load_glyphs(split, size)
-    located = _locate(text)
     if located:
-        return _load_path(*located, split, size)
+        data = _load_path(*located, split, size, transposed, background)
+        for note in data.notes:
+            cache.say_once(note)
+        return data
     if isinstance(source, os.PathLike) or not _TFDS_NAME.fullmatch(text):
         raise InputError(f"{text[:200]!r}: no such folder or file, and no TFDS name")
     request = ("tfds", text, split, size)
@@ -115,29 +136,52 @@ def _locate(text: str) -> tuple[Path, str | None] | None:
     return None
 
 
-def _load_path(path: Path, variant: str | None, split: str, size: int | None) -> Dataset:
-    """Load a folder of IDX files, a zip archive of them, or an image folder."""
-    request = ("path", str(path.resolve()), variant, split, size)
+def _load_path(
+    path: Path,
+    variant: str | None,
+    split: str,
+    size: int | None,
+    transposed: bool | None,
+    background: str,
+) -> Dataset:
+    """Load files of arrays, alone, in a folder or in a zip archive, or an image folder."""
+    request = ("path", str(path.resolve()), variant, split, size, transposed, background)
+    options = {"transposed": transposed, "background": background}
+    state = ""
     try:
-        if path.is_file():
-            files, read = [path], lambda: idx.read_zip(path, variant)
-        elif files := idx.idx_files(path):
-            read = lambda: idx.read_folder(path, variant)  # noqa: E731
-        elif files := folder.image_files(path):
-            if variant is not None:
-                raise InputError(f'{path}: an image folder has no variants; drop "#{variant}"')
-            read = lambda: folder.read_folder(path)  # noqa: E731
+        arrays = files.beside(path) if path.is_file() else files.in_folder(path)
+        images = [] if path.is_file() or files.are_idx(arrays) else folder.image_files(path)
+        if images:
+            for given, word in ((variant, f'"#{variant}"'), (transposed, "transposed")):
+                if given is not None:
+                    raise InputError(f"{path}: an image folder takes no {word}; drop it")
+            found, state = [image.file for image in images], folder.left_out(path)
+            read = lambda: folder.read(path, background)  # noqa: E731
+        elif path.is_file() and not arrays:
+            found, read = [path], lambda: files.read_zip(path, variant, **options)
+        elif files.are_idx(arrays) or (arrays and not folder.advice(path)):
+            found, read = arrays, lambda: files.read(path, arrays, variant, **options)
         else:
             raise InputError(
                 f"{path}: holds neither IDX files (emnist-balanced-train-images-idx3-ubyte.gz, "
-                f"...) nor images in train/<class>/*.png or *.jpg{folder.advice(path)}"
+                f"...) nor images in train/<class>/*.png or *.jpg, nor a .csv, .npz, .mat or "
+                f".parquet{folder.advice(path)}"
             )
-        state = cache.fingerprint(files)
-        return cache.cached(request, state, lambda: partition(read(), split, size))
+        state += cache.fingerprint(found)
+        return cache.cached(request, state, lambda: partition(_not_dark(read()), split, size))
     except OSError as error:
         raise InputError(
             f"{error.filename or path}: cannot be read ({error.strerror or error})"
         ) from None
+
+
+def _not_dark(source: Source) -> Source:
+    """Return a source, with a note if its levels hardly differ, such as 12 bits stored in 16."""
+    top = max(part.images.max() for part in (source.train, source.test, source.valid) if part)
+    if top >= _DARK:
+        return source
+    note = f"{source.name}: no pixel is above {top} of 255; scale the levels if they are of 12 bits"
+    return source._replace(notes=(*source.notes, note))
 
 
 def _from_arrays(

@@ -82,6 +82,7 @@ def _write(path: Path, data: Dataset) -> None:
         "classes": data.classes,
         "name": data.name,
         "split_hash": data.split_hash,
+        "notes": data.notes,
         "hashes": [getattr(data, part).hash for part in _PARTS],
     }
     arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
@@ -97,7 +98,7 @@ def _write(path: Path, data: Dataset) -> None:
         os.replace(temporary, path)
         _remove_replaced(path)
     except OSError as error:
-        _say_once(f"array cache not written to {path.parent}: {error.strerror or error}")
+        say_once(f"array cache not written to {path.parent}: {error.strerror or error}")
     finally:
         if temporary and os.path.exists(temporary):
             with contextlib.suppress(OSError):
@@ -105,8 +106,11 @@ def _write(path: Path, data: Dataset) -> None:
 
 
 @functools.cache
-def _say_once(line: str) -> None:
-    print(line, file=sys.stderr)
+def say_once(line: str) -> None:
+    """Print a line on stderr, once; one that cannot be written is no reason to fail."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            print(line, file=sys.stderr)
 
 
 def _remove_replaced(path: Path) -> None:

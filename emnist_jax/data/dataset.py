@@ -63,10 +63,12 @@ class Dataset:
 
     `dataclasses.replace(data, valid=(images, labels))` swaps a part. `hash` identifies the contents
     (parts and classes, not the name); `split_hash` identifies the index arrays that the source was
-    split with, in the order train, validation, test of the source's own parts.
+    split with, in the order train, validation, test of the source's own parts. `notes` are lines on
+    how the source was read: what was left out, which orientation was taken.
 
     Raises:
-        InputError: the parts' images differ in shape, or a label is outside the classes.
+        InputError: the parts' images differ in shape, a label is outside the classes, there is one
+            class, or a class name is not UTF-8.
     """
 
     train: Split
@@ -75,10 +77,18 @@ class Dataset:
     classes: tuple[str, ...]
     name: str
     split_hash: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the parts against each other."""
         object.__setattr__(self, "classes", tuple(map(str, self.classes)))
+        object.__setattr__(self, "name", _printable(self.name))
+        object.__setattr__(self, "notes", tuple(map(_printable, self.notes)))
+        for name in self.classes:
+            if name != _printable(name):
+                raise InputError(f"{self.name}: class name {name!a} is not UTF-8; rename it")
+        if len(self.classes) < 2:
+            raise InputError(f"{self.name}: one class is nothing to learn; give two or more")
         for part in ("train", "valid", "test"):
             object.__setattr__(self, part, as_split(getattr(self, part), f"{self.name} {part}"))
             split = getattr(self, part)
@@ -111,6 +121,7 @@ class Source(NamedTuple):
     train: Split
     test: Split | None = None
     valid: Split | None = None
+    notes: tuple[str, ...] = ()
 
 
 def as_split(value: Any, name: str) -> Split:
@@ -216,7 +227,12 @@ def partition(source: Source, split: str = "paper", size: int | None = None) -> 
     images = np.concatenate([part.images for part in present])
     labels = np.concatenate([part.labels for part in present])
     splits = [Split(freeze(images[index]), freeze(labels[index])) for index in indices]
-    return Dataset(*splits, source.classes, source.name, hash_indices(indices))
+    return Dataset(*splits, source.classes, source.name, hash_indices(indices), source.notes)
+
+
+def _printable(text: str) -> str:
+    """Return a text with what is not UTF-8, such as an old file name's bytes, as escapes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def hash_indices(indices: tuple[np.ndarray, ...]) -> str:

@@ -1,41 +1,104 @@
-"""Image folders: `train/<class>/*.png|jpg`, optionally `test/` and `valid/` of the same kind."""
+"""Image folders: `train/<class>/*.png|jpg|...`, optionally `test/` and `valid/` like it."""
 
 import os
+import unicodedata
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from emnist_jax.data import pictures
 from emnist_jax.data.dataset import Source, Split, freeze
+from emnist_jax.data.tables import PARTS
 from emnist_jax.errors import InputError, nearest
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
-_PARTS = ("train", "test", "valid")
+_IGNORED = ("thumbs.db", "desktop.ini")
+_MAX_LISTED = 8
 
 
-def image_files(path: Path) -> list[os.DirEntry[str]]:
+class Image(NamedTuple):
+    """An image of a folder, its part and the name of its class."""
+
+    part: str
+    label: str
+    file: os.DirEntry[str]
+
+
+def image_files(path: Path) -> list[Image]:
     """Return every image of an image folder, sorted by part, class and name; empty if it is none.
 
-    Hidden files and folders are passed over.
+    Hidden files and folders are passed over; so are images elsewhere, see `left_out`. Names of
+    classes are composed (Unicode's NFC), as they mean the same on every system.
+
+    Raises:
+        InputError: two folders are one part, such as val/ and valid/.
     """
-    return [
-        image
-        for part in _PARTS
-        for class_folder in _entries(path / part)
-        if class_folder.is_dir()
-        for image in _images(class_folder)
-    ]
+    found = []
+    for part in ("train", "test", "valid"):
+        folders = [entry for entry in _part_folders(path) if PARTS[entry.name.lower()] == part]
+        filled = [f.name for f in folders if any(map(_images, _folders(f)))]
+        if len(filled) > 1:
+            raise InputError(f"{path}: {' and '.join(filled)} are both the {part} part; keep one")
+        for entry in folders:
+            found += [
+                Image(part, unicodedata.normalize("NFC", label.name), file)
+                for label in _folders(entry)
+                for file in _images(label)
+            ]
+    return found
+
+
+def left_out(path: Path) -> str:
+    """Return one line that counts and names what `image_files` passes over; empty if nothing."""
+    found: Counter[str] = Counter()
+    empty = []
+    for part in _part_folders(path):
+        for entry in _entries(part):
+            if not entry.is_dir():
+                found[f"{part.name}/ (in no class)"] += 1
+                continue
+            where = f"{part.name}/{entry.name}/"
+            if not _images(entry):
+                empty.append(f"{where} holds no images")
+            for folder, below, names in os.walk(entry.path):
+                below[:] = [name for name in below if not name.startswith(".")]
+                deep = os.path.relpath(folder, path)
+                for name in filter(_counts, names):
+                    if deep != os.path.normpath(where):
+                        found[f"{deep}/ (deeper than a class)"] += 1
+                    elif not name.lower().endswith(pictures.SUFFIXES):
+                        found[f"{where} ({Path(name).suffix or 'no suffix'})"] += 1
+    if outside := len(_images(path)):
+        found["./ (in no class)"] = outside
+    for other in _folders(path):
+        inside = [
+            *_images(other),
+            *(image for label in _folders(other) for image in _images(label)),
+        ]
+        if other.name.lower() not in PARTS and inside:
+            found[f"{other.name}/ (neither train, valid nor test)"] += len(inside)
+    lines = [f"{count:,} in {where}" for where, count in found.items()]
+    if not lines and not empty:
+        return ""
+    count = f"{found.total():,} files not read: " if lines else ""
+    listed = [*empty, *lines][:_MAX_LISTED]
+    more = len(empty) + len(lines) - len(listed)
+    return f"{path}: {count}{', '.join(listed)}{f' and {more} more' if more else ''}"
 
 
 def advice(path: Path) -> str:
     """Return what to do with a folder that holds folders of images, but is no image folder."""
-    if not any(_images(entry) for entry in _entries(path) if entry.is_dir()):
+    if any(_part_folders(path)) and (line := left_out(path)):
+        return f"; {line}"
+    if not any(map(_images, _folders(path))):
         return ""
-    if path.resolve().name in _PARTS:
+    if path.resolve().name.lower() in PARTS:
         return f"; it is a part of one itself, give {path.resolve().parent}"
     return f"; the class folders in it belong into {path / 'train'}/"
 
 
-def read_folder(path: Path) -> Source:
+def read(path: Path, background: str = "white") -> Source:
     """Read an image folder; classes are the sorted folder names of `train/`.
 
     All images must have one size. They are read as grey values if every one is stored so, else as
@@ -46,71 +109,45 @@ def read_folder(path: Path) -> Source:
             has another size.
     """
     files = image_files(path)
-    by_part = {part: [file for file in files if _part_of(file) == part] for part in _PARTS}
-    if not by_part["train"]:
-        raise InputError(f"{path}: no images in train/<class>/*.png or *.jpg")
-    classes = tuple(sorted({_class_of(file) for file in by_part["train"]}))
-    pixels = _read_images(files)
-    splits, start = {}, 0
-    for part, members in by_part.items():
-        if not members:
-            continue
-        images = pixels[start : start + len(members)]
-        start += len(members)
-        splits[part] = Split(images, freeze(_labels(members, classes, path / part)))
-    return Source(path.resolve().name, classes, **splits)
+    classes = tuple(sorted({image.label for image in files if image.part == "train"}))
+    if not classes:
+        raise InputError(f"{path}: no images in train/<class>/")
+    numbers = {name: number for number, name in enumerate(classes)}
+    for image in files:
+        if image.label not in numbers:
+            raise InputError(
+                f'{path / image.part}: class "{image.label}" is not in train/: '
+                f"{nearest(image.label, classes)}"
+            )
+    pixels = pictures.read_all(((image.file.path, image.file.path) for image in files), background)
+    labels = np.array([numbers[image.label] for image in files], np.int32)
+    splits = {}
+    for part in {image.part for image in files}:
+        rows = np.flatnonzero([image.part == part for image in files])
+        rows = slice(rows[0], rows[-1] + 1)
+        splits[part] = Split(pixels[rows], freeze(labels[rows].copy()))
+    notes = (line,) if (line := left_out(path)) else ()
+    return Source(path.resolve().name, classes, **splits, notes=notes)
 
 
 def _entries(path: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
     if not os.path.isdir(path):
         return []
     with os.scandir(path) as entries:
-        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+        return sorted((e for e in entries if _counts(e.name)), key=lambda e: e.name)
 
 
-def _images(class_folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
-    return [e for e in _entries(class_folder) if e.name.lower().endswith(_SUFFIXES)]
+def _counts(name: str) -> bool:
+    return not name.startswith(".") and name.lower() not in _IGNORED
 
 
-def _part_of(file: os.DirEntry[str]) -> str:
-    return Path(file.path).parts[-3]
+def _folders(path: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    return [entry for entry in _entries(path) if entry.is_dir()]
 
 
-def _class_of(file: os.DirEntry[str]) -> str:
-    return Path(file.path).parts[-2]
+def _part_folders(path: Path) -> list[os.DirEntry[str]]:
+    return [entry for entry in _folders(path) if entry.name.lower() in PARTS]
 
 
-def _labels(files: list[os.DirEntry[str]], classes: tuple[str, ...], where: Path) -> np.ndarray:
-    numbers = {name: number for number, name in enumerate(classes)}
-    for name in map(_class_of, files):
-        if name not in numbers:
-            raise InputError(f'{where}: class "{name}" is not in train/: {nearest(name, classes)}')
-    return np.array([numbers[_class_of(file)] for file in files], np.int32)
-
-
-def _read_images(files: list[os.DirEntry[str]]) -> np.ndarray:
-    """Return the pixels of all files, (n, h, w, c) uint8, read-only."""
-    images = [_read_image(file.path) for file in files]
-    height, width = images[0].shape[:2]
-    channels = max(image.shape[2] for image in images)
-    pixels = np.empty((len(files), height, width, channels), np.uint8)
-    for row, image, file in zip(pixels, images, files, strict=True):
-        if image.shape[:2] != (height, width):
-            raise InputError(
-                f"{file.path}: {image.shape[1]}x{image.shape[0]} pixels, but the first image has "
-                f"{width}x{height}; bring all images to one size"
-            )
-        row[:] = image  # a grey image among RGB ones fills the three channels
-    return freeze(pixels)
-
-
-def _read_image(path: str) -> np.ndarray:
-    """Return one image (h, w, 1 or 3) uint8; colour maps and transparency become RGB."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            grey = image.mode in ("L", "1")
-            return np.asarray(image.convert("L" if grey else "RGB")).reshape(*image.size[::-1], -1)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image ({error})") from None
+def _images(class_folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    return [e for e in _entries(class_folder) if e.name.lower().endswith(pictures.SUFFIXES)]

@@ -1,13 +1,26 @@
-"""Pictures from files, made to look like the images that networks were trained on."""
+"""Pictures: the one reader of files, and how a picture is made to look like training images."""
 
-from collections.abc import Sequence
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from emnist_jax.errors import InputError
+from emnist_jax.data.dataset import freeze
+from emnist_jax.errors import InputError, nearest
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif", ".bmp"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
+BACKGROUNDS = ("white", "black")
+_MAX_16_BIT = 2**16 - 1
 _LIKE_PAPER = 48  # levels of 255 that paper may differ from its median, noise included
 _INK = 0.25  # of full ink, from which a pixel belongs to the character
 
@@ -64,30 +77,103 @@ def fit(picture: np.ndarray, form: Form) -> np.ndarray:
     return _place(np.clip(ink, 0, 1), form)
 
 
-def read(path: str | Path, channels: int) -> np.ndarray:
-    """Return the picture in a file (height, width, channels) uint8, grey or RGB.
+def read(
+    source: str | os.PathLike[str] | BinaryIO,
+    channels: int | None = None,
+    background: str = "white",
+    name: str | None = None,
+) -> np.ndarray:
+    """Return a picture (height, width, channels) uint8, grey or RGB; of several frames the first.
 
-    What is transparent becomes white.
+    Levels of 16 bits are scaled to 8. What EXIF says of the orientation is done.
+
+    Args:
+        source: a path, where ~ is the home, or an open file.
+        channels: 1 or 3; None is 1 for what is stored as grey values without transparency, else 3.
+        background: `white` or `black`, what transparent pixels lie on.
+        name: what errors call the picture; its path if None.
 
     Raises:
-        InputError: no such file, or not a picture.
+        InputError: no such file, not a picture, levels of 32 bits, or wrong arguments.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, UnidentifiedImageError
 
-    if channels not in (1, 3):
-        raise InputError(f"{path}: pictures have 1 or 3 channels, these networks take {channels}")
+    name = name or f"{source}"
+    if channels not in (None, 1, 3):
+        raise InputError(f"{name}: pictures have 1 or 3 channels, these networks take {channels}")
+    if background not in BACKGROUNDS:
+        raise InputError(f'background="{background}": {nearest(str(background), BACKGROUNDS)}')
     try:
-        with Image.open(path) as stored:
-            picture = ImageOps.exif_transpose(stored)
-            if picture.has_transparency_data:
-                picture = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-            picture = picture.convert("L" if channels == 1 else "RGB")
+        if isinstance(source, str | os.PathLike):
+            source = Path(source).expanduser()
+        with warnings.catch_warnings(action="ignore"), Image.open(source) as stored:
+            picture = _in_8_bits(_upright(stored), background, name)
+        if channels is None:
+            channels = 1 if picture.mode in ("L", "1") else 3
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            ground = Image.new("RGBA", picture.size, background)
+            picture = Image.alpha_composite(ground, picture)
+        picture = picture.convert("L" if channels == 1 else "RGB")
+    except InputError:
+        raise
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the path of a PNG or JPEG") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable picture ({error})") from None
+        raise InputError(f"{name}: no such file; give the path of a PNG or JPEG") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{name}: not a readable picture (its format is not known)") from None
+    except Exception as error:  # pillow raises what the bytes lead to: OSError, struct.error, ...
+        raise InputError(f"{name}: not a readable picture ({error})") from None
     return np.asarray(picture).reshape(*picture.size[::-1], channels)
+
+
+def read_all(sources: Iterable[tuple[Any, str]], background: str = "white") -> np.ndarray:
+    """Return pictures of one size, (n, height, width, channels) uint8, read-only.
+
+    They are grey if every one is stored so, else RGB.
+
+    Args:
+        sources: paths or open files, and what errors call them.
+        background: as in `read`.
+
+    Raises:
+        InputError: as `read`, or a picture of another size than the first.
+    """
+    images = []
+    for source, name in sources:
+        images.append(read(source, None, background, name))
+        (height, width), (high, wide) = images[0].shape[:2], images[-1].shape[:2]
+        if (high, wide) != (height, width):
+            raise InputError(
+                f"{name}: {wide}x{high} pixels, but the first image has {width}x{height}; bring "
+                "all images to one size"
+            )
+    pixels = np.empty((len(images), height, width, max(im.shape[2] for im in images)), np.uint8)
+    for row, image in zip(pixels, images, strict=True):
+        row[:] = image  # a grey image among RGB ones fills the three channels
+    return freeze(pixels)
+
+
+def _upright(stored: "Image.Image") -> "Image.Image":
+    from PIL import ImageOps
+
+    stored.load()
+    with suppress(Exception):  # damaged EXIF is none
+        return ImageOps.exif_transpose(stored)
+    return stored
+
+
+def _in_8_bits(picture: "Image.Image", background: str, name: str) -> "Image.Image":
+    """Return a picture with levels 0 to 255; others as they are."""
+    from PIL import Image
+
+    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
+        return picture
+    levels = np.asarray(picture).astype(float)
+    if picture.mode == "F" or levels.min() < 0 or levels.max() > _MAX_16_BIT:
+        raise InputError(f"{name}: levels of 32 bits; store it with 8 or 16")
+    clear = levels == picture.info.get("transparency", -1)
+    levels[clear] = _MAX_16_BIT if background == "white" else 0
+    return Image.fromarray(np.rint(levels * 255 / _MAX_16_BIT).astype(np.uint8))
 
 
 def _border(picture: np.ndarray) -> np.ndarray:

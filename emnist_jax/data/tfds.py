@@ -5,7 +5,7 @@ import os
 import socket
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emnist_jax.data.dataset import Source, Split, freeze
-from emnist_jax.data.idx import VARIANTS
+from emnist_jax.data.dataset import Source, Split, as_split, freeze
+from emnist_jax.data.emnist import VARIANTS
 from emnist_jax.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ def read(name: str) -> Source:
     builder = _builder(name)
     manual = data_dir() / "downloads" / "manual" / builder.name
     try:
+        keys = builder.info.supervised_keys or ()
+        if len(keys) != 2 or not _is_image_and_label(builder.info.features, *keys):
+            raise InputError(f"{name}: is not a dataset of uint8 images with one class label each")
         with _without_warnings():
             prepared = builder.is_prepared()
         if not prepared:
@@ -64,9 +67,9 @@ def read(name: str) -> Source:
         raise InputError(
             f"{name}: TFDS needs the package {error.name} to prepare it: pip install tensorflow "
             f"importlib_resources (or use one of {', '.join(NAMES)}, glyphs)"
-        ) from error
+        ) from None
     except Exception as error:  # the network raises whatever it likes, TFDS more
-        raise InputError(_how_to_get(name, builder, manual, error)) from error
+        raise InputError(_how_to_get(name, builder, manual, error)) from None
     return _read_prepared(name, builder)
 
 
@@ -96,13 +99,11 @@ def _builder(name: str) -> "tfds.core.DatasetBuilder":
         )
     try:
         return tfds.builder(name, data_dir=data_dir(), file_format="array_record")
-    except (
-        Exception
-    ) as error:  # unknown name, unknown configuration, a builder that cannot be imported
+    except Exception:  # unknown name, unknown configuration, a builder that cannot be imported
         hint = nearest(name, [*NAMES, "glyphs"])
         raise InputError(
             f'no source "{name}", neither a folder nor a TFDS dataset: {hint}'
-        ) from error
+        ) from None
 
 
 def _check_reachable(builder: "tfds.core.DatasetBuilder", manual: Path) -> None:
@@ -134,18 +135,29 @@ def _how_to_get(
 
 
 def _read_prepared(name: str, builder: "tfds.core.DatasetBuilder") -> Source:
-    keys = builder.info.supervised_keys or ()
-    labels = builder.info.features[keys[1]] if len(keys) == 2 else None
-    if not hasattr(labels, "names"):
-        raise InputError(f"{name}: is not a dataset of images with one class label each")
+    keys = builder.info.supervised_keys
+    labels = builder.info.features[keys[1]]
     if "train" not in builder.info.splits:
         raise InputError(f"{name}: has no train part, only {', '.join(builder.info.splits)}")
     parts = {
-        part: _read_part(name, builder.as_data_source(split=tfds_part), *keys)
+        part: _read_part(f"{name} {tfds_part}", builder.as_data_source(split=tfds_part), *keys)
         for part, tfds_part in (("train", "train"), ("test", "test"), ("valid", "validation"))
         if tfds_part in builder.info.splits
     }
     return Source(name, tuple(labels.names), **parts)
+
+
+def _is_image_and_label(features: Mapping, image: object, label: object) -> bool:
+    """Return whether two keys, which may be structures, name an image and a class label."""
+    import tensorflow_datasets as tfds
+
+    if not (isinstance(image, str) and isinstance(label, str)):
+        return False
+    if not isinstance(features[label], tfds.features.ClassLabel):
+        return False
+    feature = features[image]
+    # a structure's shape is a dict, a text's () and a video's has four dimensions
+    return len(feature.shape) in (2, 3) and feature.np_dtype == np.uint8
 
 
 def _read_part(name: str, records: "tfds.data_source", image_key: str, label_key: str) -> Split:
@@ -164,4 +176,4 @@ def _read_part(name: str, records: "tfds.data_source", image_key: str, label_key
             images[i], labels[i] = image, record[label_key]
     if images is None:
         raise InputError(f"{name}: holds no images")
-    return Split(freeze(images), freeze(labels))
+    return as_split((freeze(images), freeze(labels)), name)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from emnist_jax.data import idx
+from emnist_jax.data import emnist, files, idx
 from emnist_jax.data.dataset import Source, Split
 from emnist_jax.errors import InputError
 
@@ -65,7 +65,7 @@ class EmnistArrays(ArrayBuilder, skip_registration=True):
 
     URLS = ("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",)
     SHAPE = (28, 28, 1)
-    BUILDER_CONFIGS: ClassVar = [tfds.core.BuilderConfig(name=name) for name in idx.VARIANTS]
+    BUILDER_CONFIGS: ClassVar = [tfds.core.BuilderConfig(name=name) for name in emnist.VARIANTS]
     url_infos: ClassVar = {
         URLS[0]: UrlInfo(
             size=561_753_746,
@@ -77,11 +77,11 @@ class EmnistArrays(ArrayBuilder, skip_registration=True):
     @property
     def CLASSES(self) -> tuple[str, ...]:  # noqa: N802 - the name of the other builders' constant
         """The variant's classes."""
-        return tuple(idx.OFFICIAL_CODES[self.builder_config.name].values())
+        return tuple(emnist.OFFICIAL_CODES[self.builder_config.name].values())
 
     def read(self, paths: list[Path]) -> Source:
         """Read the variant's members of gzip.zip."""
-        source = idx.read_zip(paths[0], self.builder_config.name)
+        source = files.read_zip(paths[0], self.builder_config.name)
         if source.classes != self.CLASSES:
             raise InputError(f"{paths[0]}: its mapping is not the official one of {source.name}")
         return source

@@ -1,0 +1,91 @@
+"""CSV files as on Kaggle: an image a line, its label and then its pixels, with or without names."""
+
+import io
+import math
+import re
+from collections import Counter
+
+import numpy as np
+
+from emnist_jax.data.emnist import Part, Stored, encoding
+from emnist_jax.data.tables import LABELS, images_of, labels_of
+from emnist_jax.errors import InputError
+
+_ROWS = 10_000  # read at once
+_NUMBER = re.compile(r"-?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
+_NO_PIXELS = ("", "index", "id")
+
+
+class UnlabelledError(InputError):
+    """Images without labels, such as the test part of a competition."""
+
+
+def read(raw: bytes, name: str) -> Stored:
+    """Read the one part of a file.
+
+    The label is in the column named so (label, class, target, ...), else in the first. Columns are
+    set apart by commas, semicolons or tabs.
+
+    Raises:
+        InputError: lines of different lengths, what is no number, or pixels that are no square.
+    """
+    import pandas as pd
+
+    raw = raw.lstrip()
+    first = raw[: 2**20].decode(encoding(raw), "replace").partition("\n")[0].strip()
+    separator = max(",;\t", key=Counter(first).__getitem__)
+    fields = [field.strip(' "').lower() for field in first.split(separator)]
+    named = _is_header(fields)
+    label = next((i for i, field in enumerate(fields) if named and field in LABELS), None)
+    if label is None:
+        if math.isqrt(len(fields)) ** 2 == len(fields) > 1:
+            raise UnlabelledError(f"{name}: {len(fields)} columns are an image without its label")
+        label = 0
+    pixels = [
+        i for i, field in enumerate(fields) if i != label and not (named and field in _NO_PIXELS)
+    ]
+    images, labels = [], []
+    try:
+        chunks = pd.read_csv(
+            io.BytesIO(raw),
+            sep=separator,
+            header=None,
+            skiprows=1 if named else 0,
+            encoding=encoding(raw),
+            chunksize=_ROWS,
+            keep_default_na=False,
+        )
+        for chunk in chunks:
+            if chunk.shape[1] != len(fields):
+                raise InputError(f"{name}: lines of {chunk.shape[1]} and of {len(fields)} values")
+            images.append(_levels(chunk.iloc[:, pixels].to_numpy(), name))
+            labels.append(chunk.iloc[:, label].to_numpy())
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name}: not a readable CSV file ({error})") from None
+    if not images:
+        raise InputError(f"{name}: holds no images")
+    images, labels = (np.concatenate(parts) for parts in (images, labels))
+    return Stored({"": Part(images_of(images, name), labels_of(labels, name), name)})
+
+
+def _is_header(fields: list[str]) -> bool:
+    """Return whether the first line names columns: by words, or by numbers that count up."""
+    if (
+        set(fields) & set(LABELS)
+        or sum(map(bool, map(_NUMBER.fullmatch, fields))) < len(fields) / 2
+    ):
+        return True
+    counted = [[f"{i + start}" for i in range(len(fields) - 1)] for start in (0, 1)]
+    # pandas writes equal names as 0, 0.1, 0.2, ...: so it is in a well-known file of letters
+    return fields[1:] in counted or fields[1:4] == ["0.1", "0.2", "0.3"]
+
+
+def _levels(values: np.ndarray, name: str) -> np.ndarray:
+    """Return pixels as numbers, whole ones as uint8."""
+    if values.dtype.kind not in "iuf":
+        raise InputError(f"{name}: a pixel is no number, or a line is cut off")
+    if values.dtype.kind in "iu" and values.size and 0 <= values.min() <= values.max() <= 255:
+        return values.astype(np.uint8)
+    return values

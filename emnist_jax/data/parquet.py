@@ -1,0 +1,63 @@
+"""Parquet files as on the Hugging Face Hub: encoded images, and a label each."""
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+from emnist_jax.data import pictures
+from emnist_jax.data.emnist import Part, Stored
+from emnist_jax.data.tables import IMAGES, LABELS, labels_of
+from emnist_jax.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read(raw: bytes, name: str, background: str = "white") -> Stored:
+    """Read the one part of a file, and its class names if the file's metadata hold them.
+
+    Raises:
+        InputError: pyarrow is not installed, the file is damaged, holds no column of encoded images
+            or none of labels, or images that cannot be read or differ in size.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise InputError(
+            f"{name}: reading Parquet needs pyarrow: pip install 'emnist_jax[parquet]'"
+        ) from None
+    try:
+        table = pq.read_table(io.BytesIO(raw))
+    except Exception as error:
+        raise InputError(f"{name}: not a readable Parquet file ({error})") from None
+    columns = {column.lower(): column for column in table.column_names}
+    image = next((columns[known] for known in IMAGES if known in columns), None)
+    label = next((columns[known] for known in LABELS if known in columns), None)
+    if image is None or label is None:
+        raise InputError(
+            f"{name}: its columns are {', '.join(table.column_names)}; give image and label"
+        )
+    encoded = table[image].combine_chunks()
+    if pa.types.is_struct(encoded.type) and encoded.type.get_field_index("bytes") >= 0:
+        encoded = encoded.field("bytes")
+    binary = pa.types.is_binary(encoded.type) or pa.types.is_large_binary(encoded.type)
+    if not binary or encoded.null_count or not len(encoded):
+        raise InputError(f"{name}: its column {image} holds no encoded images (PNG, JPEG, ...)")
+    if pa.types.is_nested(table[label].type) or table[label].null_count:
+        raise InputError(f"{name}: its column {label} does not hold one label an image")
+    images = pictures.read_all(
+        ((io.BytesIO(one), f"{name}: image {i}") for i, one in enumerate(encoded.to_pylist())),
+        background,
+    )
+    labels = labels_of(table[label].to_numpy(), name)
+    return Stored({"": Part(images, labels, name)}, classes=_classes(table.schema, label))
+
+
+def _classes(schema: "pa.Schema", label: str) -> dict[int, str] | None:
+    """Return the class names in the metadata of the library `datasets`."""
+    try:
+        about = json.loads((schema.metadata or {})[b"huggingface"])
+        return dict(enumerate(map(str, about["info"]["features"][label]["names"])))
+    except (KeyError, TypeError, ValueError):
+        return None
