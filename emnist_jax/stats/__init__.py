@@ -8,7 +8,7 @@ NaN is never dropped in silence: it propagates, or the result counts it.
 `docs/statistics.md` explains each statistic in plain words, with its formula and source.
 """
 
-from emnist_jax.stats.comparisons import performance_profile, rank_correlation, regret
+from emnist_jax.stats.comparisons import rank_correlation, regret
 from emnist_jax.stats.curves import (
     best,
     best_index,
@@ -19,26 +19,44 @@ from emnist_jax.stats.curves import (
     selection_bias,
     time_to_target,
 )
-from emnist_jax.stats.intervals import interval, paired, two_proportions, wilson
-from emnist_jax.stats.tuning import best_after_k, difference_after_k, good_share, sensitivity
+from emnist_jax.stats.intervals import interval, paired, seeds_to_decide, two_proportions, wilson
+from emnist_jax.stats.problems import (
+    interquartile_mean,
+    optimality_gap,
+    performance_profile,
+    probability_of_improvement,
+    score_profile,
+)
+from emnist_jax.stats.sensitivity import good_share, sensitivity
+from emnist_jax.stats.sequential import confidence_sequence, coverage, simulate_races
+from emnist_jax.stats.tuning import best_after_k, difference_after_k, held_out_after_k
 
 __all__ = [
     "best",
     "best_after_k",
     "best_index",
+    "confidence_sequence",
+    "coverage",
     "difference_after_k",
     "diverged",
     "early_stopping",
     "fraction_reached",
     "good_share",
+    "held_out_after_k",
+    "interquartile_mean",
     "interval",
     "median_time",
+    "optimality_gap",
     "paired",
     "performance_profile",
+    "probability_of_improvement",
     "rank_correlation",
     "regret",
+    "score_profile",
+    "seeds_to_decide",
     "selection_bias",
     "sensitivity",
+    "simulate_races",
     "time_to_target",
     "two_proportions",
     "wilson",

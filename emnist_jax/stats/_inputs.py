@@ -74,8 +74,14 @@ def stack_settings(
     `over` names the dimensions that span the settings (None: all but `seed`). A score without
     `seed` gets one of length 1. Missing scores become `failed`; None makes them an `InputError`.
     """
+    if not isinstance(score, xr.DataArray):
+        raise InputError("scores are one variable of the curves: pass best(curves).valid_accuracy")
     over = [str(d) for d in score.dims if d != seed] if over is None else list(over)
     require_dims(score, *over)
+    if "epoch" in over:
+        raise InputError(
+            "an epoch is no setting: pass best(curves).valid_accuracy, or select an epoch"
+        )
     if not over:
         raise InputError("no dimension holds the settings: name it with over=[...]")
     if seed not in score.dims:

@@ -1,4 +1,4 @@
-"""Comparisons over problems: performance profiles, rank correlation of settings, and regret."""
+"""Do settings carry over to another problem: rank correlation, and regret."""
 
 from collections.abc import Sequence
 
@@ -8,52 +8,13 @@ from numpy.typing import NDArray
 
 from emnist_jax.errors import InputError
 from emnist_jax.stats._inputs import (
-    require_dims,
     require_level,
     require_same_settings,
     resampled_seed_weights,
     stack_settings,
 )
 from emnist_jax.stats.intervals import interval
-
-
-def performance_profile(
-    cost: xr.DataArray,
-    rule: str = "rule",
-    problem: str = "problem",
-    taus: Sequence[float] | None = None,
-) -> xr.DataArray:
-    """Fraction of problems that a rule solves within tau times the cost of the best rule.
-
-    rho_s(tau) = share of problems p with t_(p,s) <= tau min_s t_(p,s) (Dolan and More 2002).
-
-    Args:
-        cost: positive, lower is better: time to target, error. inf or NaN means not solved; a
-            problem that no rule solved counts against all.
-        rule: the dimension of what is compared.
-        problem: the dimension of the problems.
-        taus: ratios >= 1 to evaluate at; None takes every ratio that occurs, where the steps are.
-
-    Returns:
-        rho with the dimensions of `cost` without `problem`, and `tau`. At tau = 1 it is the share
-        of wins; at the largest tau, with the default taus, the share of problems solved.
-
-    Raises:
-        InputError: unknown dimension, cost <= 0, or a tau below 1.
-    """
-    require_dims(cost, rule, problem)
-    if (cost <= 0).any():
-        raise InputError("a cost must be above 0: ratios to the best are taken")
-    cost = cost.astype(float).fillna(np.inf)
-    finest = cost.min(rule)
-    ratio = xr.where(np.isfinite(finest), cost / finest, np.inf).transpose(*cost.dims)
-    if taus is None:
-        taus = np.unique(np.append(ratio.values[np.isfinite(ratio.values)], 1.0))
-    tau = xr.DataArray(np.asarray(taus, float), dims="tau")
-    if (tau < 1).any():
-        raise InputError("a ratio tau to the best cost is 1 or more")
-    solved = (ratio <= tau.assign_coords(tau=tau.values)).mean(problem)
-    return solved.rename("performance_profile").assign_attrs(problems=cost.sizes[problem])
+from emnist_jax.stats.tuning import held_out_after_k
 
 
 def rank_correlation(
@@ -155,8 +116,7 @@ def regret(
     best, chosen = int(mean.argmax()), int(y.mean(0).argmax())
     held_out = xr.DataArray([np.nan], dims=seed)
     if len(x) > 1:
-        picks = (x.sum(0) - x).argmax(1)  # row i: the sum over the other seeds
-        held_out = xr.DataArray(x[np.arange(len(x)), picks] - x[:, chosen], dims=seed)
+        held_out = held_out_after_k(here, over=over, seed=seed, failed=failed) - x[:, chosen]
     across = interval(held_out, seed, level=level)
     labels = {
         f"{role}_{name}": settings[name].values[i]

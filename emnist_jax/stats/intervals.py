@@ -151,6 +151,37 @@ def paired(
     return out.assign(unpaired=unpaired)
 
 
+def seeds_to_decide(
+    difference: float, sd: float, *, level: float = 0.95, power: float = 0.8, most: int = 1000
+) -> int | None:
+    """Number of pairs whose t interval excludes 0 with probability `power`, were this the truth.
+
+    With the true mean `difference` and the sd of the pairs, t is noncentral (n - 1 degrees of
+    freedom, noncentrality sqrt(n) difference / sd); its far tail is left out (Cohen 1988, chapter
+    2). The estimates put in are themselves uncertain: read "about".
+
+    Args:
+        difference: of the means, as `paired` gives it.
+        sd: of the differences, of all pairs.
+        level: confidence level of the interval to be.
+        power: probability to decide.
+        most: largest number to look at.
+
+    Returns:
+        The number of pairs, two or more; None where it exceeds `most` or cannot be told (NaN).
+    """
+    from scipy.special import nctdtr, stdtrit
+
+    if sd == 0 and difference != 0:
+        return 2
+    n = np.arange(2, most + 1)
+    critical = stdtrit(n - 1, 0.5 + level / 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        decided = 1 - nctdtr(n - 1, np.sqrt(n) * np.abs(np.divide(difference, sd)), critical)
+    enough = decided >= power
+    return int(n[enough.argmax()]) if enough.any() else None
+
+
 def wilson(accuracy: xr.DataArray | float, n: int, *, level: float = 0.95) -> xr.Dataset:
     """Interval of the accuracy of ONE trained network, from the n images it was measured on.
 

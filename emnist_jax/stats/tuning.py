@@ -1,4 +1,4 @@
-"""What tuning costs and buys: best after k settings, and the width of the good region."""
+"""What tuning buys: the best of k settings, expected, compared, and free of the choice's bias."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,10 @@ from emnist_jax.errors import InputError
 from emnist_jax.stats._inputs import (
     common_seeds,
     require_choice,
-    require_dims,
     require_level,
     resampled_seed_weights,
     stack_settings,
 )
-from emnist_jax.stats.intervals import wilson
 
 RESAMPLE = ("seed", "setting", "both")
 
@@ -136,6 +134,49 @@ def difference_after_k(
     )
 
 
+def held_out_after_k(
+    score: xr.DataArray,
+    k: int | None = None,
+    over: Sequence[str] | None = None,
+    *,
+    seed: str = "seed",
+    failed: float | None = None,
+) -> xr.DataArray:
+    """Per seed: its expected score at the best of k settings, chosen on the OTHER seeds.
+
+    The best of noisy means is too high, and the higher the more settings were tried; a seed without
+    a say in the choice is free of that. k settings are drawn as in `best_after_k` (the same exact
+    expectation, over the settings as the other seeds rank them), so rules tuned over 5 and over 32
+    settings are compared at equal k. `paired` of two rules' values gives the t interval of their
+    difference. The values of two seeds share the seeds that chose, so the interval is approximate.
+
+    Args:
+        score: higher is better, for instance `best(curves).valid_accuracy`.
+        k: the budget; None takes all settings.
+        over: the dimensions that span the settings; None means all but `seed`. Others are kept.
+        seed: the dimension of repetitions, two or more.
+        failed: score to count a missing one at; None raises instead.
+
+    Returns:
+        Scores in the unit of `score`, without the dimensions of the settings.
+
+    Raises:
+        InputError: as `best_after_k`; fewer than two seeds; a k that is no number of settings.
+    """
+    stacked = stack_settings(score, over, seed, failed)
+    n = stacked.sizes["setting"]
+    k = n if k is None else k
+    if not 1 <= k <= n:
+        raise InputError(f"k={k}: give a number of settings from 1 to {n}")
+    if stacked.sizes[seed] < 2:
+        raise InputError("one seed leaves none to choose its setting on: give two or more")
+    x = stacked.values
+    others = x.sum(-2, keepdims=True) - x
+    rank = np.argsort(-others, axis=-1, kind="stable")[..., ::-1]  # ascending, ties to the first
+    values = np.take_along_axis(x, rank, axis=-1) @ _order_weights(n)[:, k - 1]
+    return stacked.isel(setting=0, drop=True).copy(data=values)
+
+
 def _order_weights(n: int) -> NDArray:
     """Return w[i-1, k-1] = C(i-1, k-1) / C(n, k), the law of the maximum of k of n settings.
 
@@ -166,116 +207,6 @@ def _draws_after_k(
     draws = np.sort(means, axis=-1) @ weights
     alone = (seeds == 1 and resample != "setting") or (settings == 1 and resample != "seed")
     return np.full_like(draws, np.nan) if alone else draws
-
-
-def sensitivity(
-    score: xr.DataArray, over: str = "learning_rate", delta: float = 0.01
-) -> xr.Dataset:
-    """How wide is the good region: the decades of `over` whose score is within `delta` of the best.
-
-    The score is interpolated linearly in log10(`over`) between grid points. The region is the
-    connected one around the best point. A missing (diverged) neighbour ends it at the last
-    finite point: nothing is known in between, so the width errs to the narrow side.
-
-    Args:
-        score: higher is better, on a grid along `over`; other dimensions are kept. With `seed`
-            among them, `interval(sensitivity(score).width)` gives the interval over seeds.
-        over: a positive hyperparameter with a coordinate.
-        delta: tolerance in the unit of the score: 0.01 is one point of accuracy.
-
-    Returns:
-        `width` in decades (log10 units); `lower` and `upper` edges in the unit of `over`; `best`
-        and `best_at`; `lower_open` and `upper_open`: True where the region reaches the end of
-        the grid, so that the true width is larger. All NaN (and False) where no score is finite.
-
-    Raises:
-        InputError: no dimension or coordinate `over`, values <= 0, or a negative `delta`.
-    """
-    require_dims(score, over)
-    if over not in score.coords:
-        raise InputError(f'the score has no coordinate "{over}"')
-    if (score[over] <= 0).any():
-        raise InputError(f'"{over}" must be positive: the width is measured in decades')
-    if not delta >= 0:
-        raise InputError(f"delta must be 0 or more, not {delta}")
-    score = score.astype(float).sortby(over)
-    score = score.where(np.isfinite(score))
-    names = ("width", "lower", "upper", "best", "lower_open", "upper_open")
-    values = xr.apply_ufunc(
-        _good_region,
-        np.log10(score[over].astype(float)),
-        score,
-        input_core_dims=[[over], [over]],
-        output_core_dims=[[]] * len(names),
-        output_dtypes=[float] * 4 + [bool] * 2,
-        kwargs={"delta": delta},
-        vectorize=True,
-    )
-    out = xr.Dataset(dict(zip(names, values, strict=True)), attrs={"over": over, "delta": delta})
-    return out.assign(best_at=score.idxmax(over))
-
-
-def good_share(
-    score: xr.DataArray,
-    reference: float | None = None,
-    delta: float = 0.01,
-    over: Sequence[str] | None = None,
-    *,
-    seed: str = "seed",
-    failed: float | None = None,
-    level: float = 0.95,
-) -> xr.Dataset:
-    """How forgiving is a rule: the share of settings, drawn at random, within `delta` of a score.
-
-    It is `sensitivity` for a random search: where a rate was drawn log-uniformly over D decades, D
-    times the share is the width in decades of its good region, averaged over what was drawn
-    beside it. The interval is Wilson's (1927) for settings drawn independently.
-
-    Args:
-        score: higher is better; a setting's score is its mean over seeds.
-        reference: the score to come near to, such as the best that any rule reached; None takes
-            the best of these settings, which is below the best there is: the share errs upward.
-        delta: tolerance in the unit of the score: 0.01 is one point of accuracy.
-        over: the dimensions that span the settings; None means all but `seed`. Others are kept.
-        seed: the dimension of repetitions; absent means one seed.
-        failed: score to count a missing one at; None raises instead.
-        level: confidence level.
-
-    Returns:
-        `share`, `lower`, `upper`, and `settings`, their number.
-
-    Raises:
-        InputError: unknown dimension, missing scores without `failed`, bad `delta` or `level`.
-    """
-    if not delta >= 0:
-        raise InputError(f"delta must be 0 or more, not {delta}")
-    means = stack_settings(score, over, seed, failed).mean(seed)
-    floor = (means.max("setting") if reference is None else reference) - delta
-    n = means.sizes["setting"]
-    found = wilson((means >= floor).mean("setting"), n, level=level)
-    return found.rename(accuracy="share").assign(settings=n).assign_attrs(delta=delta)
-
-
-def _good_region(x: NDArray, y: NDArray, delta: float) -> tuple:
-    """Region of y >= max(y) - delta around the maximum; x is log10, ascending."""
-    if np.isnan(y).all():
-        return (np.nan,) * 4 + (False, False)
-    i = int(np.nanargmax(y))
-    floor = y[i] - delta
-    upper, upper_open = _edge(x[i:], y[i:], floor)
-    lower, lower_open = _edge(x[i::-1], y[i::-1], floor)
-    return upper - lower, 10**lower, 10**upper, y[i], lower_open, upper_open
-
-
-def _edge(x: NDArray, y: NDArray, floor: float) -> tuple[float, bool]:
-    """Walk from the best point (first) until y crosses `floor`; True if the grid ends before."""
-    below = np.flatnonzero(~(y >= floor))  # NaN counts as below
-    if not below.size:
-        return x[-1], True
-    j = below[0]
-    if np.isnan(y[j]):
-        return x[j - 1], False
-    return x[j - 1] + (y[j - 1] - floor) / (y[j - 1] - y[j]) * (x[j] - x[j - 1]), False
 
 
 def _percentiles(draws: NDArray, level: float) -> NDArray:
