@@ -23,6 +23,9 @@ _NAMES = {
     "layers": ("BatchNorm",),
     "errors": ("InputError",),
     "store.curves": ("load_curves", "save_curves"),
+    "comparison": ("Comparison", "compare"),
+    "racing": ("Race", "race"),
+    "store.imports": ("curves_from",),
     "store.join": ("join",),
     "store.networks": ("Networks", "load_networks", "predict"),
     "figures": (

@@ -270,6 +270,7 @@ def test_best_against_rate_shows_means_and_intervals_of_best_and_epoch():
     curves = make_curves(seeds=4, diverged=[((0, 1), 6)])
     curves.valid_accuracy.values[2, 0, [3, 6]] = 0.95  # a tie, for the error to decide
     figure = figures.plot_best_against_rate(curves)
+    curves = curves.sortby("learning_rate")
     for axes, trials in zip(figure.axes, best_by_hand(curves), strict=True):
         assert axes.get_xscale() == "log"
         line, *_ = axes.containers[0]

@@ -14,7 +14,8 @@ from emnist_jax.figures.comparisons import (
     plot_profile,
     plot_settings,
 )
-from emnist_jax.figures.curves import plot_best_against_rate, plot_curves, plot_heatmap
+from emnist_jax.figures.curves import plot_curves
+from emnist_jax.figures.heatmap import plot_heatmap
 from emnist_jax.figures.images import (
     confusion_matrix,
     most_confused,
@@ -23,6 +24,7 @@ from emnist_jax.figures.images import (
     plot_samples,
     plot_weights,
 )
+from emnist_jax.figures.rates import plot_best_against_rate, plot_comparison
 from emnist_jax.figures.tables import curves_summary_html, summarise
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "most_confused",
     "plot_best_against_rate",
     "plot_budget",
+    "plot_comparison",
     "plot_confused_examples",
     "plot_confusion",
     "plot_curves",

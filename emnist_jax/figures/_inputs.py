@@ -1,14 +1,16 @@
 """Labelled curves as figures and tables need them: checked, finite, in percent."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from emnist_jax.errors import InputError, nearest
+from emnist_jax.figures._style import setting
+from emnist_jax.stats import diverged
 
-if TYPE_CHECKING:
-    import xarray as xr
+Curves = xr.Dataset | Mapping[str, xr.Dataset]
+"""Curves of one sweep, or of several by name."""
 
 
 def quantity_of(variable: str) -> str:
@@ -16,7 +18,7 @@ def quantity_of(variable: str) -> str:
     return variable.rpartition("_")[2]
 
 
-def finite(curves: "xr.Dataset", variable: str) -> "xr.DataArray":
+def finite(curves: xr.Dataset, variable: str) -> xr.DataArray:
     """Return a variable in float64 with infinities as NaN, accuracies in percent."""
     values = curves[variable].astype("float64")
     values = values.where(np.isfinite(values))
@@ -24,8 +26,8 @@ def finite(curves: "xr.Dataset", variable: str) -> "xr.DataArray":
 
 
 def check(
-    curves: "xr.Dataset", variables: Sequence[str], roles: Mapping[str, str | None]
-) -> "xr.Dataset":
+    curves: xr.Dataset, variables: Sequence[str], roles: Mapping[str, str | None]
+) -> xr.Dataset:
     """Return curves whose only dimensions are those in `roles`, `seed` and `epoch`.
 
     Raises:
@@ -53,3 +55,42 @@ def check(
             )
         curves = curves.squeeze(dim)
     return curves
+
+
+def by_name(curves: Curves) -> dict[str, xr.Dataset] | None:
+    """Return curves given by name as a dict, and None for those of one sweep.
+
+    Raises:
+      InputError: neither, or nothing.
+    """
+    if isinstance(curves, xr.Dataset):
+        return None
+    named = dict(curves) if isinstance(curves, Mapping) else {}
+    if not named or not all(isinstance(one, xr.Dataset) for one in named.values()):
+        raise InputError("give the curves of a sweep, or several by name: {name: curves, ...}")
+    return named
+
+
+def describe(*curves: xr.Dataset, names: Sequence[str] = ()) -> list[str]:
+    """Return what curves are of: data, rules (or their names), models, what is fixed, the seeds."""
+
+    def common(of: str) -> str:
+        return ", ".join(dict.fromkeys(str(one.attrs[of]) for one in curves if of in one.attrs))
+
+    def fixed(one: xr.Dataset) -> list[str]:
+        return [setting(str(n), one[n].item()) for n in one.coords if one[n].ndim == 0]
+
+    parts = [common("data"), *([] if names else [common("rule")]), common("model")]
+    if not names:
+        parts += fixed(curves[0])
+    for name, one in zip(names, curves, strict=bool(names)):
+        parts.append(f"{name} at {', '.join(at)}" if (at := fixed(one)) else name)
+    seeds = {one.sizes["seed"] for one in curves}
+    counts = " or ".join(map(str, sorted(seeds)))
+    return [*filter(None, parts), f"{counts} seed{'s' * (seeds != {1})}"]
+
+
+def count_diverged(*curves: xr.Dataset) -> str:
+    """Return how many of the trials diverged; nothing if none did."""
+    lost = np.concatenate([diverged(one).values.ravel() for one in curves])
+    return f"{int(lost.sum())} of {lost.size} trials diverged" if lost.any() else ""

@@ -152,6 +152,24 @@ def caption(figure: "Figure", *parts: str) -> None:
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8.5, color=GREY)
 
 
+def scale_to(axes: "Axes", values: np.ndarray, highest: float = np.inf, log: bool = False) -> None:
+    """Set the limits so that all `values` show, and not all of a wide band, which would hide them.
+
+    `highest` is the highest value possible. With `log`, a span above a factor of 30 gets a log
+    axis.
+    """
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return
+    low, high = values.min(), values.max()
+    if log and low > 0 and high / low > 30:
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.2, high * 1.2)
+    else:
+        margin = 0.04 * (high - low) or 0.5
+        axes.set_ylim(low - margin, min(high + margin, highest * 1.01))
+
+
 def separate_cells(axes: "Axes", rows: int, columns: int, colour: str) -> None:
     """Draw thin lines between the cells of an image, and neither frame nor tick marks."""
     axes.set_xticks(np.arange(columns - 1) + 0.5, minor=True)

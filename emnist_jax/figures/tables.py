@@ -78,19 +78,15 @@ def curves_summary_html(curves: "xr.Dataset", most: int = 20) -> str:
     Raises:
       InputError: as `summarise`.
     """
-    header, *rows = ([html.escape(cell) for cell in row] for row in _summary(curves, most))
+    header, *rows = _summary(curves, most)
     settings = math.prod(curves.sizes[dim] for dim in _grid_of(curves))
     about = [str(curves.attrs[name]) for name in ("data", "rule", "model") if name in curves.attrs]
     about += [f"the best {most} of {settings} settings, the best first"] * (settings > len(rows))
-    lines = ["<table>", f"<caption>{html.escape(' · '.join(about))}</caption>"] if about else []
-    lines = lines or ["<table>"]
-    lines.append("<tr>" + "".join(f"<th>{cell}</th>" for cell in header) + "</tr>")
-    lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
-    return "\n".join([*lines, "</table>"])
+    return Table(header, rows).html(" · ".join(about))
 
 
 class Table(NamedTuple):
-    """A header and rows of text, to be written as Markdown, CSV and LaTeX."""
+    """A header and rows of text, to be written as Markdown, CSV, HTML and LaTeX."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -106,6 +102,14 @@ class Table(NamedTuple):
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
         return text.getvalue()
+
+    def html(self, caption: str = "") -> str:
+        """Return the table as HTML, for notebooks."""
+        lines = ["<table>"] + [f"<caption>{html.escape(caption)}</caption>"] * bool(caption)
+        for tag, row in (("th", self.header), *(("td", row) for row in self.rows)):
+            cells = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
+            lines.append(f"<tr>{cells}</tr>")
+        return "\n".join([*lines, "</table>"])
 
     def latex(self) -> str:
         """Return the table as a tabular with booktabs' rules."""

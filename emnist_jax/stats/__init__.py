@@ -29,12 +29,13 @@ from emnist_jax.stats.problems import (
 )
 from emnist_jax.stats.sensitivity import good_share, sensitivity
 from emnist_jax.stats.sequential import confidence_sequence, coverage, simulate_races
-from emnist_jax.stats.tuning import best_after_k, difference_after_k, held_out_after_k
+from emnist_jax.stats.tuning import best_after_k, best_setting, difference_after_k, held_out_after_k
 
 __all__ = [
     "best",
     "best_after_k",
     "best_index",
+    "best_setting",
     "confidence_sequence",
     "coverage",
     "difference_after_k",

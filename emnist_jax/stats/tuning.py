@@ -14,8 +14,23 @@ from emnist_jax.stats._inputs import (
     resampled_seed_weights,
     stack_settings,
 )
+from emnist_jax.stats.curves import best
 
 RESAMPLE = ("seed", "setting", "both")
+
+
+def best_setting(curves: xr.Dataset, seed: str = "seed") -> xr.Dataset:
+    """Return the curves of the setting whose best validation accuracy is highest, mean over seeds.
+
+    A setting of which a seed has no finite epoch is no candidate, unless all are so. The values of
+    the hyperparameters chosen stay as scalar coordinates.
+
+    Raises:
+        InputError: as `best`.
+    """
+    score = best(curves).valid_accuracy
+    mean = score.mean(seed, skipna=False) if seed in score.dims else score
+    return curves.isel(mean.fillna(-np.inf).argmax(mean.dims)) if mean.dims else curves
 
 
 def best_after_k(

@@ -1,0 +1,288 @@
+"""Is mine better? Curves of two rules or more in, one honest sentence, table and picture out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from emnist_jax import figures
+from emnist_jax.errors import InputError, nearest
+from emnist_jax.figures.tables import Table
+from emnist_jax.stats import (
+    best,
+    best_setting,
+    diverged,
+    held_out_after_k,
+    paired,
+    probability_of_improvement,
+    seeds_to_decide,
+)
+from emnist_jax.stats._inputs import require_dims, require_variables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NOTED = ("model_fields", "batch_size", "dtype", "precision")
+"""What of the configuration may differ, but is told where it does."""
+
+
+class Pair(NamedTuple):
+    """One rule less another, on the same seeds; accuracies are fractions."""
+
+    a: str
+    b: str
+    difference: float
+    lower: float
+    upper: float
+    sd: float  # of the differences
+    p: float  # of the paired t test
+    q: float | None  # p adjusted for the number of pairs (Benjamini and Hochberg 1995); None: one
+    improvement: float  # probability that a seed of a is above a seed of b
+    needed: int | None  # seeds that would decide, were the estimates the truth; None: above 1000
+    level: float
+
+    @property
+    def verdict(self) -> str:
+        """Return which of the two is better, or "undecided"."""
+        clear = self.lower > 0 or self.upper < 0
+        if not clear or (self.q is not None and self.q > 1 - self.level):
+            return "undecided"
+        return f"{self.a if self.difference > 0 else self.b} is better"
+
+    @property
+    def points(self) -> str:
+        """Return the difference and its interval in points of accuracy."""
+        shown = [100 * x for x in (self.difference, self.lower, self.upper)]
+        digits = 1 if shown[2] - shown[1] >= 0.4 else 2
+        mean, low, high = (f"{round(x, digits) + 0.0:.{digits}f}" for x in shown)
+        return f"{'' if mean.startswith('-') else '+'}{mean} points [{low}, {high}]"
+
+    @property
+    def outlook(self) -> str:
+        """Return how many seeds would decide."""
+        return f"about {self.needed} seeds" if self.needed else "more than 1000 seeds"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found; prints as a sentence a pair, shows as a table in notebooks."""
+
+    pairs: tuple[Pair, ...]
+    curves: Mapping[str, xr.Dataset]
+    scores: Mapping[str, xr.DataArray]  # one tuned score a seed
+    k: int  # settings each rule was given
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the sentences, then what is to be kept in mind, a line each."""
+        return "\n".join([*map(self._sentence, self.pairs), *(f"  {note}" for note in self.notes)])
+
+    __repr__ = __str__
+
+    def _sentence(self, pair: Pair) -> str:
+        tuned = max(one.size // one.seed.size // one.epoch.size for one in _accuracies(self.curves))
+        after = f" after {self.k} setting{'s' * (self.k > 1)}" if tuned > 1 else ""
+        adjusted = "" if pair.q is None else f" (q = {pair.q:.2g})"
+        ahead = f"; {pair.outlook} would decide" if pair.verdict == "undecided" else ""
+        return f"{pair.a} - {pair.b}{after}: {pair.points}: {pair.verdict}{adjusted}{ahead}"
+
+    def table(self) -> Table:
+        """Return a row a pair: difference, verdict, probability of improvement, p, seeds."""
+        header = ["rules", "difference", "verdict", "P(improvement)", "p", "q", "would decide"]
+        rows = [
+            [
+                f"{pair.a} - {pair.b}",
+                pair.points,
+                pair.verdict,
+                f"{pair.improvement:.2f}",
+                f"{pair.p:.2g}",
+                "" if pair.q is None else f"{pair.q:.2g}",
+                pair.outlook,
+            ]
+            for pair in self.pairs
+        ]
+        return Table(header, rows)
+
+    def _repr_html_(self) -> str:
+        return self.table().html("; ".join(self.notes))
+
+    def plot(self) -> "Figure":
+        """Draw the rules against the learning rate, and their differences with intervals."""
+        differences = {f"{p.a} - {p.b}": self.scores[p.a] - self.scores[p.b] for p in self.pairs}
+        note = f"differences: the best of {self.k}, chosen on the other seeds" * (self.k > 1)
+        level = self.pairs[0].level
+        return figures.plot_comparison(self.curves, differences, level=level, note=note)
+
+
+def compare(
+    *curves: xr.Dataset | Mapping[str, xr.Dataset],
+    against: str | None = None,
+    k: int | None = None,
+    epoch: int | None = None,
+    level: float = 0.95,
+) -> Comparison:
+    """Compare learning rules, tuned alike, on the same seeds: which is better, and how sure is it?
+
+    Each trial counts with its best epoch's validation accuracy; one without a finite accuracy
+    counts as 0. Each rule's score at a seed is that of its best of k settings, chosen on the other
+    seeds (`stats.held_out_after_k`), so that neither more settings nor lucky ones flatter. Then
+    the paired t interval over seeds (`stats.paired`). Of several pairs a verdict also needs a false
+    discovery rate of at most 1 - `level` (`scipy.stats.false_discovery_control`).
+
+    Args:
+        *curves: of two rules or more, named by their `rule`; or one mapping {name: curves}.
+        against: the rule that the others are compared with; None compares the first with each.
+        k: settings each rule is given; None takes as many as the one with the fewest has.
+        epoch: read all trials at this epoch instead of each one's best.
+        level: confidence level.
+
+    Returns:
+        A `Comparison`: print it, show it in a notebook, or `.plot()` it.
+
+    Raises:
+        InputError: fewer than two rules or seeds, or curves of different data, split, epochs,
+            seeds or minibatch orders, naming what differs.
+
+    >>> print(compare(mine, adam))  # doctest: +SKIP
+    mine - adam after 5 settings: +0.2 points [-1.2, 1.8]: undecided; about 34 seeds would decide
+    """
+    named = _named(curves)
+    _require_alike(named)
+    if against is not None and against not in named:
+        raise InputError(f'against="{against}": {nearest(against, named)}')
+    scores = {name: score_of(one, epoch) for name, one in named.items()}
+    settings = {name: one.size // one.seed.size for name, one in scores.items()}
+    k = min(settings.values()) if k is None else k
+    tuned = {name: held_out_after_k(score, k) for name, score in scores.items()}
+    first = next(iter(named))
+    names = [(first, b) for b in named if b != first]
+    if against is not None:
+        names = [(a, against) for a in named if a != against]
+    pairs = [_pair(a, b, tuned, level) for a, b in names]
+    if len(pairs) > 1:
+        from scipy.stats import false_discovery_control
+
+        adjusted = false_discovery_control(np.nan_to_num([pair.p for pair in pairs], nan=1.0))
+        pairs = [pair._replace(q=float(q)) for pair, q in zip(pairs, adjusted, strict=True)]
+    return Comparison(tuple(pairs), named, tuned, k, tuple(_notes(named, scores)))
+
+
+def score_of(curves: xr.Dataset, epoch: int | None = None) -> xr.DataArray:
+    """Return each trial's validation accuracy at its best epoch, or at `epoch`; 0 if not finite."""
+    if epoch is None:
+        score = best(curves).valid_accuracy
+    elif epoch in curves.epoch.values:
+        score = curves.valid_accuracy.sel(epoch=epoch, drop=True)
+    else:
+        raise InputError(f"epoch={epoch}: the curves end at {int(curves.epoch[-1])}")
+    score = score.where(np.isfinite(score), 0.0)
+    return score if set(score.dims) > {"seed"} else score.expand_dims("setting")
+
+
+def _named(given: Sequence[xr.Dataset | Mapping[str, xr.Dataset]]) -> dict[str, xr.Dataset]:
+    """Return the curves by name: as given, or the rule's, numbered where it comes again."""
+    if len(given) == 1 and not isinstance(given[0], xr.Dataset) and isinstance(given[0], Mapping):
+        named = dict(given[0])
+    else:
+        named = {}
+        for one in given:
+            require_variables(one)
+            rule = str(one.attrs.get("rule", "rule"))
+            again = sum(name.split(" (")[0] == rule for name in named)
+            named[f"{rule} ({again + 1})" if again else rule] = one
+    if len(named) < 2:
+        raise InputError("a comparison needs the curves of two rules or more: compare(mine, adam)")
+    for one in named.values():
+        require_variables(one, "valid_accuracy", "valid_error")
+        require_dims(one, "seed", "epoch")
+        if not {"seed", "epoch"} <= set(one.coords):
+            raise InputError('curves to compare need the coordinates "seed" and "epoch"')
+    return named
+
+
+def _require_alike(named: Mapping[str, xr.Dataset]) -> None:
+    """Refuse curves that differ in what a comparison of rules must share."""
+    (first, one), *others = named.items()
+    for name, other in others:
+        for what, remedy in {
+            "data": "train both on the same data",
+            "split": "train both on the same split",
+            "epochs": "select those of the shorter, curves.sel(epoch=slice(0, ...))",
+            "seeds": "train the missing ones, or select the common ones, curves.sel(seed=[...])",
+            "minibatch order": "train both with the same order",
+        }.items():
+            a, b = _facts(one)[what], _facts(other)[what]
+            if a is not None and b is not None and a != b:
+                raise InputError(f"{first} and {name} differ in {what}: {a}, {b}; {remedy}")
+
+
+def _facts(curves: xr.Dataset) -> dict[str, str | None]:
+    """Return what rules that are compared must share, as text; None: not known."""
+    about = {name: str(value) for name, value in curves.attrs.items()}
+    order = about.get("order", "shared" if "data_hash" in about else None)
+    data = [about[name][:24] for name in ("data", "data_hash") if name in about]
+    return {
+        "data": " ".join(data) or None,
+        "split": about.get("split_hash", "")[:12] or None,
+        "epochs": _listed(curves.epoch.values),
+        "seeds": _listed(np.sort(curves.seed.values)),
+        "minibatch order": order,
+    }
+
+
+def _listed(values: np.ndarray) -> str:
+    """Return whole numbers as `0 to 4` where they follow each other, else one by one."""
+    values = [int(value) for value in values]
+    if len(values) > 2 and values == list(range(values[0], values[-1] + 1)):
+        return f"{values[0]} to {values[-1]}"
+    return " ".join(map(str, values))
+
+
+def _pair(a: str, b: str, tuned: Mapping[str, xr.DataArray], level: float) -> Pair:
+    over = paired(tuned[a], tuned[b], level=level)
+    names = ("difference", "lower", "upper", "sd", "p")
+    difference, lower, upper, sd, p = (float(over[name]) for name in names)
+    improvement = float(probability_of_improvement(tuned[a], tuned[b], resamples=1).estimate)
+    needed = seeds_to_decide(difference, sd, level=level)
+    return Pair(a, b, difference, lower, upper, sd, p, None, improvement, needed, level)
+
+
+def _notes(named: Mapping[str, xr.Dataset], scores: Mapping[str, xr.DataArray]) -> list[str]:
+    """Return what a reader of the verdict should keep in mind."""
+    notes = []
+    for name, curves in named.items():
+        if lost := int(diverged(curves).sum()):
+            notes.append(f"{lost} of {scores[name].size} trials of {name} diverged")
+        if end := _best_at_end(curves):
+            notes.append(f"{name} is best at the {end} learning rate of its grid: widen it")
+    for what in NOTED:
+        found = {name: _configured(curves, what) for name, curves in named.items()}
+        if len({json.dumps(value) for value in found.values() if value is not None}) > 1:
+            listed = ", ".join(f"{name} {value}" for name, value in found.items())
+            notes.append(f"they also differ in {what}: {listed}")
+    if any("sample" in one.dims for one in scores.values()):
+        notes.append("settings were drawn at random: the interval is for these, not another draw")
+    order = _facts(next(iter(named.values())))["minibatch order"]
+    if order not in (None, "seed"):
+        notes.append("all seeds share one minibatch order: another may give another difference")
+    return notes
+
+
+def _configured(curves: xr.Dataset, what: str) -> object:
+    return json.loads(curves.attrs.get("configuration", "{}")).get(what, curves.attrs.get(what))
+
+
+def _best_at_end(curves: xr.Dataset, x: str = "learning_rate") -> str | None:
+    """Return "lowest" or "highest" if the best setting lies at that end of the rates."""
+    if x not in curves.coords or curves[x].size < 2:
+        return None
+    chosen = float(best_setting(curves)[x])
+    ends = {"lowest": float(curves[x].min()), "highest": float(curves[x].max())}
+    return next((end for end, rate in ends.items() if rate == chosen), None)
+
+
+def _accuracies(named: Mapping[str, xr.Dataset]) -> list[xr.DataArray]:
+    return [one.valid_accuracy for one in named.values()]
