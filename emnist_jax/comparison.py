@@ -1,7 +1,7 @@
 """Is mine better? Curves of two rules or more in, one honest sentence, table and picture out."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,10 +15,10 @@ from emnist_jax.stats import (
     best,
     best_setting,
     diverged,
-    held_out_after_k,
     paired,
     probability_of_improvement,
     seeds_to_decide,
+    tuned_scores,
 )
 from emnist_jax.stats._inputs import require_dims, require_variables
 
@@ -55,10 +55,7 @@ class Pair(NamedTuple):
     @property
     def points(self) -> str:
         """Return the difference and its interval in points of accuracy."""
-        shown = [100 * x for x in (self.difference, self.lower, self.upper)]
-        digits = 1 if shown[2] - shown[1] >= 0.4 else 2
-        mean, low, high = (f"{round(x, digits) + 0.0:.{digits}f}" for x in shown)
-        return f"{'' if mean.startswith('-') else '+'}{mean} points [{low}, {high}]"
+        return in_points(self.difference, self.lower, self.upper)
 
     @property
     def outlook(self) -> str:
@@ -74,6 +71,7 @@ class Comparison:
     curves: Mapping[str, xr.Dataset]
     scores: Mapping[str, xr.DataArray]  # one tuned score a seed
     k: int  # settings each rule was given
+    tuned: bool  # whether a rule had more than one
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -83,8 +81,7 @@ class Comparison:
     __repr__ = __str__
 
     def _sentence(self, pair: Pair) -> str:
-        tuned = max(one.size // one.seed.size // one.epoch.size for one in _accuracies(self.curves))
-        after = f" after {self.k} setting{'s' * (self.k > 1)}" if tuned > 1 else ""
+        after = f" after {self.k} setting{'s' * (self.k > 1)}" if self.tuned else ""
         adjusted = "" if pair.q is None else f" (q = {pair.q:.2g})"
         ahead = f"; {pair.outlook} would decide" if pair.verdict == "undecided" else ""
         return f"{pair.a} - {pair.b}{after}: {pair.points}: {pair.verdict}{adjusted}{ahead}"
@@ -112,7 +109,7 @@ class Comparison:
     def plot(self) -> "Figure":
         """Draw the rules against the learning rate, and their differences with intervals."""
         differences = {f"{p.a} - {p.b}": self.scores[p.a] - self.scores[p.b] for p in self.pairs}
-        note = f"differences: the best of {self.k}, chosen on the other seeds" * (self.k > 1)
+        note = f"differences: the best of {self.k}, less the winner's luck" * self.tuned
         level = self.pairs[0].level
         return figures.plot_comparison(self.curves, differences, level=level, note=note)
 
@@ -127,8 +124,8 @@ def compare(
     """Compare learning rules, tuned alike, on the same seeds: which is better, and how sure is it?
 
     Each trial counts with its best epoch's validation accuracy; one without a finite accuracy
-    counts as 0. Each rule's score at a seed is that of its best of k settings, chosen on the other
-    seeds (`stats.held_out_after_k`), so that neither more settings nor lucky ones flatter. Then
+    counts as 0. Each rule's score at a seed is that of its best of k settings, less the luck of the
+    winner (`stats.tuned_scores`), so that neither more settings nor lucky ones flatter. Then
     the paired t interval over seeds (`stats.paired`). Of several pairs a verdict also needs a false
     discovery rate of at most 1 - `level` (`scipy.stats.false_discovery_control`).
 
@@ -150,13 +147,13 @@ def compare(
     mine - adam after 5 settings: +0.2 points [-1.2, 1.8]: undecided; about 34 seeds would decide
     """
     named = _named(curves)
-    _require_alike(named)
+    require_alike(named)
     if against is not None and against not in named:
         raise InputError(f'against="{against}": {nearest(against, named)}')
     scores = {name: score_of(one, epoch) for name, one in named.items()}
     settings = {name: one.size // one.seed.size for name, one in scores.items()}
     k = min(settings.values()) if k is None else k
-    tuned = {name: held_out_after_k(score, k) for name, score in scores.items()}
+    tuned = {name: tuned_scores(score, k) for name, score in scores.items()}
     first = next(iter(named))
     names = [(first, b) for b in named if b != first]
     if against is not None:
@@ -167,7 +164,8 @@ def compare(
 
         adjusted = false_discovery_control(np.nan_to_num([pair.p for pair in pairs], nan=1.0))
         pairs = [pair._replace(q=float(q)) for pair, q in zip(pairs, adjusted, strict=True)]
-    return Comparison(tuple(pairs), named, tuned, k, tuple(_notes(named, scores)))
+    several = max(settings.values()) > 1
+    return Comparison(tuple(pairs), named, tuned, k, several, tuple(_notes(named, scores)))
 
 
 def score_of(curves: xr.Dataset, epoch: int | None = None) -> xr.DataArray:
@@ -179,20 +177,32 @@ def score_of(curves: xr.Dataset, epoch: int | None = None) -> xr.DataArray:
     else:
         raise InputError(f"epoch={epoch}: the curves end at {int(curves.epoch[-1])}")
     score = score.where(np.isfinite(score), 0.0)
-    return score if set(score.dims) > {"seed"} else score.expand_dims("setting")
+    return score if set(score.dims) > {"seed"} else score.expand_dims("only")
+
+
+def in_points(difference: float, lower: float, upper: float) -> str:
+    """Return a difference of fractions as text: +0.2 points [-1.2, 1.8]."""
+    shown = [100 * x for x in (difference, lower, upper)]
+    digits = 1 if shown[2] - shown[1] >= 0.4 else 2
+    mean, low, high = (f"{round(x, digits) + 0.0:.{digits}f}" for x in shown)
+    return f"{'' if mean.startswith('-') else '+'}{mean} points [{low}, {high}]"
+
+
+def by_rule(curves: Iterable[xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Return curves by the name of their rule, numbered where it comes again."""
+    named: dict[str, xr.Dataset] = {}
+    for one in curves:
+        require_variables(one)
+        rule = str(one.attrs.get("rule", "rule"))
+        again = sum(name.split(" (")[0] == rule for name in named)
+        named[f"{rule} ({again + 1})" if again else rule] = one
+    return named
 
 
 def _named(given: Sequence[xr.Dataset | Mapping[str, xr.Dataset]]) -> dict[str, xr.Dataset]:
-    """Return the curves by name: as given, or the rule's, numbered where it comes again."""
-    if len(given) == 1 and not isinstance(given[0], xr.Dataset) and isinstance(given[0], Mapping):
-        named = dict(given[0])
-    else:
-        named = {}
-        for one in given:
-            require_variables(one)
-            rule = str(one.attrs.get("rule", "rule"))
-            again = sum(name.split(" (")[0] == rule for name in named)
-            named[f"{rule} ({again + 1})" if again else rule] = one
+    """Return checked curves by name: as given, or the rule's."""
+    mapping = len(given) == 1 and isinstance(given[0], Mapping)
+    named = dict(given[0]) if mapping and not isinstance(given[0], xr.Dataset) else by_rule(given)
     if len(named) < 2:
         raise InputError("a comparison needs the curves of two rules or more: compare(mine, adam)")
     for one in named.values():
@@ -203,7 +213,7 @@ def _named(given: Sequence[xr.Dataset | Mapping[str, xr.Dataset]]) -> dict[str, 
     return named
 
 
-def _require_alike(named: Mapping[str, xr.Dataset]) -> None:
+def require_alike(named: Mapping[str, xr.Dataset]) -> None:
     """Refuse curves that differ in what a comparison of rules must share."""
     (first, one), *others = named.items()
     for name, other in others:
@@ -282,7 +292,3 @@ def _best_at_end(curves: xr.Dataset, x: str = "learning_rate") -> str | None:
     chosen = float(best_setting(curves)[x])
     ends = {"lowest": float(curves[x].min()), "highest": float(curves[x].max())}
     return next((end for end, rate in ends.items() if rate == chosen), None)
-
-
-def _accuracies(named: Mapping[str, xr.Dataset]) -> list[xr.DataArray]:
-    return [one.valid_accuracy for one in named.values()]

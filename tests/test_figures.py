@@ -13,7 +13,7 @@ import xarray as xr
 from matplotlib.colors import same_color
 from PIL import Image
 
-from emnist_jax import figures
+from emnist_jax import figures, stats
 from emnist_jax.data import glyphs
 from emnist_jax.errors import InputError
 from emnist_jax.store.files import remove_unfinished
@@ -282,6 +282,57 @@ def test_best_against_rate_shows_means_and_intervals_of_best_and_epoch():
         dots = np.array([dot.get_ydata() for dot in axes.lines if dot.get_marker() == "."])
         np.testing.assert_allclose(dots.T, trials)
     assert "1 of 12 trials diverged" in caption_of(figure)
+
+
+def test_rules_by_name_have_their_own_rates_and_the_best_of_their_other_settings():
+    mine = make_curves(seeds=4, learning_rate=[0.1, 0.01], b1=[0.0, 0.9])
+    adam = make_curves(seeds=3, learning_rate=[0.01, 0.001])
+    figure = figures.plot_best_against_rate({"mine": mine, "adam": adam})
+    lines = [container[0] for container in figure.axes[0].containers]
+    best = 100 * mine.valid_accuracy.max("epoch").mean("seed").max("b1").values
+    np.testing.assert_allclose(lines[0].get_ydata(), best[::-1])
+    np.testing.assert_allclose(lines[1].get_ydata(), best_by_hand(adam)[0].mean(1)[::-1])
+    np.testing.assert_allclose(np.divide(*(line.get_xdata()[[0]] for line in lines)), 10, rtol=0.1)
+    assert [text.get_text() for text in end_labels(figure.axes[0])] != []
+    assert all(name in caption_of(figure) for name in ("mine", "adam", "3 or 4 seeds"))
+
+
+def test_rules_by_name_are_drawn_at_their_best_settings_which_the_caption_names():
+    mine, adam = make_curves(learning_rate=[0.1, 0.01]), make_curves(seeds=2)
+    adam = adam.assign(valid_accuracy=adam.valid_accuracy + 0.1)
+    figure = figures.plot_curves({"mine": mine, "adam": adam})
+    for line, curves in zip(mean_lines(figure.axes[0]), (mine, adam), strict=True):
+        at = int(np.argmax(best_by_hand(curves)[0].mean(1)))
+        trials = 100 * curves.valid_accuracy.values[at]
+        np.testing.assert_allclose(line.get_ydata(), trials.mean(0))
+        assert figures.rates.setting("learning_rate", curves.learning_rate[at]) in caption_of(
+            figure
+        )
+    assert {text.get_text() for text in end_labels(figure.axes[0])} == {"mine", "adam"}
+
+
+@pytest.mark.parametrize("plot", [figures.plot_curves, figures.plot_best_against_rate])
+def test_what_is_no_curves_by_name_is_refused(plot):
+    with pytest.raises(InputError, match="several by name"):
+        plot({"mine": 1})
+    with pytest.raises(InputError, match="give its curves alone"):
+        plot({"mine": make_curves()}, hue="learning_rate")
+
+
+def test_settings_of_a_random_search_are_not_joined():
+    rates = ("sample", [0.1, 0.01, 0.05])
+    curves = make_curves(sample=[0, 1, 2]).drop_vars("sample").assign_coords(learning_rate=rates)
+    line = figures.plot_best_against_rate({"mine": curves}).axes[0].containers[0][0]
+    np.testing.assert_allclose(line.get_xdata(), [0.01, 0.05, 0.1])
+    assert line.get_linestyle() == "None"
+
+
+def test_a_confidence_sequence_is_drawn_in_points_from_where_it_is_finite():
+    differences = xr.DataArray(np.random.default_rng(0).normal(0.01, 0.01, 9), dims="seed")
+    sequence = stats.confidence_sequence(differences)
+    (axes,) = figures.plot_sequence(sequence, ylabel="mine - adam, points").axes
+    edges = band_edges(axes.collections[0], 6)
+    np.testing.assert_allclose(edges, 100 * np.stack([sequence.lower[3:], sequence.upper[3:]]))
 
 
 def test_ticks_stand_at_the_rates_that_have_room():

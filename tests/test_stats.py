@@ -506,6 +506,41 @@ def test_failed_settings_are_never_dropped_in_silence():
     np.testing.assert_allclose(out.expected, [(0.6 + 0.5 + 0.3) / 3, (0.6 * 2 + 0.5) / 3, 0.6])
 
 
+def test_tuned_scores_by_enumeration():
+    # 3 seeds have 27 equally likely resamples; the best of 2 of 4 settings over all 6 pairs
+    score = np.random.default_rng(0).normal(size=(3, 4))
+
+    def best_of_pairs(means):
+        return [max(pair, key=lambda j: means[j]) for pair in itertools.combinations(range(4), 2)]
+
+    luck = []
+    for rows in itertools.product(range(3), repeat=3):
+        means = score[list(rows)].mean(0)
+        luck += [means[j] - score.mean(0)[j] for j in best_of_pairs(means)]
+    expected = score[:, best_of_pairs(score.mean(0))].mean(1) - np.mean(luck) * math.sqrt(3 / 2)
+    found = stats.tuned_scores(seeds(score.T, sample=range(4)), 2, resamples=20_000)
+    np.testing.assert_allclose(found, expected, atol=0.01)
+    assert abs(np.mean(luck)) > 0.03  # so that it is seen if it is not taken off
+
+
+@pytest.mark.parametrize(("settings", "k"), [(16, 16), (8, 3), (1, 1)])
+def test_the_paired_interval_of_tuned_scores_covers_where_no_rule_is_better(settings, k):
+    # mine has equal settings, adam one: the best of mine only looks better
+    rng, trial = np.random.default_rng(14), np.arange(1000)
+    mine = seeds(rng.normal(size=(1000, settings, 5)), trial=trial, sample=range(settings))
+    adam = seeds(rng.normal(size=(1000, 1, 5)), trial=trial, sample=[0])
+    sides = [(mine, k), (adam, 1)]
+    out = stats.paired(*(stats.tuned_scores(x, n, ["sample"], resamples=200) for x, n in sides))
+    covered = (out.lower <= 0) & (out.upper >= 0)
+    assert 0.92 < float(covered.mean()) < 0.985
+
+
+def test_best_setting_has_the_highest_mean_over_seeds():
+    c = curves([[[0.1, 0.9], [0.1, 0.2]], [[0.6, 0.5], [0.7, 0.1]], [[0.9, np.nan], [np.nan] * 2]])
+    found = stats.best_setting(c)
+    assert found.learning_rate == 0.01 and found.valid_accuracy.dims == ("seed", "epoch")
+
+
 def test_difference_after_k_pairs_the_seeds():
     rng = np.random.default_rng(0)
     shared = rng.normal(0, 0.1, 6)
@@ -643,22 +678,6 @@ def test_good_share_covers_the_width_of_the_good_region():
 # --- comparisons ------------------------------------------------------------------------------
 
 
-def test_performance_profile_by_hand():
-    inf = np.inf
-    cost = xr.DataArray(
-        [[1, 4, inf, inf], [2, 2, 3, np.nan]],
-        dims=["rule", "problem"],
-        coords={"rule": ["sgd", "adam"]},
-    )
-    out = stats.performance_profile(cost)
-    np.testing.assert_array_equal(out.tau, [1, 2])
-    np.testing.assert_array_equal(out.sel(rule="sgd"), [0.25, 0.5])
-    np.testing.assert_array_equal(out.sel(rule="adam"), [0.5, 0.75])
-    np.testing.assert_array_equal(
-        stats.performance_profile(cost, taus=[1.5]).values, [[0.25], [0.5]]
-    )
-
-
 def test_rank_correlation_by_hand():
     # ranks 1 2 3 4 against 1 3 2 4: rho = 1 - 6 (0 + 1 + 1 + 0) / (4 x 15) = .8
     a = seeds(np.array([0.1, 0.2, 0.3, 0.9])[:, None] + np.zeros(3), learning_rate=[1, 2, 3, 4])
@@ -754,6 +773,16 @@ def test_bad_input_is_one_clear_line():
         (lambda: stats.best(x), "xarray.Dataset"),
         (lambda: stats.best_after_k(x, over=["learning_rat"]), 'did you mean "learning_rate"'),
         (lambda: stats.best_after_k(x, resample="seeds"), 'did you mean "seed"'),
+        (lambda: stats.best_after_k(x), "an epoch is no setting"),
+        (lambda: stats.best_after_k(x, over=["epoch"]), "an epoch is no setting"),
+        (lambda: stats.difference_after_k(x, x), "an epoch is no setting"),
+        (lambda: stats.difference_after_k(c, c), "one variable of the curves"),
+        (lambda: stats.good_share(x), "an epoch is no setting"),
+        (lambda: stats.tuned_scores(x), "an epoch is no setting"),
+        (lambda: stats.rank_correlation(x, x), "an epoch is no setting"),
+        (lambda: stats.regret(x, x), "an epoch is no setting"),
+        (lambda: stats.tuned_scores(x[..., 0], 3), "k=3"),
+        (lambda: stats.tuned_scores(x[:, :1, 0]), "one seed"),
         (lambda: stats.sensitivity(x.assign_coords(learning_rate=[0, 1])), "positive"),
         (lambda: stats.sensitivity(x, delta=-1), "delta"),
         (lambda: stats.performance_profile(x * 0, "learning_rate", "seed"), "above 0"),

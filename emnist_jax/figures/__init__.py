@@ -24,7 +24,7 @@ from emnist_jax.figures.images import (
     plot_samples,
     plot_weights,
 )
-from emnist_jax.figures.rates import plot_best_against_rate, plot_comparison
+from emnist_jax.figures.rates import plot_best_against_rate, plot_comparison, plot_sequence
 from emnist_jax.figures.tables import curves_summary_html, summarise
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "plot_pairs",
     "plot_profile",
     "plot_samples",
+    "plot_sequence",
     "plot_settings",
     "plot_weights",
     "save_figure",

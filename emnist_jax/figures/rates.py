@@ -220,3 +220,29 @@ def plot_comparison(
     data = describe(next(iter(curves.values())))[0]
     caption(figure, data, seeds, f"dots: seeds; bars: {100 * level:g} % t intervals", note)
     return figure
+
+
+@styled
+def plot_sequence(sequence: xr.Dataset, *, ylabel: str = "difference, points") -> "Figure":
+    """Draw a confidence sequence of a difference against the number of seeds.
+
+    Args:
+      sequence: what `stats.confidence_sequence` gives, of fractions; drawn in points.
+      ylabel: what the difference is of.
+    """
+    figure = new_figure(6.4, 3.8)
+    axes = figure.subplots()
+    n, mean = sequence.n.values, 100 * sequence["mean"].values
+    low, high = 100 * sequence.lower.values, 100 * sequence.upper.values
+    ends = np.isfinite(low)
+    axes.axhline(0, color=GREY, linewidth=1, linestyle="--")
+    axes.fill_between(n[ends], low[ends], high[ends], color=COLOURS[0], alpha=0.2, linewidth=0)
+    axes.plot(n, mean, color=COLOURS[0], marker=MARKERS[0])
+    shown = np.concatenate([mean, low[ends][1:], high[ends][1:]])  # the first is often huge
+    scale_to(axes, np.append(shown, 0.0))
+    axes.set_xlabel("pairs of seeds")
+    axes.set_ylabel(ylabel.replace("-", "\N{MINUS SIGN}"))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    level = f"{100 * sequence.attrs['level']:g} %"
+    caption(figure, f"mean, and its {level} confidence sequence: all intervals hold at once")
+    return figure

@@ -29,7 +29,7 @@ from emnist_jax.stats.problems import (
 )
 from emnist_jax.stats.sensitivity import good_share, sensitivity
 from emnist_jax.stats.sequential import confidence_sequence, coverage, simulate_races
-from emnist_jax.stats.tuning import best_after_k, best_setting, difference_after_k, held_out_after_k
+from emnist_jax.stats.tuning import best_after_k, best_setting, difference_after_k, tuned_scores
 
 __all__ = [
     "best",
@@ -43,7 +43,6 @@ __all__ = [
     "early_stopping",
     "fraction_reached",
     "good_share",
-    "held_out_after_k",
     "interquartile_mean",
     "interval",
     "median_time",
@@ -59,6 +58,7 @@ __all__ = [
     "sensitivity",
     "simulate_races",
     "time_to_target",
+    "tuned_scores",
     "two_proportions",
     "wilson",
 ]

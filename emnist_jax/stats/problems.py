@@ -195,14 +195,16 @@ def _bootstrapped(
     """Return a statistic of arrays (..., problem, seed) with its stratified bootstrap interval."""
     require_level(level)
     generator = np.random.default_rng(rng)
-    draws = []
-    for _ in range(resamples):
-        picks = [generator.integers(x.shape[-1], size=x.shape[-2:]) for x in sides]
-        drawn = [
-            np.take_along_axis(x, pick.reshape((1,) * (x.ndim - 2) + pick.shape), axis=-1)
-            for x, pick in zip(sides, picks, strict=True)
-        ]
+    draws, before = [], sides[0].ndim - 2
+    for begin in range(0, resamples, 100):  # bounds the memory
+        drawn = []
+        for x in sides:
+            shape = (min(100, resamples - begin), *x.shape[-2:])
+            picks = generator.integers(x.shape[-1], size=shape)
+            many = np.broadcast_to(x[..., None, :, :], (*x.shape[:-2], *shape))
+            drawn.append(np.take_along_axis(many, np.broadcast_to(picks, many.shape), axis=-1))
         draws.append(statistic(*drawn))
-    lower, upper = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    ends = [0.5 - level / 2, 0.5 + level / 2]
+    lower, upper = np.quantile(np.concatenate(draws, axis=before), ends, axis=before)
     values = {"estimate": statistic(*sides), "lower": lower, "upper": upper}
     return xr.Dataset({k: (dims, v) for k, v in values.items()}, coords, {"level": level})

@@ -174,7 +174,7 @@ def coverage(
 
     The draws are without replacement, as seeds are. Their mean then varies about that of all N by
     the factor sqrt(1 - n / N) less than about the mean of ever more seeds, so the interval is
-    narrowed by that factor (finite-population correction; Cochran 1977, section 2.8): uncorrected
+    narrowed by that factor (finite-population correction; Cochran 1977, chapter 2): uncorrected
     it would seem to cover more often than it does. For pairs pass their differences, a - b.
 
     Args:

