@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOTED = ("model_fields", "batch_size", "dtype", "precision")
-"""What of the configuration may differ, but is told where it does."""
+"""What of the configuration may differ, but is noted where it does."""
 
 
 class Pair(NamedTuple):
@@ -84,6 +84,7 @@ class Comparison:
         after = f" after {self.k} setting{'s' * (self.k > 1)}" if self.tuned else ""
         adjusted = "" if pair.q is None else f" (q = {pair.q:.2g})"
         ahead = f"; {pair.outlook} would decide" if pair.verdict == "undecided" else ""
+        ahead = "; equal on every seed" if pair.sd == pair.difference == 0 else ahead
         return f"{pair.a} - {pair.b}{after}: {pair.points}: {pair.verdict}{adjusted}{ahead}"
 
     def table(self) -> Table:

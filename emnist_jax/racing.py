@@ -71,8 +71,8 @@ def race(
     First both are tuned alike: each one's grid is trained on seeds 0 to `tuning_seeds` - 1, and the
     setting with the best mean accuracy goes on. Then new seeds race at these settings alone, `step`
     at a time and in pairs, until `stats.confidence_sequence` of their differences excludes 0. It
-    holds at all numbers of seeds at once, so to stop early is no cheating: of two equal rules at
-    most 1 - `level` are ever told apart. Each trial counts with its best epoch.
+    holds at all numbers of seeds at once, so to stop early is no cheating: of races between
+    equal rules at most 1 - `level` end with a verdict. Each trial counts with its best epoch.
 
     Args:
         mine: a sweep; its `seeds` are those of the race, whatever it says.
@@ -119,7 +119,7 @@ def race(
             )
             require_alike(curves)
             a, b = (_by_seed(one) for one in curves.values())
-            settings = tuple(dict(one.grid) for one in sweeps.values())
+            settings = tuple(map(_setting, curves.values()))
             found = Race(*curves, settings, a - b, confidence_sequence(a - b, level=level))
             if found.verdict != "undecided":
                 break
@@ -135,9 +135,13 @@ def _is_single(sweep: Sweep) -> bool:
 
 def _at_best(sweep: Sweep, curves: xr.Dataset) -> Sweep:
     """Return the sweep at the setting that is best in its curves."""
-    chosen = best_setting(curves)
-    names = [str(name) for name in chosen.coords if name not in ("seed", "epoch", "sample")]
-    return sweep.replace(grid={name: float(chosen[name]) for name in names})
+    return sweep.replace(grid=_setting(best_setting(curves)))
+
+
+def _setting(curves: xr.Dataset) -> dict[str, float]:
+    """Return the hyperparameters of curves of one setting."""
+    names = [str(name) for name in curves.coords if name not in ("seed", "epoch", "sample")]
+    return {name: curves[name].item() for name in names}
 
 
 def _by_seed(curves: xr.Dataset) -> xr.DataArray:

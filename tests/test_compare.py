@@ -50,9 +50,13 @@ def test_the_sentence_is_the_paired_interval():
     sure = ej.compare(one([5, 8, 6]), adam)
     assert str(sure) == "mine - adam: +6.0 points [3.5, 8.5]: mine is better"
     assert sure.pairs[0].improvement == 1
+    same = ej.compare(adam, adam)
+    assert str(same).endswith(
+        "adam - adam (2): +0.00 points [0.00, 0.00]: undecided; equal on every seed"
+    )
 
 
-def test_rules_are_tuned_alike_and_told_so():
+def test_rules_are_tuned_alike():
     rng = np.random.default_rng(0)
     mine = curves(rng.normal(0, 0.2, (5, 4)) - [[3], [2], [0], [2], [3]], [1, 0.3, 0.1, 0.03, 0.01])
     adam = curves(rng.normal(0, 0.2, (3, 4)) - [[2], [0], [2]], rule="adam")
@@ -123,7 +127,7 @@ def test_what_cannot_be_compared_is_refused_in_a_line(call, words):
     assert "\n" not in str(caught.value)
 
 
-def test_what_a_reader_should_keep_in_mind_is_told():
+def test_what_a_reader_should_keep_in_mind_is_noted():
     flat = np.repeat([[0.0], [1.0], [2.0]], 4, axis=1)
     setup = {"configuration": json.dumps({"dtype": "float64"}), "batch_size": 100}
     mine = curves(flat + np.arange(4) / 10, **setup)

@@ -523,16 +523,30 @@ def test_tuned_scores_by_enumeration():
     assert abs(np.mean(luck)) > 0.03  # so that it is seen if it is not taken off
 
 
-@pytest.mark.parametrize(("settings", "k"), [(16, 16), (8, 3), (1, 1)])
-def test_the_paired_interval_of_tuned_scores_covers_where_no_rule_is_better(settings, k):
-    # mine has equal settings, adam one: the best of mine only looks better
-    rng, trial = np.random.default_rng(14), np.arange(1000)
-    mine = seeds(rng.normal(size=(1000, settings, 5)), trial=trial, sample=range(settings))
-    adam = seeds(rng.normal(size=(1000, 1, 5)), trial=trial, sample=[0])
-    sides = [(mine, k), (adam, 1)]
-    out = stats.paired(*(stats.tuned_scores(x, n, ["sample"], resamples=200) for x, n in sides))
-    covered = (out.lower <= 0) & (out.upper >= 0)
-    assert 0.92 < float(covered.mean()) < 0.985
+def others_choose(x):
+    """Each seed at the setting that the other seeds find best, x (trial, setting, seed)."""
+    chosen = (x.sum(2, keepdims=True) - x).argmax(1)[:, None]
+    return np.take_along_axis(x, chosen, axis=1)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("mine", "k", "adam", "n"), [(16, 16, 1, 5), (8, 3, 1, 5), (1, 1, 1, 5), (16, 16, 16, 10)]
+)
+def test_the_paired_interval_of_tuned_scores_covers_where_no_rule_is_better(mine, k, adam, n):
+    # all settings are equal: the best of many only looks better
+    rng, sides = np.random.default_rng(14), []
+    for settings in (mine, adam):
+        coords = {"trial": np.arange(800), "sample": range(settings)}
+        sides.append(seeds(rng.normal(size=(800, settings, n)), **coords))
+    tuned = [
+        stats.tuned_scores(x, min(k, x.sizes["sample"]), ["sample"], resamples=200) for x in sides
+    ]
+    out = stats.paired(*tuned)
+    assert 0.92 < float(((out.lower <= 0) & (out.upper >= 0)).mean()) < 0.995
+    if adam > 1:  # why a seed's setting is not chosen on the other seeds
+        held_out = [xr.DataArray(others_choose(x.values), dims=("trial", "seed")) for x in sides]
+        out = stats.interval(held_out[0] - held_out[1])
+        assert float(((out.lower <= 0) & (out.upper >= 0)).mean()) < 0.8
 
 
 def test_best_setting_has_the_highest_mean_over_seeds():
@@ -749,13 +763,13 @@ def test_regret_by_hand():
 def test_held_out_regret_is_free_of_the_winners_bias():
     rng = np.random.default_rng(9)
     plain, held_out = [], []
-    for _ in range(500):  # ten equal settings: nothing is lost by any choice
+    for _ in range(150):  # ten equal settings: nothing is lost by any choice
         here, there = (seeds(rng.normal(size=(10, 5)), sample=np.arange(10)) for _ in range(2))
         out = stats.regret(here, there)
         plain.append(float(out.regret))
         held_out.append(float(out.held_out))
     assert np.mean(plain) > 0.5
-    assert abs(np.mean(held_out)) < 0.1
+    assert abs(np.mean(held_out)) < 0.15
 
 
 # --- input ------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ def seeds_to_decide(
         most: largest number to look at.
 
     Returns:
-        The number of pairs, two or more; None where it exceeds `most` or cannot be told (NaN).
+        The number of pairs, two or more; None where it exceeds `most` or an input is NaN.
     """
     from scipy.special import nctdtr, stdtrit
 
