@@ -19,7 +19,7 @@ from emnist_jax.stats.curves import (
     selection_bias,
     time_to_target,
 )
-from emnist_jax.stats.intervals import interval, paired, two_proportions, wilson
+from emnist_jax.stats.intervals import interval, paired, seeds_needed, two_proportions, wilson
 from emnist_jax.stats.tuning import best_after_k, difference_after_k, good_share, sensitivity
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "performance_profile",
     "rank_correlation",
     "regret",
+    "seeds_needed",
     "selection_bias",
     "sensitivity",
     "time_to_target",
