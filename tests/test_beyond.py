@@ -28,7 +28,8 @@ from experiments import (
     weights_or_convolution,
 )
 from experiments.claims import BEYOND, PAPER, Verdict, judge
-from experiments.claims.beyond import NEWER, RULES, pooled_settings, target_of
+from experiments.claims.beyond import NEWER, RULES, pooled_settings
+from experiments.claims.measures import target_of
 from experiments.convnets import multiply_adds, parameters
 from experiments.report import report
 
