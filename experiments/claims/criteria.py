@@ -136,9 +136,9 @@ def at_most(high: float, why: str) -> Criterion:
     return Criterion(-INF, high, f"is at most {high:g}", why)
 
 
-def between(low: float, high: float, why: str) -> Criterion:
-    """Return the criterion of lying in a range that the paper gives, with its tolerance."""
-    return Criterion(low, high, f"is {low:g} to {high:g}", why, numeric=True)
+def between(low: float, high: float, why: str, numeric: bool = True) -> Criterion:
+    """Return the criterion of lying in a range: of the paper's numbers, or of a word for one."""
+    return Criterion(low, high, f"is {low:g} to {high:g}", why, numeric)
 
 
 def near(value: float, tolerance: float = 1, why: str = SPLIT) -> Criterion:
