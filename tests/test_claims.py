@@ -26,7 +26,6 @@ from experiments.claims import (
 )
 from experiments.claims.criteria import at_least, at_most, between, near
 from experiments.claims.measures import (
-    Measured,
     estimate,
     held_out_best,
     held_out_earliest,
@@ -34,6 +33,7 @@ from experiments.claims.measures import (
     spread,
     worst_step,
 )
+from experiments.claims.quantities import Measured
 
 WORLD = paper_world.world()
 CLAIMS = {claim.id: claim for claim in PAPER}

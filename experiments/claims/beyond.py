@@ -14,18 +14,15 @@ from experiments.claims.baseline import SLIGHT, TWICE
 from experiments.claims.criteria import Estimate, above, at_least, at_most, below
 from experiments.claims.judge import Claim
 from experiments.claims.measures import (
-    TUNED,
-    Measured,
-    Quantity,
     best_accuracy,
     held_out_best,
     overfitting,
     paired,
     range_of,
-    run,
     slowest_over_fastest,
 )
 from experiments.claims.networks import NONE_GAINED, WHY_NONE
+from experiments.claims.quantities import TUNED, Measured, Quantity, run
 from experiments.claims.runs import NotTestable, Runs
 
 RULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
@@ -90,6 +87,10 @@ def _newest_over_adam(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
     return paired(max(found.values(), key=lambda x: float(x.mean())), adam)
 
 
+def _range(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
+    return range_of(map(TUNED.of, curves.values()))
+
+
 def _rule_claims(letters: str, network: str) -> tuple[Claim, ...]:
     name, both = NAMES[network], "Abstract, Section 7"
 
@@ -97,53 +98,32 @@ def _rule_claims(letters: str, network: str) -> tuple[Claim, ...]:
         pick = _compared(network, rules)
         return Measured(words, unit, lambda runs: function(pick(runs)))
 
+    # fmt: off
     return (
-        Claim(
-            f"X1{letters[0]}",
-            f"which of nine rules is taken matters little for the accuracy of {name}",
-            of(
-                lambda curves: range_of(map(TUNED.of, curves.values())),
-                "best validation accuracy in the epochs trained, the best less the worst rule",
-            ),
-            at_most(SLIGHT, "one point, as for the paper's three rules (F1e)"),
-            section=both,
-        ),
-        Claim(
-            f"X1{letters[1]}",
-            f"which of nine rules is taken matters much for the time to train {name}",
-            of(
-                slowest_over_fastest,
-                "epochs to a point below the best, slowest over fastest rule (never counts as one "
-                "epoch more than there were, with no upper end)",
-                "times",
-            ),
-            at_least(2, TWICE),
-            section=both,
-        ),
-        Claim(
-            f"X1{letters[2]}",
-            f"with three random settings to try on {name}, Adam is the better bet than SGD",
-            of(
-                _adam_over_sgd,
-                "expected best validation accuracy after three settings, Adam less SGD",
-                rules=("adam", "sgd"),
-            ),
-            above(0, "the sign; bootstrap over seeds and settings"),
-            section="Section 7",
-        ),
-        Claim(
-            f"X1{letters[3]}",
-            f"one of four newer rules beats Adam on {name}",
-            of(
-                _newest_over_adam,
-                "best validation accuracy in the epochs trained, the best of AdamW, Lion, "
-                "schedule-free AdamW and ADOPT less Adam",
-                rules=("adam", *NEWER),
-            ),
-            above(0, "the sign; the best of four noisy means flatters it a little"),
-            section="beyond",
-        ),
+        Claim(f"X1{letters[0]}",
+              f"which of nine rules is taken matters little for the accuracy of {name}",
+              of(_range, "best validation accuracy in the epochs trained, best less worst rule"),
+              at_most(SLIGHT, "one point, as for the paper's three rules (F1e)"), section=both),
+        Claim(f"X1{letters[1]}",
+              f"which of nine rules is taken matters much for the time to train {name}",
+              of(slowest_over_fastest,
+                 "epochs to a point below the best, slowest over fastest rule (never counts as one "
+                 "epoch more than there were, with no upper end)", "times"),
+              at_least(2, TWICE), section=both),
+        Claim(f"X1{letters[2]}",
+              f"with three random settings to try on {name}, Adam is the better bet than SGD",
+              of(_adam_over_sgd,
+                 "expected best validation accuracy after three settings, Adam less SGD",
+                 rules=("adam", "sgd")),
+              above(0, "the sign; bootstrap over seeds and settings"), section="Section 7"),
+        Claim(f"X1{letters[3]}", f"one of four newer rules beats Adam on {name}",
+              of(_newest_over_adam,
+                 "best validation accuracy in the epochs trained, the best of AdamW, Lion, "
+                 "schedule-free AdamW and ADOPT less Adam", rules=("adam", *NEWER)),
+              above(0, "the sign; the best of four noisy means flatters it a little"),
+              section="beyond"),
     )
+    # fmt: on
 
 
 # W1: CIFAR-10
@@ -207,50 +187,43 @@ def _regularisation_claims(number: int, network: str, variant: str) -> tuple[Cla
     )
 
 
+GAIN = above(0)
+
+
 def _gains(row: str, folder: str, *claims: tuple[str, ...]) -> tuple[Claim, ...]:
-    """Return a claim for each (says, network, over): the network beats the other."""
+    """Return a claim for each (says, network, other, criterion): it gains, unless given, over 0."""
     return tuple(
-        Claim(f"{row}{letter}", says, gain(f"{folder}/{one}", f"{folder}/{other}"), *criterion)
-        for letter, (says, one, other, *criterion) in zip("abcdefgh", claims, strict=False)
+        Claim(f"{row}{letter}", says, gain(f"{folder}/{one}", f"{folder}/{other}"), *(by or [GAIN]))
+        for letter, (says, one, other, *by) in zip("abcdefgh", claims, strict=False)
     )
 
 
-WEIGHTS = _gains(
-    "W3",
-    "weights_or_convolution",
-    ("C1 beats a dense net with as many weights", "c1", "c1_weights", above(0)),
-    ("C2 beats a dense net with as many weights", "c2", "c2_weights", above(0)),
-    ("C1 beats a dense net of as many operations", "c1", "c1_operations", above(0)),
-    ("C2 beats a dense net of as many operations", "c2", "c2_operations", above(0)),
-    ("C1 beats its own head alone", "c1", "c1_head", above(0)),
-    ("C1 needs neighbouring pixels to be neighbours", "c1", "c1_shuffled", above(0)),
-    ("C2 needs neighbouring pixels to be neighbours", "c2", "c2_shuffled", above(0)),
-    (
-        "on shuffled pixels C1 is no better than a dense net with as many weights",
-        "c1_shuffled",
-        "c1_weights",
-        at_most(NONE_GAINED, WHY_NONE),
-    ),
-)
 C1_OWN, C1_SMALL = "conv10_head576-160", "conv10_head150"
 C2_OWN, C2_LARGE = "conv5-10_head150", "conv5-10_head576-160"
-DEPTH = _gains(
-    "W4",
-    "depth",
-    ("C2 beats C1 with C2's head", C2_OWN, C1_SMALL, above(0)),
-    ("C2 with C1's head beats C1", C2_LARGE, C1_OWN, above(0)),
-    (
-        "two convolutions of ten channels beat one, heads equal",
-        "conv10-10_head150",
-        C1_SMALL,
-        above(0),
-    ),
-    ("twice the channels help C2", "conv10-20_head150", C2_OWN, above(0)),
-    ("twice the channels help C1", "conv20_head576-160", C1_OWN, above(0)),
-    ("C1's head is better for C1 than C2's", C1_OWN, C1_SMALL, above(0)),
-    ("C1's head is better for C2 than its own", C2_LARGE, C2_OWN, above(0)),
+# fmt: off
+WEIGHTS = _gains(
+    "W3", "weights_or_convolution",
+    ("C1 beats a dense net with as many weights", "c1", "c1_weights"),
+    ("C2 beats a dense net with as many weights", "c2", "c2_weights"),
+    ("C1 beats a dense net of as many operations", "c1", "c1_operations"),
+    ("C2 beats a dense net of as many operations", "c2", "c2_operations"),
+    ("C1 beats its own head alone", "c1", "c1_head"),
+    ("C1 needs neighbouring pixels to be neighbours", "c1", "c1_shuffled"),
+    ("C2 needs neighbouring pixels to be neighbours", "c2", "c2_shuffled"),
+    ("on shuffled pixels C1 is no better than a dense net with as many weights",
+     "c1_shuffled", "c1_weights", at_most(NONE_GAINED, WHY_NONE)),
 )
-
+DEPTH = _gains(
+    "W4", "depth",
+    ("C2 beats C1 with C2's head", C2_OWN, C1_SMALL),
+    ("C2 with C1's head beats C1", C2_LARGE, C1_OWN),
+    ("two convolutions of ten channels beat one, heads equal", "conv10-10_head150", C1_SMALL),
+    ("twice the channels help C2", "conv10-20_head150", C2_OWN),
+    ("twice the channels help C1", "conv20_head576-160", C1_OWN),
+    ("C1's head is better for C1 than C2's", C1_OWN, C1_SMALL),
+    ("C1's head is better for C2 than its own", C2_LARGE, C2_OWN),
+)
+# fmt: on
 BEYOND: Mapping[str, tuple[Claim, ...]] = {
     "rules_compared": (*_rule_claims("abcd", "dense"), *_rule_claims("efgh", "c2")),
     "cifar10": CIFAR10,

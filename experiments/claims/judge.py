@@ -9,7 +9,8 @@ from typing import NamedTuple
 import xarray as xr
 
 from experiments.claims.criteria import Criterion, Estimate, Verdict
-from experiments.claims.measures import Measured, estimate
+from experiments.claims.measures import estimate
+from experiments.claims.quantities import Measured
 from experiments.claims.runs import READINGS, NotTestable, Runs
 
 FALSE_DISCOVERIES = 0.05  # the share of decided verdicts that may be wrong

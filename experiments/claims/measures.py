@@ -1,141 +1,21 @@
-"""What claims are measured by: quantities of curves, in words and in numbers.
+"""Numbers that claims are about: one a seed, accuracies in percent, from picked curves.
 
-A `Source` picks curves, a `Quantity` takes one number a seed from them, accuracies in percent:
-`BEST(sgd(0.1))` is the best validation accuracy of SGD at eta .1, `BEST(a) - BEST(b)` a difference
-on the same seeds, `PEAK(a) / PEAK(b)` a ratio. Each carries its words and its unit.
+Functions that need two seeds or more raise `NotTestable`.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
 
-from emnist_jax.stats import best, fraction_reached, interval, time_to_target
+from emnist_jax.stats import best, interval, time_to_target
 from experiments.claims.criteria import INF, Estimate
-from experiments.claims.runs import NotTestable, Runs
+from experiments.claims.runs import NotTestable
 
 LONG = 100  # epochs of the dense nets' protocol
 FEW = 5  # with fewer seeds a setting's sd is pooled over settings alike
 Values = xr.DataArray | Estimate
-
-
-@dataclass(frozen=True)
-class Source:
-    """Curves in words and how to pick them; `at` is the place among `like`, settings alike."""
-
-    name: str
-    pick: Callable[[Runs], xr.Dataset]
-    any_adam: bool = False
-    like: Callable[[Runs], xr.Dataset] | None = None
-    at: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One number a seed, or an `Estimate`, of runs; `any_adam`: it depends on which Adam is meant.
-
-    `words` and `name` say what is measured and of which source.
-    """
-
-    words: str
-    unit: str
-    of: Callable[[Runs], Values]
-    name: str = ""
-    any_adam: bool = False
-    like: Callable[[Runs], Values] | None = None
-    at: Mapping[str, float] = field(default_factory=dict)
-
-    def __sub__(self, other: "Measured") -> "Measured":
-        """Return the difference on the seeds both have."""
-        unit = "points" if self.unit == "%" else self.unit
-        return self._with(other, "less", unit, lambda a, b: paired(a, b))
-
-    def __truediv__(self, other: "Measured") -> "Measured":
-        """Return the ratio on the seeds both have, of epochs: none counts as less than one."""
-        return self._with(other, "over", "times", lambda a, b: ratio(a.clip(1), b.clip(1)))
-
-    def over(self, words: str, function: Callable[[xr.DataArray], Values]) -> "Measured":
-        """Return what a function makes of the values, such as a mean over one dimension."""
-        return replace(
-            self, words=f"{self.words}, {words}", of=lambda runs: function(self.of(runs)), like=None
-        )
-
-    def _with(self, other, word, unit, function):
-        both = [self.words, other.words]
-        words = f"{both[0]}: {self.name} {word} {other.name}"
-        if both[0] != both[1]:
-            words = f"{both[0]} of {self.name} {word} {both[1]} of {other.name}"
-        return Measured(
-            words,
-            unit,
-            lambda runs: function(self.of(runs), other.of(runs)),
-            any_adam=self.any_adam or other.any_adam,
-        )
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """What is measured, in words, with its unit: a function of curves."""
-
-    words: str
-    unit: str
-    of: Callable[[xr.Dataset], Values]
-
-    def __call__(self, source: Source) -> Measured:
-        """Return the quantity of a source."""
-        like = source.like
-        return Measured(
-            self.words,
-            self.unit,
-            lambda runs: self.of(source.pick(runs)),
-            source.name,
-            source.any_adam,
-            None if like is None else lambda runs: self.of(like(runs)),
-            source.at,
-        )
-
-
-# Sources
-
-
-def run(name: str, words: str = "", epochs: int = 0) -> Source:
-    """Return all curves of a run."""
-    return Source(words or name.rpartition("/")[2], lambda runs: runs.pick(name, epochs=epochs))
-
-
-def sgd(rate: float, epochs: int = LONG) -> Source:
-    """Return SGD at a learning rate."""
-    return _at_rate("sgd", f"SGD at eta {rate:g}", rate, epochs)
-
-
-def rmsprop(rate: float, epochs: int = LONG) -> Source:
-    """Return RMSprop at a learning rate."""
-    return _at_rate("rmsprop", f"RMSprop at eta {rate:g}", rate, epochs)
-
-
-def _at_rate(rule: str, name: str, rate: float, epochs: int) -> Source:
-    return Source(name, lambda runs: runs.pick(rule, learning_rate=rate, epochs=epochs))
-
-
-def adam(rate: float, b1: float, b2: float | None = None, epochs: int = LONG) -> Source:
-    """Return Adam on the dense net: all b2 along a dimension if none is given."""
-    name = f"eta {rate:g}, b1 {b1:g}"
-    every = Source(name, lambda runs: runs.adam(rate, b1, epochs=epochs), b1 > 0)
-    if b2 is None:
-        return every
-    pick = lambda runs: runs.adam(rate, b1, b2, epochs)  # noqa: E731
-    return Source(f"{name}, b2 {b2:g}", pick, b1 > 0, every.pick, {"b2": b2})
-
-
-def network(*names: str, words: str = "", epochs: int = 0) -> Source:
-    """Return a network trained by the paper's choice of Adam, from the first run that has it."""
-    pick = lambda runs: runs.chosen_adam(*names, epochs=epochs)  # noqa: E731
-    return Source(words or names[-1].rpartition("/")[2], pick, True)
-
-
-# Numbers of curves
 
 
 def best_accuracy(curves: xr.Dataset) -> xr.DataArray:
@@ -160,11 +40,7 @@ def best_or_more(curves: xr.Dataset) -> Estimate:
 
 
 def peak_gain(curves: xr.Dataset, other: xr.Dataset) -> Estimate:
-    """Return by how much the best accuracy exceeds another's; open where either still rises.
-
-    Raises:
-        NotTestable: fewer than two common seeds.
-    """
+    """Return by how much the best accuracy exceeds another's; open where either still rises."""
     found = estimate(paired(best_accuracy(curves), best_accuracy(other)))
     if still_rising(curves):
         found = found._replace(upper=INF)
@@ -202,65 +78,6 @@ def overfitting(curves: xr.Dataset) -> xr.DataArray:
     return 100 * (last.train_accuracy - last.valid_accuracy)
 
 
-BEST = Quantity("best validation accuracy", "%", best_accuracy)
-PEAK = Quantity("epoch of the best validation accuracy", "epoch", best_epoch)
-FALL = Quantity("largest fall of validation accuracy in one epoch", "points", largest_fall)
-BEND = Quantity("mean bend of the training error, epochs 5-100", "nats", roughness)
-SHARE = Quantity(
-    "validation accuracy after epoch 1, of the best",
-    "%",
-    lambda curves: 100 * fraction_reached(curves.valid_accuracy),
-)
-TUNED = Quantity(
-    "best validation accuracy at its best setting",
-    "%",
-    lambda curves: held_out_best(best_accuracy(curves))[0],
-)
-TUNED_PEAK = Quantity(
-    "epoch of the best validation accuracy at its best setting",
-    "epoch",
-    lambda curves: held_out_best(best_accuracy(curves), best_epoch(curves))[1],
-)
-
-
-def at(epoch: int) -> Quantity:
-    """Return the validation accuracy after an epoch."""
-    words = f"validation accuracy after epoch {epoch}"
-    return Quantity(words, "%", lambda curves: accuracy_at(curves, epoch))
-
-
-def by(epoch: int) -> Quantity:
-    """Return the highest validation accuracy up to an epoch."""
-    words = f"highest validation accuracy up to epoch {epoch}"
-    span = slice(0, epoch)
-    return Quantity(words, "%", lambda c: 100 * c.valid_accuracy.sel(epoch=span).max("epoch"))
-
-
-def mean(variable: str, first: int, last: int) -> Quantity:
-    """Return the mean of a curve over epochs."""
-    scale, unit = (100, "%") if variable.endswith("accuracy") else (1, "nats")
-    span = f"epoch {first}" if first == last else f"mean of epochs {first}-{last}"
-    return Quantity(
-        f"{_words(variable)}, {span}",
-        unit,
-        lambda curves: scale * curves[variable].sel(epoch=slice(first, last)).mean("epoch"),
-    )
-
-
-def change(variable: str, early: tuple[int, int], late: tuple[int, int]) -> Quantity:
-    """Return the mean of a curve over late epochs less that over early ones."""
-    one, other = mean(variable, *late), mean(variable, *early)
-    spans = " less ".join(quantity.words.rpartition(", ")[2] for quantity in (one, other))
-    unit = "points" if one.unit == "%" else one.unit
-    return Quantity(
-        f"{_words(variable)}, {spans}", unit, lambda curves: one.of(curves) - other.of(curves)
-    )
-
-
-def _words(variable: str) -> str:
-    return variable.replace("_", " ").replace("valid", "validation").replace("train", "training")
-
-
 # Estimates, and numbers of several settings
 
 
@@ -270,9 +87,6 @@ def estimate(
     """Return the mean over seeds with its 95 % t interval.
 
     With fewer than five seeds the sd is pooled over `like()`, settings alike with this one `at`.
-
-    Raises:
-        NotTestable: fewer than two seeds, or a missing value.
     """
     if isinstance(values, Estimate):
         return values
@@ -301,11 +115,7 @@ def exactly(value: float) -> Estimate:
 
 
 def paired(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
-    """Return a - b for the seeds both have.
-
-    Raises:
-        NotTestable: fewer than two common seeds.
-    """
+    """Return a - b for the seeds both have."""
     difference = a - b  # xarray keeps the common labels
     if difference.sizes["seed"] < 2:
         raise NotTestable("fewer than two seeds in common")
@@ -316,20 +126,13 @@ def ratio(values: xr.DataArray, others: xr.DataArray) -> Estimate:
     """Return the ratio of positive values, on the seeds both have: the geometric mean.
 
     Its interval is taken over logarithms, so that it cannot reach below zero.
-
-    Raises:
-        NotTestable: fewer than two common seeds.
     """
     found = estimate(paired(np.log(values), np.log(others)))
     return Estimate(*map(math.exp, found[:3]), *found[3:])
 
 
 def spread(values: xr.DataArray) -> Estimate:
-    """Return the standard deviation over seeds with its 95 % interval for normal values.
-
-    Raises:
-        NotTestable: fewer than two seeds.
-    """
+    """Return the standard deviation over seeds with its 95 % interval for normal values."""
     from scipy.stats import chi2
 
     n = values.sizes["seed"]
@@ -364,9 +167,6 @@ def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataAr
     """Return score, and values, of the best setting, chosen for each seed on the other seeds.
 
     The best of many noisy means is too high; a seed that had no say in the choice is not.
-
-    Raises:
-        NotTestable: fewer than two seeds.
     """
     n = score.sizes["seed"]
     if n < 2:
@@ -383,9 +183,6 @@ def held_out_earliest(score: xr.DataArray, epochs: xr.DataArray, within: float) 
     """Return the epochs of the earliest of the settings whose score is `within` of the best's.
 
     For each seed that setting is chosen on the other seeds.
-
-    Raises:
-        NotTestable: fewer than two seeds.
     """
     grid = [dim for dim in score.dims if dim != "seed"]
     near = score >= score.max(grid) - within
@@ -421,9 +218,6 @@ def slowest_over_fastest(
         pick: the rule whose best accuracy, less a point, is to be reached (see `target_of`).
         fastest_setting: take each rule at the setting that is there first, not at its most
             accurate one; either is chosen for each seed on the other seeds.
-
-    Raises:
-        NotTestable: fewer than two seeds.
     """
     scores = {rule: best_accuracy(one) for rule, one in curves.items()}
     found = []
