@@ -66,8 +66,7 @@ class Criterion:
     def p(self, found: Estimate) -> float:
         """Return the p value of a decision: the least alpha whose 1 - alpha interval decides.
 
-        Each half of the interval is scaled as that of a t interval, so that p < .05 where the
-        95 % interval decides; 1 where the interval is open on the side that matters.
+        Each half of the interval is scaled as a t interval's: p < .05 where that of 95 % decides.
         """
         df = _df(found)
         reach = min((_reach(found, bound) for bound in self._bounds(found)), default=INF)

@@ -14,19 +14,7 @@ from experiments.claims.quantities import Measured
 from experiments.claims.runs import READINGS, NotTestable, Runs
 
 FALSE_DISCOVERIES = 0.05  # the share of decided verdicts that may be wrong
-SECTIONS = {
-    "D1": "Section 1",
-    "B1": "Section 2",
-    "R1": "Section 3",
-    "A1": "Section 3",
-    "N1": "Section 4",
-    "C1": "Section 5",
-    "C2": "Section 5",
-    "C3": "Section 5",
-    "T1": "Section 6",
-    "T2": "Section 6",
-    "F1": "Section 7",
-}
+SECTION_OF = {"D": 1, "B": 2, "R": 3, "A": 3, "N": 4, "C": 5, "T": 6, "F": 7}  # by a row's letter
 
 
 @dataclass(frozen=True)
@@ -52,7 +40,8 @@ class Claim:
     @property
     def where(self) -> str:
         """Where in the paper it is made."""
-        section = self.section or SECTIONS.get(self.id[:2], "further work")
+        number = SECTION_OF.get(self.id[0])
+        section = self.section or (f"Section {number}" if number else "further work")
         return f"{section}, Figure {self.figure}" if self.figure else section
 
     @property
@@ -175,7 +164,7 @@ def held_by_reading(
 
 
 class ForestRow(NamedTuple):
-    """A numeric claim's mean and interval, 0 the paper's number, -1 and 1 the claim's bounds."""
+    """A claim's mean and interval, 0 the paper's number, -1 and 1 the claim's bounds."""
 
     claim: Claim
     printed: tuple[float, float, float] | None
@@ -183,16 +172,11 @@ class ForestRow(NamedTuple):
 
 
 def forest(
-    claims: Sequence[Claim],
-    datasets: Mapping[str, xr.Dataset],
-    reading: str = "adam_undamped",
+    claims: Sequence[Claim], datasets: Mapping[str, xr.Dataset], reading: str = "adam_undamped"
 ) -> list[ForestRow]:
-    """Return (measured - paper) / tolerance of every numeric claim that is testable.
+    """Return (measured - paper) / tolerance of every testable claim with a number of the paper.
 
-    Args:
-        claims: of which those with a number of the paper are taken.
-        datasets: runs by name.
-        reading: which holds most claims, see `held_by_reading`; only for claims that depend on it.
+    `reading` is the one that holds most claims (see `held_by_reading`).
     """
     rows = []
     for claim in claims:

@@ -6,6 +6,7 @@ on the same seeds, `PEAK(a) / PEAK(b)` a ratio. Each carries its words and its u
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import xarray as xr
 
@@ -54,7 +55,7 @@ class Measured:
     def __sub__(self, other: "Measured") -> "Measured":
         """Return the difference on the seeds both have."""
         unit = "points" if self.unit == "%" else self.unit
-        return self._with(other, "less", unit, lambda a, b: paired(a, b))
+        return self._with(other, "less", unit, paired)
 
     def __truediv__(self, other: "Measured") -> "Measured":
         """Return the ratio on the seeds both have, of epochs: none counts as less than one."""
@@ -109,18 +110,13 @@ def run(name: str, words: str = "", epochs: int = 0) -> Source:
     return Source(words or name.rpartition("/")[2], lambda runs: runs.pick(name, epochs=epochs))
 
 
-def sgd(rate: float, epochs: int = LONG) -> Source:
-    """Return SGD at a learning rate."""
-    return _at_rate("sgd", f"SGD at eta {rate:g}", rate, epochs)
-
-
-def rmsprop(rate: float, epochs: int = LONG) -> Source:
-    """Return RMSprop at a learning rate."""
-    return _at_rate("rmsprop", f"RMSprop at eta {rate:g}", rate, epochs)
-
-
-def _at_rate(rule: str, name: str, rate: float, epochs: int) -> Source:
+def sgd(rate: float, epochs: int = LONG, rule: str = "sgd", name: str = "SGD") -> Source:
+    """Return SGD, or another rule with one learning rate, at a rate."""
+    name = f"{name} at eta {rate:g}"
     return Source(name, lambda runs: runs.pick(rule, learning_rate=rate, epochs=epochs))
+
+
+rmsprop = partial(sgd, rule="rmsprop", name="RMSprop")
 
 
 def adam(rate: float, b1: float, b2: float | None = None, epochs: int = LONG) -> Source:

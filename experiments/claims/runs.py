@@ -43,12 +43,7 @@ class Runs:
         """Return the curves of one setting (dimensions not named are kept), NaN at chance.
 
         A diverged network guesses: from there on its accuracy counts as 1/47, its error as ln 47.
-
-        Args:
-            name: of the run.
-            epochs: how many it must have.
-            variant: of the sweep's variants the one whose evaluation to read.
-            setting: hyperparameters by name.
+        `variant` is that of the sweep's variants whose evaluation to read.
 
         Raises:
             NotTestable: no such run, setting or variable, or fewer epochs than `epochs`.
@@ -81,10 +76,7 @@ class Runs:
     def chosen_adam(self, *names: str, epochs: int = 0, variant: str = "") -> xr.Dataset:
         """Return the curves of a network trained by Adam with the paper's choice 1e-4, .9, .9999.
 
-        Args:
-            names: of runs that may hold it; the first that does is taken.
-            epochs: as in `pick`.
-            variant: as in `pick`.
+        Of the runs named, the first that holds it is taken.
 
         Raises:
             NotTestable: as `pick`; or the reading was tried on the dense net only.
@@ -119,13 +111,11 @@ class Runs:
         return _first(one, names)
 
     def time_ratio(self, one: str, other: str) -> float:
-        """Return the ratio of two networks' training times of an epoch.
-
-        Runs called `times/` come first. Only equal numbers of networks at once, on one device,
-        compare: a core that trains ten has other times than one that trains two.
+        """Return the ratio of two networks' training times of an epoch, of `times/` runs first.
 
         Raises:
-            NotTestable: no such runs, runs without times, or of unequal numbers at once.
+            NotTestable: no such runs, or without times, or not of equally many networks at once on
+                one device: a core that trains ten has other times than one that trains two.
         """
 
         def ratio(folder):
