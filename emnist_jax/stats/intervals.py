@@ -163,9 +163,7 @@ def paired(
     return out.assign(unpaired=unpaired)
 
 
-def seeds_needed(
-    difference: float, sd: float, *, power: float = 0.8, level: float = 0.95
-) -> float:
+def seeds_needed(difference: float, sd: float, *, power: float = 0.8, level: float = 0.95) -> float:
     """Return the least number of seeds whose t interval excludes a mean this far off, in most runs.
 
     With n seeds and delta = difference sqrt(n) / sd, the interval excludes it (two-sided, on the

@@ -37,11 +37,6 @@ LESS = Quantity(
 )
 
 
-def tuned(runs: Runs, name: str) -> xr.DataArray:
-    """Return the best validation accuracy (%) of a run's best setting, chosen on other seeds."""
-    return TUNED.of(runs.pick(name))
-
-
 def gain(name: str, over: str) -> Measured:
     """Return what one run's best setting gains over another's."""
     return TUNED(run(name)) - TUNED(run(over))

@@ -64,11 +64,8 @@ class Criterion:
         return Verdict.UNDECIDED
 
     def p(self, found: Estimate) -> float:
-        """Return the p value of a decision: the least alpha whose 1 - alpha interval decides.
-
-        Each half of the interval is scaled as a t interval's: p < .05 where that of 95 % decides.
-        """
-        df = _df(found)
+        """Return the least alpha whose 1 - alpha interval decides; below .05 where 95 % does."""
+        df = found.df or found.seeds - 1
         reach = min((_reach(found, bound) for bound in self._bounds(found)), default=INF)
         return float(2 * stdtr(df, -reach * stdtrit(df, 0.5 + LEVEL / 2)))
 
@@ -77,7 +74,10 @@ class Criterion:
 
         inf where no number would: the mean lies on a bound, or more epochs are needed.
         """
-        scale = math.sqrt(found.seeds) / stdtrit(_df(found), 0.5 + LEVEL / 2)
+        df = found.df or found.seeds - 1
+        scale = math.sqrt(found.seeds) / stdtrit(
+            df, 0.5 + LEVEL / 2
+        )  # a half of the interval to sd
         return max(
             (
                 seeds_needed(abs(bound - found.mean), _half(found, bound) * scale, power=power)
@@ -99,10 +99,6 @@ class Criterion:
         if found.mean >= self.high:
             return [self.high]
         return [bound for bound in (self.low, self.high) if math.isfinite(bound)]
-
-
-def _df(found: Estimate) -> int:
-    return found.df or found.seeds - 1
 
 
 def _half(found: Estimate, bound: float) -> float:
