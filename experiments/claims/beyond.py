@@ -18,8 +18,8 @@ from experiments.claims.measures import (
     held_out_best,
     overfitting,
     paired,
-    range_of,
     slowest_over_fastest,
+    tuned_range,
 )
 from experiments.claims.networks import NONE_GAINED, WHY_NONE
 from experiments.claims.quantities import TUNED, Measured, Quantity, run
@@ -82,10 +82,6 @@ def _newest_over_adam(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
     return paired(max(found.values(), key=lambda x: float(x.mean())), adam)
 
 
-def _range(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
-    return range_of(map(TUNED.of, curves.values()))
-
-
 def _rule_claims(letters: str, network: str) -> tuple[Claim, ...]:
     name, both = NAMES[network], "Abstract, Section 7"
 
@@ -97,7 +93,7 @@ def _rule_claims(letters: str, network: str) -> tuple[Claim, ...]:
     return (
         Claim(f"X1{letters[0]}",
               f"which of nine rules is taken matters little for the accuracy of {name}",
-              of(_range, "best validation accuracy in the epochs trained, best less worst rule"),
+              of(tuned_range, "best validation accuracy in the epochs trained, best less worst rule"),
               at_most(SLIGHT, "one point, as for the paper's three rules (F1e)"), section=both),
         Claim(f"X1{letters[1]}",
               f"which of nine rules is taken matters much for the time to train {name}",

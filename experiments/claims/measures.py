@@ -190,8 +190,9 @@ def held_out_earliest(score: xr.DataArray, epochs: xr.DataArray, within: float) 
     return held_out_best(-epochs.where(near, late), epochs)[1]
 
 
-def range_of(scores: Iterable[xr.DataArray]) -> xr.DataArray:
-    """Return the scores with the highest mean less those with the lowest, on common seeds."""
+def tuned_range(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
+    """Return the best accuracy of the best less that of the worst rule, at their best settings."""
+    scores = [held_out_best(best_accuracy(one))[0] for one in curves.values()]
     ordered = sorted(scores, key=lambda x: float(x.mean()))
     return paired(ordered[-1], ordered[0])
 

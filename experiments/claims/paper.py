@@ -22,14 +22,13 @@ from experiments.claims.measures import (
     exactly,
     held_out_best,
     held_out_earliest,
-    range_of,
     slowest_over_fastest,
+    tuned_range,
 )
 from experiments.claims.networks import BATCH_NORM, CONVNETS, DATA, TEST, times
 from experiments.claims.quantities import (
     BEST,
     SHARE,
-    TUNED,
     TUNED_PEAK,
     Measured,
     network,
@@ -85,7 +84,7 @@ CONCLUSIONS = (
           above(90, "ninety; each seed's settings are chosen on the other seeds")),
     Claim("F1e", "the choice of the rule matters little for accuracy",
           Measured("best validation accuracy, best less worst rule, each at its best setting",
-                   "points", _rules(lambda curves: range_of(map(TUNED.of, curves.values())))),
+                   "points", _rules(tuned_range)),
           at_most(SLIGHT, "one point; each seed's setting is chosen on the other seeds"),
           section="Abstract, Section 7"),
     *(Claim(f"F1f{number}",

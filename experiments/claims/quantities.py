@@ -72,11 +72,9 @@ class Measured:
         words = f"{both[0]}: {self.name} {word} {other.name}"
         if both[0] != both[1]:
             words = f"{both[0]} of {self.name} {word} {both[1]} of {other.name}"
+        any_adam = self.any_adam or other.any_adam
         return Measured(
-            words,
-            unit,
-            lambda runs: function(self.of(runs), other.of(runs)),
-            any_adam=self.any_adam or other.any_adam,
+            words, unit, lambda runs: function(self.of(runs), other.of(runs)), any_adam=any_adam
         )
 
 
@@ -90,16 +88,11 @@ class Quantity:
 
     def __call__(self, source: Source) -> Measured:
         """Return the quantity of a source."""
-        like = source.like
-        return Measured(
-            self.words,
-            self.unit,
-            lambda runs: self.of(source.pick(runs)),
-            source.name,
-            source.any_adam,
-            None if like is None else lambda runs: self.of(like(runs)),
-            source.at,
-        )
+        of, like = (pick and partial(self._of, pick) for pick in (source.pick, source.like))
+        return Measured(self.words, self.unit, of, source.name, source.any_adam, like, source.at)
+
+    def _of(self, pick: Callable[[Runs], xr.Dataset], runs: Runs) -> Values:
+        return self.of(pick(runs))
 
 
 # Sources
