@@ -93,7 +93,7 @@ def _rule_claims(letters: str, network: str) -> tuple[Claim, ...]:
     return (
         Claim(f"X1{letters[0]}",
               f"which of nine rules is taken matters little for the accuracy of {name}",
-              of(tuned_range, "best validation accuracy in the epochs trained, best less worst rule"),
+              of(tuned_range, "best validation accuracy in as many epochs, best less worst rule"),
               at_most(SLIGHT, "one point, as for the paper's three rules (F1e)"), section=both),
         Claim(f"X1{letters[1]}",
               f"which of nine rules is taken matters much for the time to train {name}",
