@@ -217,7 +217,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
             j.claim.says,
             j.claim.statement,
             bounds(j.claim),
-            j.claim.why,
+            j.claim.criterion.why,
             _measured(j),
             str(j.estimate.seeds or "") if j.estimate else "",
             _interval(j.undamped, j.claim.unit) if j.undamped else "",
@@ -237,7 +237,7 @@ def questions_table(judgements: Sequence[Judgement]) -> Table:
             j.claim.says,
             j.claim.statement,
             bounds(j.claim),
-            j.claim.why,
+            j.claim.criterion.why,
             _measured(j),
             f"**{j.verdict}**",
         ]
@@ -384,10 +384,11 @@ def _denominator(accuracy: xr.DataArray | None) -> int | None:
 
 def bounds(claim: Claim) -> str:
     """Return a claim's bounds in words."""
-    low, high = (f"{value:.4g}" for value in (claim.low, claim.high))
-    if math.isinf(claim.high):
+    ends = claim.criterion.low, claim.criterion.high
+    low, high = (f"{value:.4g}" for value in ends)
+    if math.isinf(ends[1]):
         return f"above {low}"
-    if math.isinf(claim.low):
+    if math.isinf(ends[0]):
         return f"below {high}"
     return f"{low} to {high}"
 

@@ -41,7 +41,8 @@ from emnist_jax.stats import (
 from experiments._common import Options as CommonOptions
 from experiments._common import draw, main, train, tuned
 from experiments._rules_told import SCHEDULE, as_range, common_pace, less_after_k, limits
-from experiments.claims.beyond import NAMES, NEWER, RULES, target_of
+from experiments.claims.beyond import NAMES, NEWER, RULES
+from experiments.claims.measures import target_of
 
 NETWORKS: Mapping[str, nn.Module] = {
     "dense": ej.MLP(hidden=(100, 100)),
