@@ -153,6 +153,10 @@ def _check_fit(structure: parallel.Structure, setting: Mapping[str, float], data
             name, given = rules.name_of(structure.rule), type(rule).__name__
             raise InputError(f"{name} returns {given}; a rule returns a transformation of optax")
         trial = train.init(own_model, rule, 0, images, structure.dtype)
+        changed = rule.update(trial.params, trial.opt_state, trial.params)
+        if not isinstance(changed, tuple) or len(changed) != 2:
+            name = rules.name_of(structure.rule)
+            raise InputError(f"{name}: its update returns no pair; return (updates, state)")
         x = train.scale(images, structure.dtype)
         trial = train.step(own_model, rule, trial, x, labels, jax.random.key(0))
         return own_model.apply({"params": trial.params, **trial.variables}, x)
