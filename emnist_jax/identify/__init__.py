@@ -1,8 +1,8 @@
 """Which known learning rule an implementation is, from the steps that it takes.
 
 Steps on fixed gradients (`steps`) are compared with the equations of known rules (`equations`),
-whose hyperparameters are measured by least squares, not read from names (`search`). Rules of optax
-of other families are run as they are. `rules.identify` is the function to call.
+whose hyperparameters are measured by least squares, not read from names (`readings`). Rules of
+optax of other families are run as they are. `rules.identify` is the function to call.
 """
 
 import inspect
@@ -15,7 +15,7 @@ import optax
 
 from emnist_jax.errors import InputError
 from emnist_jax.identify.equations import KNOWN, slips
-from emnist_jax.identify.search import (
+from emnist_jax.identify.readings import (
     Reading,
     changes_of,
     difference,

@@ -14,7 +14,7 @@ from emnist_jax.identify.equations import KNOWN, Form, directions, forms, slips
 from emnist_jax.identify.steps import TOLERANCE, UPDATES, Steps, replay
 
 MOST_FITS = 30  # forms beside the known ones whose hyperparameters are measured
-LEAST = dict.fromkeys(("b1", "b2"), np.log(9.9e-5))  # nearer to 1, a mean is a sum
+MOST_DECAY = 1 - 9.9e-5  # b1 and b2 nearer to 1: their mean is a sum in so few updates
 USUAL = {  # the values that a measurement begins with
     "b1": (0.9, 0.0, 0.5),
     "b2": (0.999, 0.9, 0.99),
@@ -110,15 +110,22 @@ def fit(form: Form, seen: Steps, rate: float | None, start: Mapping[str, float])
         values[name] = min(USUAL[name], key=lambda v, name=name: off({**values, name: v}).sum())
 
     def values_at(x):
-        x = [np.clip(v, LEAST.get(n, -50), 50) for n, v in zip(names, x, strict=True)]
-        return {
-            **values,
-            **{n: float(_FROM.get(n, float)(v)) for n, v in zip(names, x, strict=True)},
-        }
+        x = np.clip(x, -50, 50)
+        moved = {n: float(_FROM.get(n, float)(v)) for n, v in zip(names, x, strict=True)}
+        return {**values, **moved}
 
-    first = [_TO.get(n, float)(values[n]) for n in names]
-    found = least_squares(lambda x: off(values_at(x)).ravel(), first, method="lm", max_nfev=200)
-    return _read(form, _solve_linear(form, values_at(found.x), seen, rate), seen)
+    def solve():
+        first = [_TO.get(n, float)(values[n]) for n in names]
+        found = least_squares(lambda x: off(values_at(x)).ravel(), first, method="lm", max_nfev=200)
+        solved = values_at(found.x)
+        solved |= {n: min(solved[n], MOST_DECAY) for n in ("b1", "b2")}
+        return _read(form, _solve_linear(form, solved, seen, rate), seen)
+
+    reading = solve()
+    if not reading.fits and reading.values["b2"] == MOST_DECAY:  # where the equations are flat
+        values["b2"] = 0.9
+        reading = min(reading, solve(), key=lambda one: one.share)
+    return reading
 
 
 def nearest(reading: Reading) -> tuple[int, int]:
