@@ -35,6 +35,7 @@ from emnist_jax.identify.steps import (
     observe,
 )
 
+OTHER = {"coupled": "decoupled", "decoupled": "coupled"}
 RATE_NAMES = ("learning_rate", "lr", "eta", "alpha", "step_size", "rate")
 
 
@@ -127,13 +128,18 @@ def _meanings(
 ) -> dict[str, str]:
     """Return which hyperparameter each of these arguments is: the one that changes with it."""
     known = KNOWN[list(KNOWN)[nearest(reading)[1]]].names
-    coupled = "decoupled" if reading.form.decay == "coupled" else "coupled"
+    other = replace(reading.form, decay=OTHER[reading.form.decay])
     found = {}
     for name in names:
         value = 0.9 * given[name] or 0.01
         seen = observe(_make(rule, name, {**given, name: value}), name)
-        for form in (reading.form, replace(reading.form, decay=coupled)):
-            values = fit(form, seen, reading.values["learning_rate"], reading.values)
+        decaying = {**reading.values, "weight_decay": value}
+        for form, start in (
+            (reading.form, reading.values),
+            (reading.form, decaying),
+            (other, decaying),
+        ):
+            values = fit(form, seen, reading.values["learning_rate"], start)
             if values.fits:
                 break
         new, old = values.values, reading.values

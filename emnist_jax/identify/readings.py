@@ -53,9 +53,9 @@ def difference(changes: np.ndarray, seen: Steps) -> np.ndarray:
     return np.nan_to_num(np.abs(changes - seen.changes) / seen.scale, nan=1e3, posinf=1e3)
 
 
-def _off(form: Form, values: Mapping[str, float], seen: Steps) -> np.ndarray:
+def _off(changes: np.ndarray, seen: Steps) -> np.ndarray:
     """Return differences of at most 1: one step far off counts little more than one just off."""
-    r = np.minimum(difference(changes_of(form, values, seen), seen), 1e3)
+    r = np.minimum(difference(changes, seen), 1e3)
     return r / np.sqrt(1 + r**2)
 
 
@@ -64,22 +64,27 @@ def _read(form: Form, values: Mapping[str, float], seen: Steps) -> Reading:
     return Reading(form, dict(values), float(off.max()), float((off > TOLERANCE).mean()))
 
 
-def _solve_linear(form: Form, values: dict, seen: Steps, rate: float | None) -> dict:
-    """Return the values with the rate, if it is unknown, and decoupled decay by least squares."""
+def _solve_linear(
+    form: Form, values: dict, seen: Steps, rate: float | None
+) -> tuple[dict, np.ndarray]:
+    """Return the values with the rate, if it is unknown, and decoupled decay by least squares.
+
+    The second is what the equations make of the weights with them.
+    """
+    decoupled = form.decay == "decoupled"
     with np.errstate(all="ignore"):
         step = np.nan_to_num(directions(form, values, seen.theta, seen.grads), posinf=1e9)
-    x, w, y = (np.clip(a / seen.scale, -1e9, 1e9) for a in (-step, -seen.theta, seen.changes))
-    columns = [x, w] if form.decay == "decoupled" else [x]
+        x, w, y = (np.clip(a / seen.scale, -1e9, 1e9) for a in (-step, -seen.theta, seen.changes))
+    columns = [x, w] if decoupled else [x]
     y = y - rate * columns.pop(0) if rate is not None else y
-    found = [0.0, 0.0]
+    found = [] if rate is None else [rate]
     if columns:
         table = np.stack([c.ravel() for c in columns], axis=1)
-        found = [*np.linalg.lstsq(table, y.ravel())[0].tolist(), 0.0]
-    if rate is not None:
-        found.insert(0, rate)
+        found += np.linalg.lstsq(table, y.ravel())[0].tolist()
     rate = found[0] or 1e-300
-    decay = found[1] / rate if form.decay == "decoupled" else values["weight_decay"]
-    return {**values, "learning_rate": rate, "weight_decay": decay}
+    decay = found[1] / rate if decoupled else values["weight_decay"]
+    changes = -rate * (step + decay * seen.theta if decoupled else step)
+    return {**values, "learning_rate": rate, "weight_decay": decay}, changes
 
 
 _TO = {"b1": lambda b: np.log1p(-b), "b2": lambda b: np.log1p(-b), "eps": np.log, "initial": np.log}
@@ -103,7 +108,7 @@ def fit(form: Form, seen: Steps, rate: float | None, start: Mapping[str, float])
     names = [n for n in form.numbers() if n != "weight_decay" or form.decay == "coupled"]
 
     def off(values):
-        return _off(form, _solve_linear(form, values, seen, rate), seen)
+        return _off(_solve_linear(form, values, seen, rate)[1], seen)
 
     values = {name: usual[0] for name, usual in USUAL.items()} | dict(start)
     for name in [name for name in names if name not in start] * 2:
@@ -116,10 +121,10 @@ def fit(form: Form, seen: Steps, rate: float | None, start: Mapping[str, float])
 
     def solve():
         first = [_TO.get(n, float)(values[n]) for n in names]
-        found = least_squares(lambda x: off(values_at(x)).ravel(), first, method="lm", max_nfev=200)
+        found = least_squares(lambda x: off(values_at(x)).ravel(), first, method="lm", max_nfev=100)
         solved = values_at(found.x)
         solved |= {n: min(solved[n], MOST_DECAY) for n in ("b1", "b2")}
-        return _read(form, _solve_linear(form, solved, seen, rate), seen)
+        return _read(form, _solve_linear(form, solved, seen, rate)[0], seen)
 
     reading = solve()
     if not reading.fits and reading.values["b2"] == MOST_DECAY:  # where the equations are flat
@@ -175,8 +180,8 @@ def search(seen: Steps, rate: float | None) -> list[Reading]:
         first = Steps(*(a[:5] for a in seen[:3]), seen.scale)
 
         def far(form):
-            solved = (_solve_linear(form, start, first, rate) for start in starts)
-            return min(_off(form, values, first).sum() for values in solved)
+            tried = (_solve_linear(form, start, first, rate)[1] for start in starts)
+            return min(_off(changes, first).sum() for changes in tried)
 
         for form in sorted((form for form in forms() if form not in known), key=far)[:MOST_FITS]:
             readings.append(fit(form, seen, rate, {}))
