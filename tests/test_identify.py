@@ -111,8 +111,8 @@ UPDATES = {  # an update function, the rule's name, the slips' words, hyperparam
     "Keras's eps": (adam(place="outside, before"), "adam", ["outside the root and"], {}),
     "in, before": (adam(place="inside, before"), "adam", ["inside the root and"], {}),
     "Nesterov": (adam(nesterov=True), "adam", ["Nesterov's step: b1 m"], {}),
-    "NAdam": (torch_nadam(RATE), "adam", ["Dozat's schedule"], {}),
-    "AMSGrad": (torch_amsgrad(), "adam", ["maximum of v taken before"], {}),
+    "NAdam": (torch_nadam(RATE), "PyTorch's NAdam", [], {}),
+    "AMSGrad": (torch_amsgrad(), "PyTorch's AMSGrad", [], {}),
     "SGD": (torch_sgd(RATE, 0.0), "sgd", [], {}),
     "SGD, momentum": (torch_sgd(RATE), "momentum", [], {"decay": 0.9}),
     "SGD, Nesterov": (torch_sgd(RATE, nesterov=True), "nesterov", [], {"decay": 0.9}),
@@ -122,12 +122,12 @@ UPDATES = {  # an update function, the rule's name, the slips' words, hyperparam
         ["m starting as the first gradient", "coupled weight decay"],
         {"decay": 0.8, "dampening": 0.5, "weight_decay": 1e-3},
     ),
-    "RMSprop": (torch_rmsprop(), "rmsprop", ["eps outside the root"], {"decay": 0.99}),
+    "RMSprop": (torch_rmsprop(), "PyTorch's RMSprop", [], {"alpha": 0.99}),
     "RMSprop, centred": (
         torch_rmsprop(momentum=0.9, centered=True),
-        "rmsprop",
-        ["eps outside the root", "v centred", "momentum"],
-        {"decay": 0.99, "b1": 0.9},
+        "PyTorch's RMSprop",
+        ["v centred", "momentum"],
+        {"alpha": 0.99, "b1": 0.9},
     ),
 }  # fmt: skip
 
@@ -138,8 +138,8 @@ def test_an_update_function_is_named_with_its_slips(name):
     found = rules.identify(update, learning_rate=RATE)
     assert (found.matched, found.name) == (True, rule), found
     assert len(found.slips) == len(words)
-    for said, word in zip(found.slips, words, strict=True):
-        assert word in said
+    for slip, word in zip(found.slips, words, strict=True):
+        assert word in slip
     assert {k: found.hyperparameters[k] for k in values} == pytest.approx(values, rel=1e-3)
     assert bool(found.differences) == bool(words)
 
@@ -205,7 +205,7 @@ def test_the_first_difference_is_where_the_known_rule_steps_otherwise():
     assert one.change / one.known == pytest.approx(1 / np.sqrt(1 + 0.999), rel=1e-3)
 
 
-def test_a_rule_that_is_none_of_the_known_ones_is_said_to_be_none():
+def test_a_rule_that_is_none_of_the_known_ones_is_reported_as_none():
     found = rules.identify(optax.chain(optax.clip(0.1), optax.adam(RATE)))
     assert not found.matched
     assert str(found).startswith("no known rule; the nearest is adam with learning_rate 0.01")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-SLIPS = {  # the choices of a Form, and what a rule that differs in one is said to do
+SLIPS = {  # the choices of a Form, and the words for a rule that differs in one
     "second": {
         "none": "without division by a second moment",
         "mean": "divided by the root of v <- b2 v + (1 - b2) g^2",
@@ -121,6 +121,8 @@ KNOWN = {
         replace(_RMS, second="sum", start="above"),
         {"initial": "initial_accumulator_value", "eps": "eps"},
     ),
+    "PyTorch's RMSprop": Known(replace(_RMS, eps="outside"), {"b2": "alpha", "eps": "eps"}),
+    "PyTorch's Adagrad": Known(replace(_RMS, second="sum", eps="outside"), {"eps": "eps"}),
     "adam": Known(Form(), _ADAM),
     "adamw": Known(Form(), {**_ADAM, "weight_decay": "weight_decay"}),
     "adam_undamped": Known(Form(damped=False), _ADAM),
@@ -133,6 +135,8 @@ KNOWN = {
     "adam_constant_correction": Known(Form(correct_m="constant", correct_v="constant"), _ADAM),
     "nadam": Known(Form(nesterov="ahead"), _ADAM),
     "nadamw": Known(Form(nesterov="ahead"), {**_ADAM, "weight_decay": "weight_decay"}),
+    "PyTorch's NAdam": Known(Form(nesterov="scheduled"), _ADAM),
+    "PyTorch's AMSGrad": Known(Form(maximum="before"), _ADAM),
     "amsgrad": Known(Form(maximum="after"), _ADAM),
     "adamax": Known(Form(second="largest", correct_v="none"), _ADAM),
     "adamaxw": Known(
