@@ -39,8 +39,15 @@ def branching(learning_rate):
     return optax.sgd(learning_rate) if learning_rate > 0 else optax.adam(1e-3)
 
 
+def updates_alone(learning_rate):
+    return optax.GradientTransformation(lambda p: (), lambda g, state, params=None: g)
+
+
 REFUSED = {
     "rule": ({"rule": "adm"}, 'unknown rule "adm": did you mean "adam"'),
+    "a rule's letters": ({"rule": "adma"}, 'did you mean "adam"'),
+    "updates alone": ({"rule": updates_alone}, r"updates_alone: its update returns no pair"),
+    "a rule of lr": ({"rule": lambda lr: optax.sgd(lr)}, "has no argument learning_rate"),
     "no rule": ({"rule": 5}, "rule=5: give a rule's name"),
     "a list of rules": ({"rule": ["sgd"]}, "give a rule's name"),
     "a rule with its numbers": ({"rule": optax.adam(0.1)}, "lambda learning_rate: optax.adam"),
