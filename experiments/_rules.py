@@ -139,6 +139,7 @@ def tuned_table(runs: Runs) -> Table:
                     "best, chosen on other seeds (%)": mean,
                     "95 %": bounds,
                     "epochs to a point below the best rule": _time(when[rule].epochs),
+                    "seeds that never get there": int(median_time(when[rule].epochs).censored),
                     "seconds": None if seconds is None else _time(seconds),
                     "epochs to a point below the worst rule": _time(sooner[rule].epochs),
                     "settings within a point of its own best (%)": 100 * share.share,

@@ -52,14 +52,13 @@ def sweeps(epochs: int = 20, convnet_epochs: int = 10) -> dict[str, ej.Sweep]:
 def settings(runs: Runs, network: str, variant: str) -> dict[float | None, xr.Dataset]:
     """Return the curves of each strength of a regulariser; None is that of one without strengths.
 
-    Coordinates of single settings are left out, so that curves of all can be subtracted.
+    Coordinates that not all networks have are left out, so that the curves can be subtracted.
     """
     curves = runs[f"regularisation/{network}/{variant}"]
-    axis = next(iter(VARIANTS[variant]), None)
-    if axis is None:
-        return {None: curves.reset_coords(drop=True)}
-    values = curves[axis].values
-    return {float(v): curves.sel({axis: v}).reset_coords(drop=True) for v in values}
+    axis, own = next(iter(VARIANTS[variant]), None), ["dropout", "weight_decay"]
+    values = [None] if axis is None else curves[axis].values.tolist()
+    chosen = {v: curves if v is None else curves.sel({axis: v}) for v in values}
+    return {v: one.drop_vars(own, errors="ignore") for v, one in chosen.items()}
 
 
 def every_setting(runs: Runs) -> Iterator[tuple[str, str, float | None, xr.Dataset, xr.Dataset]]:
