@@ -23,6 +23,13 @@ def together(curves: Mapping[str, xr.Dataset], dim: str, join: str = "exact") ->
     ).assign_coords({dim: list(curves)})
 
 
+def evaluated(runs: xr.Dataset, variant: str) -> xr.Dataset:
+    """Return curves or test results as a variant of their sweep gives them; "" for its model."""
+    end = f"_{variant}"
+    names = {v: v.removesuffix(end) for v in map(str, runs.data_vars) if v.endswith(end)}
+    return runs[list(names)].rename(names) if variant else runs
+
+
 def tuned(curves: xr.Dataset) -> xr.DataArray:
     """Return each seed's best validation accuracy (%) at the setting the other seeds choose."""
     score = best_accuracy(curves)

@@ -52,20 +52,17 @@ def _protocol(experiment: Experiment, runs: Runs, of: str = "") -> str:
 
 def protocol(datasets: Sequence[xr.Dataset]) -> str:
     """Return the data, seeds and protocol of some runs and tests, for captions."""
-    data = sorted({str(one.attrs.get("data", "unknown")) for one in datasets})
-    counts = {
-        str(one.attrs.get("data", "unknown")): counted(one) for one in datasets if counted(one)
-    }
-    named = [f"{name} ({counts[name]})" if name in counts else name for name in data]
-    sizes = {
-        name: sorted({one.sizes[name] for one in datasets if name in one.dims})
-        for name in ("seed", "epoch")
-    }
-    seeds, epochs = sizes["seed"], [size - 1 for size in sizes["epoch"]]
-    parts = [f"Data: {' and '.join(named)}"]
-    parts += [f"seeds: {_either(seeds)}", f"epochs: {_either(epochs)}"]
-    batches = {one.attrs["batch_size"] for one in datasets if "batch_size" in one.attrs}
-    parts += [f"minibatch {_either(sorted(batches))}"] * bool(batches)
+    counts: dict[str, str] = {}
+    for one in datasets:  # test results do not count the images of training; the curves do
+        name = str(one.attrs.get("data", "unknown"))
+        counts[name] = counts.get(name) or counted(one)
+    named = [f"{name} ({of})" if of else name for name, of in sorted(counts.items())]
+    curves = [one for one in datasets if "train_error" in one]
+    seeds = sorted({one.sizes["seed"] for one in curves})
+    epochs = sorted({one.sizes["epoch"] - 1 for one in curves})
+    batches = sorted({one.attrs["batch_size"] for one in curves if "batch_size" in one.attrs})
+    parts = [f"Data: {' and '.join(named)}", f"seeds: {_either(seeds)}"]
+    parts += [f"epochs: {_either(epochs)}"] + [f"minibatch {_either(batches)}"] * bool(batches)
     return "; ".join(parts) + "."
 
 

@@ -105,5 +105,8 @@ def chosen(experiment: "Experiment", options: Options) -> dict[str, ej.Sweep]:
             changes["epochs"] = options.epochs
         if isinstance(sweep.grid, Mapping):
             changes["grid"] = {axis: new.get((axis, v), v) for axis, v in sweep.grid.items()}
+        if isinstance(sweep.keep, tuple):
+            last = changes.get("epochs", sweep.epochs)
+            changes["keep"] = tuple(e for e in sweep.keep if e <= last) or (last,)
         made[folder] = sweep.replace(**changes)
     return made

@@ -27,7 +27,7 @@ from experiments import (
 from experiments._common import connect
 from experiments._draw import Section, draw
 from experiments._experiment import Experiment, Runs
-from experiments._options import COORDINATOR, DATA, SEEDS, SPLIT, option, options_of
+from experiments._options import COORDINATOR, DATA, SEEDS, SPLIT, Options, option, options_of
 from experiments._train import collect, train
 from experiments.report import report
 
@@ -84,14 +84,28 @@ def run_all(
     preset: Values,
     given: Values,
 ) -> None:
-    """Train what is missing of experiments; `given` replaces `preset` where it is not None."""
-    shared = ("split", "overwrite", "trials_at_once")
-    for name in options.only or experiments:
-        values = dict(preset.get(name, {}))
-        values |= {key: getattr(options, key) for key in shared} | {"data": data, "out": out}
+    """Train what is missing of experiments; `given` replaces `preset` where it is not None.
+
+    A sweep that several share is trained once, with the options of the first that has it.
+    """
+    owner: dict[str, str] = {}
+    for name, experiment in experiments.items():
+        owner = dict.fromkeys(experiment.make(), name) | owner
+
+    def options_for(name: str) -> Options:
+        values = {key: getattr(options, key) for key in ("split", "overwrite", "trials_at_once")}
         own = {"seeds": options.seeds} | {k: v for k, v in given.get(name, {}).items() if v}
+        values |= {"data": data, "out": out, **preset.get(name, {})}
         values |= {key: value for key, value in own.items() if value is not None}
-        train(experiments[name], options_of(experiments[name])(**values))
+        return options_of(experiments[name])(**values)
+
+    done: set[str] = set()
+    for name in options.only or experiments:
+        for folder in experiments[name].make():
+            if folder not in done:
+                first = owner[folder]
+                train(experiments[first], options_for(first), {folder})
+                done.add(folder)
 
 
 def write_report(out: Path) -> Path:

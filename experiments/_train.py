@@ -1,5 +1,7 @@
 """What an experiment trains and tests, and what a folder of results holds."""
 
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,13 @@ from experiments._experiment import Experiment
 from experiments._options import Options, chosen
 
 
-def train(experiment: Experiment, options: Options) -> None:
+def train(experiment: Experiment, options: Options, folders: Collection[str] | None = None) -> None:
     """Train what is missing of an experiment in the folder of results, and test what is kept.
+
+    Args:
+        experiment: of whose sweeps.
+        options: of the experiment.
+        folders: those of its sweeps to train; None for all.
 
     Raises:
         InputError: invalid options, or a folder that holds another run.
@@ -28,6 +35,8 @@ def train(experiment: Experiment, options: Options) -> None:
     usual = ej.load(options.data, split=options.split, size=options.size)
     sources: dict[object, ej.Dataset] = {None: usual}
     for folder, sweep in chosen(experiment, options).items():
+        if folders is not None and folder not in folders:
+            continue
         other = experiment.data.get(folder)
         if other not in sources:
             name = getattr(options, other) if isinstance(other, str) else None
@@ -40,9 +49,8 @@ def train(experiment: Experiment, options: Options) -> None:
 def _train_and_test(sweep: ej.Sweep, data: ej.Dataset, folder: str, options: Options) -> None:
     """Train a sweep into a folder unless it is there, and test its networks unless they are."""
     out = options.out / folder
-    path = out / "test" / "curves.nc"
     curves = None if options.overwrite else finished(sweep, data, out)
-    if curves is not None and (sweep.keep is None or hosts.first(_tests_of, curves, path)):
+    if curves is not None and (sweep.keep is None or hosts.first(_is_tested, out)):
         return
     lost = curves is not None and not hosts.first((out / networks.FILE).exists)
     if curves is None or lost:
@@ -57,28 +65,43 @@ def _train_and_test(sweep: ej.Sweep, data: ej.Dataset, folder: str, options: Opt
     if sweep.keep is not None:
         curves, kept = found
         own = {"images": len(data.test.labels), "curves_checksum": checksum(curves)}
-        hosts.first(save_curves, test(kept, data).assign_attrs(curves.attrs | own), path)
+        tested = test(kept, data, sweep).assign_attrs(curves.attrs | own)
+        hosts.first(save_curves, tested, out / "test" / "curves.nc")
 
 
-def _tests_of(curves: xr.Dataset, path: Path) -> bool:
-    """Return whether a file holds the test results of the networks of these very curves."""
+def _is_tested(out: Path) -> bool:
+    """Return whether a folder holds the test results of the networks of its very curves."""
     # The checksum covers the curves' attributes too, so their configuration.
-    return path.exists() and load_curves(path).attrs.get("curves_checksum") == checksum(curves)
+    path = out / "test" / "curves.nc"
+    if not path.exists():
+        return False
+    return load_curves(path).attrs.get("curves_checksum") == checksum(load_curves(out))
 
 
-def test(kept: ej.Networks, data: ej.Dataset) -> xr.Dataset:
-    """Return errors, accuracies and confusion matrices (true class, predicted class) on the test.
+def test(kept: ej.Networks, data: ej.Dataset, sweep: ej.Sweep) -> xr.Dataset:
+    """Return what networks get of the test images, as the sweep's model and as its variants.
 
-    Only test images are looked at, and nothing is chosen on them.
+    Errors, accuracies and confusion matrices (true class, predicted class); those of a variant
+    end with its name. Only test images are looked at, and nothing is chosen on them.
     """
+    found = _tested(kept, data)
+    for name, model in (sweep.variants or {}).items():
+        model = model.clone(classes=len(data.classes))
+        # Statistics of the minibatch are those of as many images as in training.
+        variant = replace(kept, model=model, evaluation_batch=sweep.batch_size)
+        tested = _tested(variant, data)
+        found = found.assign({f"{v}_{name}": tested[v] for v in tested.data_vars})
+    return found
+
+
+def _tested(kept: ej.Networks, data: ej.Dataset) -> xr.Dataset:
     split, names = data.test, list(data.classes)
     predicted = kept.logits(split.images).argmax("class").values.reshape(-1, len(split.labels))
     matrices = [confusion_matrix(split.labels, row, len(names)) for row in predicted]
     shape = (*kept.epoch.shape, len(names), len(names))
     dims = (*kept.epoch.dims, "true", "predicted")
     tested = kept.evaluate(split).assign_coords(true=names, predicted=names)
-    confusion = (dims, np.asarray(matrices, np.int32).reshape(shape))
-    return tested.assign(confusion=confusion, best_epoch=kept.epoch)
+    return tested.assign(confusion=(dims, np.asarray(matrices, np.int32).reshape(shape)))
 
 
 def collect(folder: Path) -> dict[str, xr.Dataset]:

@@ -4,45 +4,48 @@
 
 Crosses {frozen, trained} scale and bias x {normal: drawn from N(0, 1), standard: 1 and 0} x
 {minibatch, running} statistics in evaluation x {Adam, undamped Adam}. The last is Adam at ten times
-the rate: without the factor (1 - b1) = .1 its steps are ten times as long.
+the rate: without the factor (1 - b1) = .1 its steps are ten times as long. Each network is trained
+once and evaluated with either statistics; `experiments.test_set` reads them after epoch 7.
 """
 
 import itertools
+
+import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
-from experiments._curves import over_seeds, peak_limits, together
+from experiments._curves import evaluated, over_seeds, peak_limits, together
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._networks import CHOSEN_GRID, DENSE
 
+KINDS = tuple(itertools.product(("frozen", "trained"), ("normal", "standard")))
 STATISTICS = ("minibatch", "running")
-CELLS = tuple(itertools.product(("frozen", "trained"), ("normal", "standard"), STATISTICS))
 REPORTED, REPORTED_SD = 72.3, 5.6
 
 
-def folder(*cell: str) -> str:
-    """Return where a cell's curves are."""
-    return f"batch_norm/{'_'.join(cell)}"
+def sweep(kind: str, drawn: str) -> ej.Sweep:
+    """Return the sweep of one kind of parameters, evaluated with either statistics."""
+    usual, minibatch = (
+        DENSE.clone(batch_norm=ej.BatchNorm(kind, drawn, statistics))
+        for statistics in ("running", "minibatch")
+    )
+    keep = (7,) if drawn == "normal" else None
+    variants = {"minibatch": minibatch}
+    return ej.Sweep(usual, "adam", CHOSEN_GRID, epochs=100, variants=variants, keep=keep)
 
 
-def sweep(*cell: str) -> ej.Sweep:
-    """Return the sweep of a cell."""
-    return ej.Sweep(DENSE.clone(batch_norm=ej.BatchNorm(*cell)), "adam", CHOSEN_GRID, epochs=100)
+def read(runs: Runs, kind: str, drawn: str, statistics: str) -> xr.Dataset:
+    """Return the curves of a cell."""
+    variant = "minibatch" if statistics == "minibatch" else ""
+    return evaluated(runs[f"batch_norm/{kind}_{drawn}"], variant)
 
 
 def draw_rate(runs: Runs, number: int):
     """Draw the curves at a learning rate: a panel each statistics, a line each kind."""
     panels = {
-        one: together(
-            {
-                f"{kind}_{drawn}": runs[folder(kind, drawn, s)]
-                for kind, drawn, s in CELLS
-                if s == one
-            },
-            "parameters",
-        )
+        one: together({"_".join(kind): read(runs, *kind, one) for kind in KINDS}, "parameters")
         for one in STATISTICS
     }
     curves = together(panels, "statistics")
@@ -53,8 +56,8 @@ def draw_rate(runs: Runs, number: int):
 def cells_table(runs: Runs) -> Table:
     """Return each cell's best accuracy beside the reported 72.3 +- 5.6 %."""
     rows = []
-    for kind, drawn, statistics in CELLS:
-        found = best(runs[folder(kind, drawn, statistics)])
+    for (kind, drawn), statistics in itertools.product(KINDS, STATISTICS):
+        found = best(read(runs, kind, drawn, statistics))
         for rate in found.learning_rate.values:
             at_best = found.sel(learning_rate=rate)
             accuracy = 100 * at_best.valid_accuracy
@@ -97,7 +100,7 @@ def _name(row: dict) -> str:
 EXPERIMENT = Experiment(
     "batch_norm",
     "Batch normalisation (N1)",
-    sweeps={folder(*cell): sweep(*cell) for cell in CELLS},
+    sweeps={f"batch_norm/{'_'.join(kind)}": sweep(*kind) for kind in KINDS},
     figures={
         "accuracy_adam": Figure(
             "Batch normalisation with Adam at eta 1e-4: validation accuracy.",

@@ -26,7 +26,6 @@ PRESETS = {
         **dict.fromkeys(("sgd", "rmsprop", "batch_norm"), _SMALL),
         **dict.fromkeys(("adam", "forensics"), _SMALL | {"seeds": 2, "epochs": 20}),
         "convnets": _SMALL | {"seeds": 2, "epochs": 4},
-        "test_set": _SMALL | {"seeds": 2, "epochs": 7},
     },
 }
 

@@ -29,6 +29,7 @@ LOOK_ALIKES = ("0DO", "1IL", "2Z", "5S", "9gq", "Ff", "UV", "4Y", "8B", "6b")
 def _look_alikes(runs: Runs) -> xr.DataArray:
     """Return the share (%) of C1's test errors that stay within a group of look-alikes."""
     tested = _longest(runs, "c1", "/test")
+    tested = tested.isel(epoch=-1) if "epoch" in tested.dims else tested
     if "confusion" not in tested:
         raise NotTestable("convnets/c1/test holds no confusion matrix")
     matrix, names = tested.confusion, tested.true.values
