@@ -38,7 +38,9 @@ def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
         caption = f"{figure.caption} {_protocol(experiment, runs, figure.of)}"
         figures.append((f"{experiment.name}/{name}.png", caption))
     for name, make in experiment.tables.items():
-        save_table(table := make(runs), folder / name)
+        if not (table := make(runs)).rows:
+            continue  # such as the paper's seed where fewer were trained
+        save_table(table, folder / name)
         title = name.replace("_", " ").capitalize()
         tables[f"{title}. {_protocol(experiment, runs)}"] = table
     return Section(experiment.title, tables, figures, experiment.finding(runs))

@@ -291,7 +291,7 @@ def test_presets_are_options(experiments, presets):
             assert chosen(one, options_of(one)(**values)).keys() == one.make().keys()
 
 
-def test_the_paper_runs_resumes_and_rebuilds_its_report(tmp_path, monkeypatch, capsys):
+def test_the_paper_runs_and_rebuilds_its_report(tmp_path, monkeypatch, capsys):
     small = {"size": 188, "seeds": 2, "epochs": 1, "batch_size": 20}
     monkeypatch.setattr(paper, "PRESETS", {"demo": {"sgd": small}, "paper": {}})
     options = paper.Options(preset="demo", only=("sgd",), out=tmp_path)
@@ -304,7 +304,6 @@ def test_the_paper_runs_resumes_and_rebuilds_its_report(tmp_path, monkeypatch, c
         assert f"]({linked})" in first and (tmp_path / linked).exists()
     assert "## Adam" not in first and "Not run. `python -m experiments.depth`" in first
     before = (tmp_path / "sgd" / "curves.nc").read_bytes()
-    assert paper.run(options).read_text() == first
     path.unlink()
     assert paper.run(paper.Options(out=tmp_path, report_only=True)).read_text() == first
     assert (tmp_path / "sgd" / "curves.nc").read_bytes() == before
