@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,6 +10,8 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
 import emnist_jax as ej
+from emnist_jax import train
+from emnist_jax.engine.grid import GridLike
 
 DENSE = ej.MLP(hidden=(100, 100))
 C1 = ej.ConvNet(channels=(10,), hidden=(576, 160))
@@ -19,6 +22,11 @@ CHOSEN = {"b1": 0.9, "b2": 0.9999}
 CHOSEN_GRID: Mapping[str, float | tuple[float, ...]] = {"learning_rate": (1e-4, 1e-3), **CHOSEN}
 """The paper's learning rate with them; and ten times that, at which Adam is the undamped rule
 (without the factor 1 - b1) at the paper's rate."""
+
+
+def paper_sweep(model: nn.Module, rule: str, grid: GridLike, **fields: Any) -> ej.Sweep:
+    """Return a sweep of the paper: with accuracies of all images, and as means over classes."""
+    return ej.Sweep(model, rule, grid, metrics={"macro_accuracy": train.macro_accuracy}, **fields)
 
 
 def multiply_adds(model: nn.Module, height: int = 28, width: int = 28, classes: int = 47) -> int:

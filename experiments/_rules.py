@@ -16,7 +16,8 @@ from emnist_jax.stats import (
 )
 from experiments._curves import over_seeds, tuned
 from experiments._experiment import Runs
-from experiments.claims.beyond import NEWER, RULES, target_of
+from experiments.claims.beyond import NEWER, RULES
+from experiments.claims.measures import target_of
 
 NETWORKS = ("dense", "c2")
 

@@ -12,13 +12,12 @@ from experiments.claims import (
     CORRECTIONS,
     PAPER,
     READINGS,
-    Claim,
+    SECTIONS,
     Estimate,
     Judgement,
     Verdict,
     judge_reading,
 )
-from experiments.claims.paper import SECTIONS
 
 Runs = Mapping[str, xr.Dataset]
 READING_NAMES = {
@@ -40,9 +39,9 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
             "claim": j.claim.id,
             "where": j.claim.where,
             "the paper": j.claim.says,
-            "measured here": j.claim.statement,
-            "bounds": bounds(j.claim),
-            "why these": j.claim.why,
+            "measured here": j.claim.measured.words,
+            "bounds": j.claim.criterion.words,
+            "why these": j.claim.criterion.why,
             "result": result(j),
             "seeds": (j.estimate and j.estimate.seeds) or None,
             "undamped Adam": j.undamped and in_words(j.undamped, j.claim.unit),
@@ -59,9 +58,9 @@ def questions_table(judgements: Sequence[Judgement]) -> Table:
         {
             "question": j.claim.id,
             "answer put to the test": j.claim.says,
-            "measured": j.claim.statement,
-            "bounds": bounds(j.claim),
-            "why these": j.claim.why,
+            "measured": j.claim.measured.words,
+            "bounds": j.claim.criterion.words,
+            "why these": j.claim.criterion.why,
             "result": result(j),
             "verdict": f"**{j.verdict}**",
         }
@@ -83,7 +82,7 @@ def readings_table(runs: Runs) -> Table:
             for reading, j in found.items()
         }
         matched = "; ".join(held) or ("none" if tested else "not testable")
-        row = {"claim": claim.id, "the paper": claim.says, "bounds": bounds(claim)}
+        row = {"claim": claim.id, "the paper": claim.says, "bounds": claim.criterion.words}
         rows.append(row | cells | {"matched by": matched})
     return Table(rows)
 
@@ -186,14 +185,6 @@ def _plural(verdict: Verdict) -> str:
 
 
 # Numbers
-
-
-def bounds(claim: Claim) -> str:
-    """Return a claim's bounds in words."""
-    low, high = (f"{value:.4g}" for value in (claim.low, claim.high))
-    if math.isinf(claim.high):
-        return f"above {low}"
-    return f"below {high}" if math.isinf(claim.low) else f"{low} to {high}"
 
 
 def result(judgement: Judgement) -> str:

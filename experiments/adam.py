@@ -6,12 +6,11 @@ The largest experiment: five seeds are 160 trials of 100 epochs. `--seeds 2` is 
 an interrupted run goes on where it stopped.
 """
 
-from emnist_jax import Sweep
 from emnist_jax.figures import plot_curves, plot_heatmap
 from emnist_jax.figures.tables import settings_table
 from experiments._curves import peak_limits
 from experiments._experiment import Experiment, Figure, Runs, main
-from experiments._networks import DENSE
+from experiments._networks import DENSE, paper_sweep
 
 GRID = {
     "learning_rate": (0.1, 0.01, 0.001, 0.0001),
@@ -41,7 +40,7 @@ def draw_windows(runs: Runs):
 EXPERIMENT = Experiment(
     "adam",
     "Adam (A1)",
-    sweeps={"adam": Sweep(DENSE, "adam", GRID, epochs=100)},
+    sweeps={"adam": paper_sweep(DENSE, "adam", GRID, epochs=100)},
     figures={
         "figure_6_grid": Figure(
             "Adam: best validation accuracy and its epoch over the grid.",

@@ -18,7 +18,7 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
 from experiments._curves import evaluated, over_seeds, peak_limits, together
 from experiments._experiment import Experiment, Figure, Runs, main
-from experiments._networks import CHOSEN_GRID, DENSE
+from experiments._networks import CHOSEN_GRID, DENSE, paper_sweep
 
 KINDS = tuple(itertools.product(("frozen", "trained"), ("normal", "standard")))
 STATISTICS = ("minibatch", "running")
@@ -33,7 +33,7 @@ def sweep(kind: str, drawn: str) -> ej.Sweep:
     )
     keep = (7,) if drawn == "normal" else None
     variants = {"minibatch": minibatch}
-    return ej.Sweep(usual, "adam", CHOSEN_GRID, epochs=100, variants=variants, keep=keep)
+    return paper_sweep(usual, "adam", CHOSEN_GRID, epochs=100, variants=variants, keep=keep)
 
 
 def read(runs: Runs, kind: str, drawn: str, statistics: str) -> xr.Dataset:

@@ -17,7 +17,7 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, fraction_reached
 from experiments._curves import over_seeds, peak_limits, together
 from experiments._experiment import Experiment, Figure, Runs, main
-from experiments._networks import C1, C2, CHOSEN_GRID, DENSE, multiply_adds, parameters
+from experiments._networks import C1, C2, CHOSEN_GRID, DENSE, multiply_adds, paper_sweep, parameters
 from experiments.claims.measures import best_epoch, still_rising
 
 NETWORKS = {"dense": DENSE, "c1": C1, "c2": C2}
@@ -30,7 +30,7 @@ def sweeps(epochs: int = 20) -> dict[str, Sweep]:
     for name, model in NETWORKS.items():
         last = TIMES[name] * epochs
         keep = sorted({min(7, last), *(times * epochs for times in range(1, TIMES[name] + 1))})
-        sweep = Sweep(model, "adam", CHOSEN_GRID, epochs=last, keep=tuple(keep))
+        sweep = paper_sweep(model, "adam", CHOSEN_GRID, epochs=last, keep=tuple(keep))
         found[f"convnets/{name}"] = sweep
     return found
 

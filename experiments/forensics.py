@@ -11,11 +11,10 @@ Twenty epochs reach past its peaks there (epoch 6, and 80 % at most).
 
 import xarray as xr
 
-from emnist_jax import Sweep
 from emnist_jax.figures import plot_curves, plot_intervals
 from experiments._experiment import Experiment, Figure, main
 from experiments._experiment import Runs as Found
-from experiments._networks import DENSE
+from experiments._networks import DENSE, paper_sweep
 from experiments._verdicts import readings_table
 from experiments.claims import PAPER, READINGS, NotTestable, Runs, judge_reading
 
@@ -56,7 +55,9 @@ def draw_curves(runs: Found):
 EXPERIMENT = Experiment(
     "forensics",
     "Which Adam?",
-    sweeps={f"forensics/{rule}": Sweep(DENSE, rule, GRID, epochs=20) for rule in READINGS[2:]},
+    sweeps={
+        f"forensics/{rule}": paper_sweep(DENSE, rule, GRID, epochs=20) for rule in READINGS[2:]
+    },
     reads=("adam",),
     figures={
         "readings": Figure(

@@ -21,8 +21,7 @@ from emnist_jax.stats import best, paired
 from experiments._curves import over_seeds, peak_limits, signed, together
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._networks import C1, CHOSEN, DENSE
-from experiments.claims.beyond import overfitting
-from experiments.claims.measures import best_accuracy, held_out_best
+from experiments.claims.measures import best_accuracy, held_out_best, overfitting
 
 NETWORKS = {"dense": DENSE, "c1": C1}
 VARIANTS = {

@@ -3,18 +3,17 @@
 python -m experiments.rmsprop --data emnist/balanced
 """
 
-from emnist_jax import Sweep
 from emnist_jax.figures import plot_best_against_rate, plot_curves
 from emnist_jax.figures.tables import settings_table
 from experiments._experiment import Experiment, Figure, main
-from experiments._networks import DENSE
+from experiments._networks import DENSE, paper_sweep
 
 GRID = {"learning_rate": (0.3, 0.1, 0.03, 0.01, 0.003, 0.001), "decay": 0.9}
 
 EXPERIMENT = Experiment(
     "rmsprop",
     "RMSprop (R1)",
-    sweeps={"rmsprop": Sweep(DENSE, "rmsprop", GRID, epochs=100)},
+    sweeps={"rmsprop": paper_sweep(DENSE, "rmsprop", GRID, epochs=100)},
     figures={
         "figure_4_validation_accuracy": Figure(
             "RMSprop: validation accuracy.",

@@ -3,12 +3,11 @@
 python -m experiments.sgd --data emnist/balanced
 """
 
-from emnist_jax import Sweep
 from emnist_jax.figures import plot_best_against_rate, plot_curves
 from emnist_jax.figures.tables import settings_table
 from experiments._curves import peak_limits
 from experiments._experiment import Experiment, Figure, Runs, main
-from experiments._networks import DENSE
+from experiments._networks import DENSE, paper_sweep
 
 RATES = (0.1, 0.03, 0.01, 0.003, 0.001)
 
@@ -28,7 +27,7 @@ def draw_three_rates(runs: Runs):
 EXPERIMENT = Experiment(
     "sgd",
     "SGD (B1)",
-    sweeps={"sgd": Sweep(DENSE, "sgd", {"learning_rate": RATES}, epochs=100)},
+    sweeps={"sgd": paper_sweep(DENSE, "sgd", {"learning_rate": RATES}, epochs=100)},
     figures={
         "figure_2_best_against_rate": Figure(
             "SGD: best validation accuracy and its epoch against eta.",
