@@ -90,20 +90,19 @@ class Comparison:
 
     def table(self) -> Table:
         """Return a row a pair: difference, verdict, probability of improvement, p, seeds."""
-        header = ["rules", "difference", "verdict", "P(improvement)", "p", "q", "would decide"]
         rows = [
-            [
-                f"{pair.a} - {pair.b}",
-                pair.points,
-                pair.verdict,
-                f"{pair.improvement:.2f}",
-                f"{pair.p:.2g}",
-                "" if pair.q is None else f"{pair.q:.2g}",
-                pair.outlook,
-            ]
+            {
+                "rules": f"{pair.a} - {pair.b}",
+                "difference": pair.points,
+                "verdict": pair.verdict,
+                "P(improvement)": pair.improvement,
+                "p": pair.p,
+                "q": pair.q,
+                "would decide": pair.outlook,
+            }
             for pair in self.pairs
         ]
-        return Table(header, rows)
+        return Table(rows, {"p": ".2g", "q": ".2g"})
 
     def _repr_html_(self) -> str:
         return self.table().html("; ".join(self.notes))

@@ -10,22 +10,18 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import tyro
-import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import hosts
 from emnist_jax.engine.grid import GridLike
 from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError, nearest
-from emnist_jax.stats import interval
-from emnist_jax.store.curves import checksum, load_curves, save_curves
-from experiments.claims.measures import best_accuracy, held_out_best
 
 if TYPE_CHECKING:
+    import xarray as xr
     from flax import linen as nn
     from matplotlib.figure import Figure
 
@@ -33,12 +29,6 @@ if TYPE_CHECKING:
     from emnist_jax.store.networks import Networks
 
 T = TypeVar("T")
-
-CHOSEN = {"b1": 0.9, "b2": 0.9999}
-"""The paper's decay rates for Adam on every network but the baseline."""
-CHOSEN_RATES = (1e-4, 1e-3)
-"""The paper's learning rate with them; and ten times that, at which Adam is the undamped rule
-(without the factor 1 - b1) at the paper's rate."""
 
 
 def otherwise(default: str, metavar: str) -> object:
@@ -84,138 +74,18 @@ def train(
     rule: str,
     grid: GridLike,
     keep: str | None = None,
-    data: ej.Dataset | None = None,
 ) -> "xr.Dataset | tuple[xr.Dataset, Networks]":
-    """Train a sweep with the common options, saved and resumed in `folder` of the results.
-
-    `data` stands in for those that the options name.
-    """
-    run = _arguments(options, folder, model, rule, grid, data) | {"keep": keep}
-    if options.overwrite or finished(**run) is None:
-        _announce(folder)
-    return ej.sweep(**run, overwrite=options.overwrite, trials_at_once=options.trials_at_once)
-
-
-def train_and_test(
-    options: Options,
-    folder: str,
-    model: "nn.Module",
-    grid: Mapping[str, object],
-    keep: Literal["best", "last"],
-    test: "Callable[[Networks, ej.Dataset], xr.Dataset] | None" = None,
-) -> tuple[xr.Dataset, xr.Dataset]:
-    """Train with Adam, then look at the test images once, with the networks kept.
-
-    Returns:
-        The curves, and what `test` (default: error and accuracies) gives. Both lie in `folder`,
-        the latter in test/; finished ones are returned as they are, and need no networks there.
-
-    Raises:
-        InputError: `folder` holds another run.
-    """
-    run = _arguments(options, folder, model, "adam", grid) | {"keep": keep}
-    path = run["out"] / "test" / "curves.nc"
-    curves = None if options.overwrite else finished(**run)
-    if curves is not None and (tested := hosts.first(_tested_with, curves, path)) is not None:
-        return curves, tested
-    lost = not hosts.first((run["out"] / "networks.safetensors").exists)
-    lost &= curves is not None
-    if curves is None or lost:
-        _announce(folder)
-    again = {"overwrite": options.overwrite or lost, "trials_at_once": options.trials_at_once}
-    curves, networks = ej.sweep(**run, **again)
-    data = run["data"]
-    tested = networks.evaluate(data.test) if test is None else test(networks, data)
-    own = {"images": len(data.test.labels), "keep": keep}
-    own["curves_checksum"] = checksum(curves)
-    tested = tested.assign_attrs(curves.attrs | own)
-    hosts.first(save_curves, tested, path)
-    return curves, tested
-
-
-def _tested_with(curves: xr.Dataset, path: Path) -> xr.Dataset | None:
-    """Return the test results in `path` if they are of the networks of these very curves."""
-    if not path.exists():
-        return None
-    tested = load_curves(path)
-    # The checksum covers the curves' attributes too, so their configuration.
-    same = tested.attrs.get("curves_checksum") == checksum(curves)
-    return tested if same else None
-
-
-def load_data(options: Options) -> ej.Dataset:
-    """Return the data that the options name."""
-    return ej.load(options.data, split=options.split, size=options.size)
-
-
-def _arguments(
-    options: Options,
-    folder: str,
-    model: "nn.Module",
-    rule: str,
-    grid: GridLike,
-    data: ej.Dataset | None = None,
-) -> dict[str, Any]:
-    """Return the arguments of a sweep, and of the question whether it is finished."""
-    return {
-        "data": load_data(options) if data is None else data,
-        "model": model,
-        "rule": rule,
-        "grid": grid,
-        "seeds": options.seeds,
-        "epochs": options.epochs,
-        "batch_size": options.batch_size,
-        "out": options.out / folder,
-    }
-
-
-def _announce(folder: str) -> None:
-    """Say what is trained now, where its progress is shown; errors alone go to stderr."""
-    print(f"{folder}:", flush=True)
-
-
-def together(curves: Mapping[str, xr.Dataset], dim: str) -> xr.Dataset:
-    """Return curves of the same settings side by side, named along a new dimension."""
-    return xr.concat(
-        curves.values(),
-        dim,
-        combine_attrs="drop_conflicts",
-        join="exact",
-        coords="minimal",
-        compat="override",
-    ).assign_coords({dim: list(curves)})
-
-
-def tuned(curves: xr.Dataset) -> xr.DataArray:
-    """Return each seed's best validation accuracy (%) at the setting the other seeds choose."""
-    score = best_accuracy(curves)
-    if score.sizes["seed"] > 1:
-        return held_out_best(score)[0]
-    return score.max([dim for dim in score.dims if dim != "seed"])
-
-
-def difference(a: xr.DataArray, b: xr.DataArray) -> tuple[float, float, float]:
-    """Return the mean of a - b over the seeds both have, with its 95 % t interval."""
-    over = interval(a - b)
-    return tuple(float(over[name]) for name in ("mean", "lower", "upper"))
-
-
-def collect(folder: Path) -> dict[str, xr.Dataset]:
-    """Return all finished runs below a folder by their path in it, such as "convnets/c1"."""
-
-    def read():
-        paths = sorted(folder.rglob("curves.nc"))
-        return {str(path.parent.relative_to(folder)): load_curves(path) for path in paths}
-
-    return hosts.first(read)
-
-
-def peak_limits(curves: xr.Dataset) -> tuple[float, float] | None:
-    """Return limits of accuracy (%) that show peaks and declines, which take a few points.
-
-    They leave the climb out of view; None where networks learn too little for that.
-    """
-    return (60, 100) if curves.valid_accuracy.max() > 0.75 else None
+    """Train a sweep with the common options, saved and resumed in `folder` of the results."""
+    sweep = ej.Sweep(
+        model, rule, grid, options.seeds, options.epochs, options.batch_size, keep=keep
+    )
+    data = ej.load(options.data, split=options.split, size=options.size)
+    out = options.out / folder
+    if options.overwrite or finished(sweep, data, out) is None:
+        print(f"{folder}:", flush=True)
+    return ej.run(
+        sweep, data, out, overwrite=options.overwrite, trials_at_once=options.trials_at_once
+    )
 
 
 def draw(figures: "Mapping[str, Figure]", tables: "Mapping[str, Table]", folder: Path) -> None:
@@ -240,20 +110,21 @@ def save_figures(figures: Mapping[str, "Figure"], folder: Path) -> list[Path]:
     return paths
 
 
-def parse(options: type[T], module: ModuleType) -> T:
-    """Return the options of the command line of an experiment's module; --help prints and exits.
+def parse(options: type[T], prog: str, description: str, args: list[str] | None = None) -> T:
+    """Return the options of a command line; --help prints and exits.
 
     Raises:
         InputError: an unknown option, or a value that is none.
     """
-    command = f"python -m experiments.{Path(module.__file__).stem}"
+    command = prog
     printed = io.StringIO()
     try:
         with redirect_stderr(printed):
             chosen, unknown = tyro.cli(
                 options,
                 prog=command,
-                description=module.__doc__,
+                description=description,
+                args=args,
                 return_unknown_args=True,
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
@@ -294,7 +165,9 @@ def main(run: Callable, options: type) -> None:
     """Run an experiment from the command line."""
 
     def command():
-        chosen = parse(options, sys.modules[run.__module__])
+        module = sys.modules[run.__module__]
+        command = f"python -m experiments.{Path(module.__file__).stem}"
+        chosen = parse(options, command, module.__doc__)
         connect(chosen)
         run(chosen)
 

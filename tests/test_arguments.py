@@ -175,7 +175,8 @@ def test_numbers_alone_are_no_data():
 
 
 def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
-    from experiments import _common, sgd
+    from experiments import sgd
+    from experiments._experiment import main
 
     for words, reason in (
         (["--data", "glyps"], 'did you mean "glyphs"'),
@@ -187,7 +188,7 @@ def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, 
     ):
         monkeypatch.setattr("sys.argv", ["sgd", "--out", str(tmp_path / "runs"), *words])
         with pytest.raises(SystemExit) as stopped:
-            _common.main(sgd.run, sgd.Options)
+            main(sgd.EXPERIMENT, "")
         (error,) = capsys.readouterr().err.splitlines()
         assert stopped.value.code == 2
         assert error.startswith("error: ") and reason in error
@@ -206,11 +207,12 @@ def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, 
     ],
 )
 def test_a_command_line_that_is_none_is_one_line_too(words, reason, monkeypatch, capsys):
-    from experiments import _common, sgd
+    from experiments import sgd
+    from experiments._experiment import main
 
     monkeypatch.setattr("sys.argv", [str(Path(sgd.__file__)), *words])
     with pytest.raises(SystemExit) as stopped:
-        _common.main(sgd.run, sgd.Options)
+        main(sgd.EXPERIMENT, "")
     (error,) = capsys.readouterr().err.splitlines()
     assert stopped.value.code == 2
     assert error.startswith("error: ") and reason in error
@@ -226,7 +228,7 @@ def test_the_paper_refuses_before_it_writes(tmp_path, monkeypatch, capsys, optio
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["paper", "--preset", "demo", option, value])
     with pytest.raises(SystemExit) as stopped:
-        _common.main(paper.run, paper.Options)
+        _common.guarded(lambda: paper.run(_common.parse(paper.Options, "paper", "")))
     (error,) = capsys.readouterr().err.splitlines()
     assert stopped.value.code == 2
     assert error.startswith(f"error: {option[2:].replace('-', '_')}={value}: give a whole number")
@@ -234,17 +236,15 @@ def test_the_paper_refuses_before_it_writes(tmp_path, monkeypatch, capsys, optio
 
 
 def test_the_resume_command_does_not_begin_again(monkeypatch, capsys):
-    from experiments import _common, sgd
+    from experiments import _common
 
-    def interrupted(options):
+    def interrupted():
         raise KeyboardInterrupt
 
-    interrupted.__module__ = sgd.__name__
     words = ["-m", "experiments.sgd", "--overwrite", "--out", "my runs"]
-    monkeypatch.setattr("sys.argv", ["sgd", *words[2:]])
     monkeypatch.setattr("sys.orig_argv", ["/somewhere/python3", *words])
     with pytest.raises(SystemExit) as stopped:
-        _common.main(interrupted, sgd.Options)
+        _common.guarded(interrupted)
     assert stopped.value.code == 130
     command = capsys.readouterr().err.rpartition(": ")[2].strip()
     assert command == "python -m experiments.sgd --out 'my runs'"

@@ -18,6 +18,7 @@ from PIL import Image
 import emnist_jax as ej
 from emnist_jax import figures, stats
 from experiments import _common, _sweep_options, sweep
+from experiments._options import options_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -99,8 +100,8 @@ def obey(name, arguments, monkeypatch):
         if here and options is not None:  # else it was --list
             sweep.run(options)
     elif name.startswith("experiments."):
-        monkeypatch.setattr("sys.argv", [name, *arguments])
-        options = _common.parse(module.Options, module)
+        made = options_of(module.EXPERIMENT) if hasattr(module, "EXPERIMENT") else module.Options
+        options = _common.parse(made, f"python -m {name}", module.__doc__, arguments)
         installed = all(map(importlib.util.find_spec, TRACKERS))
         if name == "experiments.predict" or (name == "experiments.export" and installed):
             module.run(options)
