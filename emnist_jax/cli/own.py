@@ -13,11 +13,16 @@ from flax import linen as nn
 from emnist_jax.errors import InputError, nearest
 
 
+def is_own(text: str) -> bool:
+    """Return whether a name stands for a part in a file or module of the user's."""
+    return ":" in text or text.endswith(".py")
+
+
 def own_model(text: str) -> type[nn.Module]:
     """Return the class of Flax modules that `text` names.
 
     Raises:
-        InputError: there is none, or it has a field that nothing on a command line can set.
+        InputError: there is none, or one of its fields has no default.
     """
     found = _own(text, lambda one: inspect.isclass(one) and issubclass(one, nn.Module))
     for name, field in found.__dataclass_fields__.items():
@@ -36,24 +41,30 @@ def own_rule(text: str) -> Callable:
 
 
 def _own(text: str, fits: Callable[[object], bool]) -> object:
-    place, _, name = text.rpartition(":")
+    place, _, name = text.rpartition(":") if ":" in text else (text, "", "")
     members = vars(_import(place))
     if name in members and fits(members[name]):
         return members[name]
     there = [one for one, value in members.items() if fits(value) and not one.startswith("_")]
-    hint = nearest(name, there) if there else "nothing in it can be meant"
-    raise InputError(f'no "{name}" in {place}: {hint}')
+    if not there:
+        raise InputError(f'no "{name}" in {place}, and nothing else that fits')
+    if not name:
+        raise InputError(f"{place}: name what to use of it, as in {place}:{there[-1]}")
+    raise InputError(f'no "{name}" in {place}: {nearest(name, there)}')
 
 
 def _import(place: str):
     """Import a file by its path, a module by its name; what it raises is one line."""
+    path = Path(place).expanduser()
+    # As Python does for a script: what lies beside it can be imported, after all else.
+    sys.path.append(str(path.parent.absolute()))
     try:
         if not place.endswith(".py"):
             return importlib.import_module(place)
-        if not Path(place).is_file():
+        if not path.is_file():
             raise InputError(f"{place}: no such file")
-        name = f"own_{Path(place).stem}"  # never the name of a library's module
-        spec = importlib.util.spec_from_file_location(name, place)
+        name = f"own_{path.stem}"  # never the name of a library's module
+        spec = importlib.util.spec_from_file_location(name, path)
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module

@@ -1,0 +1,348 @@
+"""The options of `emnist-jax sweep`, which depend on the rule and the model: what they come to."""
+
+import inspect
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import tyro
+from flax import linen as nn
+
+import emnist_jax as ej
+from emnist_jax import rules, schedules
+from emnist_jax.cli import options as common
+from emnist_jax.cli.options import flag, flags, otherwise, parse_known
+from emnist_jax.cli.own import is_own, own_model, own_rule
+from emnist_jax.console import show
+from emnist_jax.data import SOURCES
+from emnist_jax.engine import ranges
+from emnist_jax.engine.grid import GridLike, check_seeds, make_grid, model_fields
+from emnist_jax.errors import InputError, check_count, nearest
+
+PROG = "emnist-jax sweep"
+MODELS = {"mlp": ej.MLP, "convnet": ej.ConvNet}
+
+
+@dataclass(frozen=True)
+class _First:
+    """The options on which the others depend, and the one that trains nothing."""
+
+    config: Annotated[Path | None, otherwise("none", "FILE")] = None
+    """a TOML file of options, see above"""
+    rule: Annotated[str | None, otherwise("adam", "NAME")] = None
+    """learning rule, see --list, or your own: file.py:function"""
+    model: Annotated[str | None, otherwise("mlp", "NAME")] = None
+    """mlp or convnet, or your own: file.py:Class"""
+    list: Annotated[
+        Literal["rules", "models", "data"] | None, otherwise("train", "{rules,models,data}")
+    ] = None
+    """print what there is of rules, models or data, and train nothing"""
+
+
+@dataclass(frozen=True)
+class Options(common.Options, _First):
+    """The options of every sweep; each rule and model adds its own."""
+
+    seeds: tuple[int, ...] = (5,)
+    """random initialisations of every setting: how many, or which, as in 3 5 7"""
+    samples: Annotated[int | None, otherwise("a grid", "INT")] = None
+    """draw so many settings instead of a grid"""
+    sample_seed: int = 0
+    """of the draw"""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """of the learning rate"""
+    warmup: int = 0
+    """updates over which it first rises"""
+    keep: Annotated[
+        Literal["best", "lowest_error", "last"] | None,
+        otherwise("none", "{best,lowest_error,last}"),
+    ] = None
+    """keep every trial's network, to predict with: as it was at its best epoch, by validation
+    accuracy or error, or at the end"""
+    name: Annotated[str | None, otherwise("the rule's name", "TEXT")] = None
+    """results go to OUT/NAME"""
+    plan: bool = False
+    """say what the sweep would take, and train nothing"""
+
+
+class Chosen(NamedTuple):
+    """What a command line comes to."""
+
+    options: Options
+    model: nn.Module
+    rule: str | rules.Rule
+    grid: GridLike
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.options.out / (self.options.name or rules.name_of(self.rule))
+
+    def sweep(self, data: ej.Dataset) -> ej.Sweep:
+        """Return the sweep; a schedule depends on the number of training images."""
+        options, rule = self.options, self.rule
+        if options.schedule == "cosine":
+            updates = schedules.steps(data, options.epochs, options.batch_size)
+            rule = schedules.cosine(rule, updates, options.warmup)
+        elif options.warmup:
+            rule = schedules.warmup(rule, options.warmup)
+        seeds, epochs, batch_size = _seeds(options.seeds), options.epochs, options.batch_size
+        return ej.Sweep(self.model, rule, self.grid, seeds, epochs, batch_size, keep=options.keep)
+
+
+def parse(args: Sequence[str], about: str = "") -> Chosen | None:
+    """Return what a command line comes to; None if that was a list, now printed.
+
+    Raises:
+        InputError: an unknown option or name, or an invalid value.
+    """
+    first, _ = parse_known(_First, PROG, "", args, add_help=False)
+    if first.list is not None:
+        return _print_list(first.list)
+    config = _read_config(first.config) if first.config else {}
+    rule = first.rule or str(config.get("rule", "adam"))
+    model = first.model or str(config.get("model", "mlp"))
+    function, module = _find_rule(rule), _find_model(model)
+    kind = _options_of(rule, function, model, module)
+    words = _words(config, flags(kind), first.config)
+    try:
+        common.parse(kind, PROG, about, words)
+    except InputError as error:
+        raise InputError(f"{first.config}: {error}") from None
+    context = f" with rule {rule} and model {model}"
+    options = common.parse(kind, PROG, about, [*words, *args], context)
+    return _checked(options, function if is_own(rule) else rule, function, module)
+
+
+def _find_rule(name: str) -> rules.Rule:
+    return own_rule(name) if is_own(name) else rules.find(name)
+
+
+def _find_model(name: str) -> type[nn.Module]:
+    if is_own(name):
+        return own_model(name)
+    if name not in MODELS:
+        hint = f"{nearest(name, MODELS)}, or your own: file.py:Class"
+        raise InputError(f'unknown model "{name}": {hint}')
+    return MODELS[name]
+
+
+# The options of a rule and a model
+
+
+def _options_of(
+    rule: str, function: rules.Rule, model: str, module: type[nn.Module]
+) -> type[Options]:
+    """Return the options of every sweep with those of this rule and this model, as groups."""
+    own = {"rule": [*_rule_options(function)], "model": [*_model_options(module)]}
+    taken = {one.name for one in fields(Options)}
+    for part, names in own.items():
+        if double := taken.intersection(names):
+            raise InputError(
+                f"{part} {rule if part == 'rule' else model}: its {min(double)} is the name of "
+                "another option; rename it"
+            )
+        taken.update(names)
+    # The rules of optax explain themselves at length.
+    about = _about(function) if rule in rules.RULES or is_own(rule) else _line(function)
+    groups = {"rule": (f"rule {rule}", about, _rule_members(function))}
+    about = _about(module).partition("\n\nAttributes:")[0]
+    groups["model"] = (f"model {model}", about, _model_members(module))
+    made = [_group(f"of_{part}", *group) for part, group in groups.items()]
+    return make_dataclass("Options", made, bases=(Options,), frozen=True)
+
+
+def _group(name: str, title: str, about: str, members: Iterable[tuple]) -> tuple:
+    """Return a field that holds a group of options, from their names, types, defaults and help."""
+    listed = [
+        (one, Annotated[kind, tyro.conf.arg(help=text, **more)], default)
+        for one, kind, default, text, more in members
+    ]
+    kind = make_dataclass(name, listed, frozen=True)
+    kind.__doc__ = about or title
+    kind = Annotated[kind, tyro.conf.arg(name=title), tyro.conf.OmitArgPrefixes]
+    return name, kind, field(default_factory=kind.__origin__)
+
+
+def _values(name: str, default: object, text: str = "") -> tuple:
+    """Return an option of values on an axis of the sweep; not given, it is the default."""
+    hint = "required" if default is rules.REQUIRED else f"default: {default:g}"
+    more = {"metavar": "VALUE ...", "help_behavior_hint": f"({hint})"}
+    return name, tuple[str, ...], (), text, more
+
+
+def _rule_members(rule: rules.Rule) -> Iterator[tuple]:
+    return (_values(name, default) for name, default in _rule_options(rule).items())
+
+
+def _model_members(model: type[nn.Module]) -> Iterator[tuple]:
+    texts = _texts_of_fields(model)
+    for name, default in _model_options(model).items():
+        text = texts.get(name, "")
+        if name == "batch_norm":
+            yield name, bool, False, "batch normalisation before every ReLU", {}
+        elif isinstance(default, float):
+            yield _values(name, default, text)
+        elif isinstance(default, bool | int):
+            yield name, type(default), default, text, {}
+        else:
+            yield name, tuple[int, ...], default, text, {}
+
+
+def _rule_options(rule: rules.Rule) -> dict[str, object]:
+    """Return a rule's hyperparameters that a grid can hold: those that are real numbers."""
+    # Some rules of optax have a learning rate of None; a comparison states its learning rates.
+    options = {"learning_rate": rules.REQUIRED}
+    for name, default in rules.hyperparameters(rule).items():
+        if default is rules.REQUIRED or isinstance(default, float):
+            options[name] = default
+    return options
+
+
+def _model_options(model: type[nn.Module]) -> dict[str, object]:
+    """Return a model's fields that an option can set, with their defaults.
+
+    The number of classes comes from the data; a field of another kind stays as the model has it.
+    """
+    own = [one for one in fields(model) if one.name not in ("classes", "parent", "name")]
+    found = {one.name: one.default for one in own if one.init}
+    return {name: default for name, default in found.items() if _settable(name, default)}
+
+
+def _settable(name: str, default: object) -> bool:
+    whole = isinstance(default, tuple) and all(type(one) is int for one in default)
+    return whole or isinstance(default, float | int) or (name == "batch_norm" and default is None)
+
+
+def _texts_of_fields(model: type[nn.Module]) -> dict[str, str]:
+    """Return the lines of a model's docstring on its fields, under "Attributes:"."""
+    texts, name = {}, None
+    for line in (inspect.getdoc(model) or "").partition("Attributes:\n")[2].splitlines():
+        if one := re.match(r"    (\w+): (.*)", line):
+            name = one[1]
+            texts[name] = one[2].rstrip(".")
+        elif name and line.startswith("        "):
+            texts[name] = f"{texts[name]} {line.strip()}".rstrip(".")
+        else:
+            name = None
+    return texts
+
+
+# What they come to
+
+
+def _checked(
+    options: Options, rule: str | rules.Rule, function: rules.Rule, module: type[nn.Module]
+) -> Chosen:
+    """Return what options come to, checked as far as possible without data."""
+    model = _make_model(vars(options.of_model), module)
+    grid = _make_grid(options, function, model)
+    make_grid(grid, function, model)  # refuses values out of range
+    for name in ("epochs", "batch_size", *(["warmup"] if options.warmup else [])):
+        check_count(name, getattr(options, name))
+    _seeds(options.seeds)
+    chosen = Chosen(options, model, rule, grid)
+    path = Path(options.name or "rule")
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise InputError(f'--name "{options.name}": give the name of a folder inside --out')
+    return chosen
+
+
+def _seeds(given: Sequence[int]) -> int | tuple[int, ...]:
+    """Return a single number, which counts seeds, or the seeds themselves."""
+    seeds = given[0] if len(given) == 1 else tuple(given)
+    check_seeds(seeds)
+    return seeds
+
+
+def _make_model(given: Mapping[str, object], module: type[nn.Module]) -> nn.Module:
+    """Return the model with its structure; what is a number on an axis belongs to the grid."""
+    chosen = {"classes": None} if "classes" in module.__dataclass_fields__ else {}
+    for name, default in _model_options(module).items():
+        value = given[name]
+        if name == "batch_norm":
+            chosen[name] = ej.BatchNorm() if value else None
+        elif not isinstance(default, float):
+            counts = value if isinstance(value, tuple) else (value,)
+            for number in [one for one in counts if not isinstance(one, bool)]:
+                check_count(name, number)
+            chosen[name] = value
+    return module(**chosen)
+
+
+def _make_grid(options: Options, rule: rules.Rule, model: nn.Module) -> GridLike:
+    """Return the grid of lists, or the settings drawn."""
+    given = vars(options.of_rule) | vars(options.of_model)
+    required = _rule_options(rule)
+    for name, default in required.items():
+        if default is rules.REQUIRED and not given[name]:
+            raise InputError(f"give {flag(name)} a value or more, such as {flag(name)} 1e-3 1e-4")
+    names = [name for name in (*required, *sorted(model_fields(model))) if given[name]]
+    values = {name: ranges.parse(name, given[name]) for name in names}
+    if options.samples is not None:
+        return ranges.draw(values, options.samples, options.sample_seed)
+    for name, one in values.items():
+        if isinstance(one, ranges.Distribution):
+            raise InputError(f"{flag(name)} is to be drawn from: say how often, --samples 30")
+    return {name: one if len(one) > 1 else one[0] for name, one in values.items()}
+
+
+# Files and lists
+
+
+def _read_config(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        advice = "give a TOML file of options, as in --help"
+        raise InputError(f"{path}: cannot be read: {error.strerror}; {advice}") from None
+    except ValueError as error:  # not TOML, or not text at all
+        raise InputError(f"{path}: is no TOML: {error}") from None
+
+
+def _words(config: Mapping[str, object], names: Iterable[str], path: Path | None) -> list[str]:
+    """Return a file's options as words of a command line."""
+    names = sorted({*names} - {"--config", "--list"})
+    words = []
+    for key, value in config.items():
+        if flag(key) not in names:
+            hint = nearest(flag(key), names).replace("--", "")
+            raise InputError(f'{path}: no option "{key}": {hint}')
+        if isinstance(value, bool):
+            words.append(flag(key) if value else flag(key).replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [flag(key), *map(str, value)]
+        elif isinstance(value, str | int | float):
+            words.append(f"{flag(key)}={value}")
+        else:
+            raise InputError(f'{path}: "{key}": give a number, a text, true or false, or a list')
+    return words
+
+
+def _print_list(kind: str) -> None:
+    """Print what there is of a kind, a line each."""
+    if kind == "data":
+        lines = SOURCES
+    else:
+        things = MODELS if kind == "models" else {name: rules.find(name) for name in rule_names()}
+        lines = {name: _line(thing) for name, thing in things.items()}
+    for name, line in lines.items():
+        show(f"{name:{max(map(len, lines))}}  {line}".rstrip())
+
+
+def rule_names() -> list[str]:
+    """Return all rules by name, this package's first."""
+    return [*rules.RULES, *(name for name in rules.names() if name not in rules.RULES)]
+
+
+def _about(thing: object) -> str:
+    """Return a docstring without the account of its arguments."""
+    return (inspect.getdoc(thing) or "").partition("\n\nArgs:")[0]
+
+
+def _line(thing: object) -> str:
+    """Return the first paragraph of a docstring as one line."""
+    return " ".join(_about(thing).partition("\n\n")[0].split())
