@@ -1,5 +1,6 @@
 """What is shown never costs what was computed: lines that survive closed pipes and full disks."""
 
+import functools
 import os
 import sys
 from contextlib import suppress
@@ -21,8 +22,15 @@ def show(line: object = "", error: bool = False) -> None:
         except UnicodeEncodeError as wrong:
             print(str(line).encode(wrong.encoding, "replace").decode(wrong.encoding), file=stream)
             stream.flush()
-    except (OSError, ValueError):  # ValueError: the stream is closed
+    except (OSError, ValueError) as wrong:  # ValueError: the stream is closed
         _drop_buffer(stream)
+        if not error:
+            _report_once(getattr(wrong, "strerror", None) or str(wrong))
+
+
+@functools.cache
+def _report_once(reason: str) -> None:
+    show(f"output cannot be written ({reason}); going on without it", error=True)
 
 
 def flush() -> None:

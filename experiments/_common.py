@@ -1,26 +1,20 @@
 """What every experiment shares: options, command line, training, figures and tables on disk."""
 
-import io
-import itertools
-import os
-import re
-import shlex
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stderr
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-import tyro
 import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import hosts
+from emnist_jax.cli.options import connect, guarded, otherwise
+from emnist_jax.cli.options import parse as of_command_line
 from emnist_jax.engine.grid import GridLike
 from emnist_jax.engine.run import finished
-from emnist_jax.errors import InputError, nearest
 from emnist_jax.stats import interval
 from emnist_jax.store.curves import checksum, load_curves, save_curves
 from experiments.claims.measures import best_accuracy, held_out_best
@@ -39,11 +33,6 @@ CHOSEN = {"b1": 0.9, "b2": 0.9999}
 CHOSEN_RATES = (1e-4, 1e-3)
 """The paper's learning rate with them; and ten times that, at which Adam is the undamped rule
 (without the factor 1 - b1) at the paper's rate."""
-
-
-def otherwise(default: str, metavar: str) -> object:
-    """Annotate an option whose default, None, stands for something that its help should say."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
 @dataclass(frozen=True)
@@ -244,50 +233,10 @@ def parse(options: type[T], module: ModuleType) -> T:
     """Return the options of the command line of an experiment's module; --help prints and exits.
 
     Raises:
-        InputError: an unknown option, or a value that is none.
+        InputError: an unknown option, or an invalid value.
     """
     command = f"python -m experiments.{Path(module.__file__).stem}"
-    printed = io.StringIO()
-    try:
-        with redirect_stderr(printed):
-            chosen, unknown = tyro.cli(
-                options,
-                prog=command,
-                description=module.__doc__,
-                return_unknown_args=True,
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
-    except SystemExit as stopped:
-        if not stopped.code:
-            raise
-        raise InputError(f"{_box_text(printed.getvalue())}; see {command} --help") from None
-    if unknown:
-        word = unknown[0].partition("=")[0]
-        if not word.startswith("-"):
-            raise InputError(f'"{word}" belongs to no option; see {command} --help')
-        named = [one.name for one in fields(options) if "Positional" not in str(one.type)]
-        names = [f"--{name.replace('_', '-')}" for name in named]
-        raise InputError(f'no option "{word}": {nearest(word, names)}')
-    return chosen
-
-
-def _box_text(box: str) -> str:
-    """Return what is wrong from a box that tyro draws: its text between title and next rule."""
-    plain = re.sub(r"\x1b\[[\d;]*m", "", box)
-    lines = [line.strip("│ ") for line in plain.splitlines()[1:]]
-    below_title = itertools.dropwhile(lambda line: not line.strip("─-"), lines)
-    said = " ".join(itertools.takewhile(lambda line: line.strip("─-"), below_title))
-    return _choices(said.removeprefix("Error parsing ").rstrip("."))
-
-
-def _choices(said: str) -> str:
-    """Return what tyro says of a word that is none of some choices, the nearest one named."""
-    wrong = re.fullmatch(r"invalid choice '(.*)' for argument '(.*)'\. Expected one of (.*)", said)
-    if wrong is None:
-        return said
-    word, option, choices = wrong.groups()
-    known = re.findall(r"'(.*?)'", choices)
-    return f'{option} "{word}": {nearest(word, known)}'
+    return of_command_line(options, command, module.__doc__)
 
 
 def main(run: Callable, options: type) -> None:
@@ -299,40 +248,3 @@ def main(run: Callable, options: type) -> None:
         run(chosen)
 
     guarded(command)
-
-
-def connect(options: object) -> None:
-    """Connect to the other hosts that the options name, if any; the first one alone prints.
-
-    Raises:
-        InputError: they cannot be reached.
-    """
-    names = "coordinator", "processes", "process"
-    given = [getattr(options, name, None) for name in names]  # what trains nothing has none
-    if given == [None, None, None]:
-        return
-    if given[0] is None:
-        raise InputError("--processes and --process need --coordinator HOST:PORT, or auto")
-    hosts.connect(*given)
-    if not hosts.is_first():
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
-
-
-def guarded(command: Callable[[], object]) -> None:
-    """Call a command: bad input is one line and exit code 2, Ctrl-C says how to go on.
-
-    A lost host is one line and exit code 1.
-    """
-    try:
-        command()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        hosts.leave(2)
-    except hosts.LostHostError as error:
-        print(f"error: {error}; {hosts.AGAIN}", file=sys.stderr)
-        hosts.leave(1, wait_seconds=0)
-    except KeyboardInterrupt:
-        kept = [word for word in sys.orig_argv[1:] if word != "--overwrite"]
-        again = shlex.join(["python", *kept])
-        print(f"\nstopped; to go on from here: {again}", file=sys.stderr)
-        hosts.leave(130)

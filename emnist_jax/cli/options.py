@@ -136,9 +136,10 @@ def _keep_words(info: tyro.constructors.PrimitiveTypeInfo):
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs="*" if several else 1,
         metavar=f"{name} ..." if several else name,
-        instance_from_str=_Words,
+        # An optional positional before an unknown option comes as an empty list.
+        instance_from_str=lambda words: _Words(word for word in words if word),
         is_instance=lambda _: True,
-        str_from_instance=lambda value: [*map(_text, value if several else (value,))],
+        str_from_instance=lambda value: [*map(_text, (value or ()) if several else (value,))],
     )
 
 
@@ -193,7 +194,7 @@ def _read_all(options: T) -> T:
 
 def _read(name: str, several: bool, kind: object, words: Sequence[str]) -> object:
     values = tuple(_read_one(name, kind, word) for word in words)
-    return values if several else values[0]
+    return values if several else next(iter(values), None)
 
 
 def _read_one(name: str, kind: object, word: str) -> object:

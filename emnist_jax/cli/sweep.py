@@ -66,7 +66,8 @@ def run(chosen: Chosen) -> xr.Dataset | None:
     if options.plan:
         return show(forecast(sweep, data, **at_once))
     complete = not options.overwrite and finished(sweep, data, folder) is not None
-    show(f"{folder}: {'complete, nothing trained' if complete else describe_sweep(sweep)}")
+    trained = f"{name_of(sweep.rule)} on {describe(sweep.model)}"
+    show(f"{folder}: {'complete, nothing trained' if complete else trained}")
     found = ej.run(sweep, data, folder, overwrite=options.overwrite, **at_once)
     curves, networks = found if options.keep else (found, None)
     show(folder / "curves.nc")
@@ -80,11 +81,6 @@ def run(chosen: Chosen) -> xr.Dataset | None:
     save_table(settings_table(shown), folder / "settings")
     show(f"{folder / 'settings.md'}\n\n{summarise(shown)}")
     return curves
-
-
-def describe_sweep(sweep: ej.Sweep) -> str:
-    """Return what is about to be trained, in a few words."""
-    return f"{name_of(sweep.rule)} on {describe(sweep.model, defaults=True)}"
 
 
 # Figures and tables

@@ -171,7 +171,7 @@ def _values(name: str, default: object, text: str = "") -> tuple:
     """Return an option of values on an axis of the sweep; not given, it is the default."""
     hint = "required" if default is rules.REQUIRED else f"default: {default:g}"
     more = {"metavar": "VALUE ...", "help_behavior_hint": f"({hint})"}
-    return name, tuple[str, ...], (), text, more
+    return name, tuple[str, ...] | None, None, text, more
 
 
 def _rule_members(rule: rules.Rule) -> Iterator[tuple]:
@@ -276,11 +276,12 @@ def _make_model(given: Mapping[str, object], module: type[nn.Module]) -> nn.Modu
 def _make_grid(options: Options, rule: rules.Rule, model: nn.Module) -> GridLike:
     """Return the grid of lists, or the settings drawn."""
     given = vars(options.of_rule) | vars(options.of_model)
-    required = _rule_options(rule)
-    for name, default in required.items():
-        if default is rules.REQUIRED and not given[name]:
+    usual = _rule_options(rule)
+    names = [name for name in (*usual, *sorted(model_fields(model))) if given[name] is not None]
+    required = [name for name, default in usual.items() if default is rules.REQUIRED]
+    for name in {*required, *names}:
+        if not given[name]:
             raise InputError(f"give {flag(name)} a value or more, such as {flag(name)} 1e-3 1e-4")
-    names = [name for name in (*required, *sorted(model_fields(model))) if given[name]]
     values = {name: ranges.parse(name, given[name]) for name in names}
     if options.samples is not None:
         return ranges.draw(values, options.samples, options.sample_seed)

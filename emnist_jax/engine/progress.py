@@ -40,7 +40,8 @@ class Progress:
             self.bar.add_task("", total=chunks * epochs, at=self._at(0), text="")
             self.draw(self.bar)
         elif self.show:
-            show_line(f"{len(settings)} settings, {epochs} epochs each: compiling")
+            count = f"{len(settings)} setting{'s' * (len(settings) != 1)}"
+            show_line(f"{count}, {epochs} epochs each: compiling")
 
     def _at(self, done: int) -> str:
         """Return how far `done` epochs, counted over all chunks, have come."""
