@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -43,9 +44,8 @@ def closed_pipe():
 
 
 def closed_file():
-    file = open(os.devnull, "w")
-    file.close()
-    return file
+    with open(os.devnull, "w") as file:
+        return file
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def closed_file():
     [
         (closed_pipe, "Broken pipe"),
         pytest.param(
-            lambda: open("/dev/full", "w"),
+            partial(open, "/dev/full", "w"),
             "No space left on device",
             marks=pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full"),
         ),
