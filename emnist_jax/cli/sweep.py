@@ -26,7 +26,6 @@ from emnist_jax.cli.options import connect
 from emnist_jax.cli.sweep_options import Chosen, parse
 from emnist_jax.console import show
 from emnist_jax.engine.forecast import forecast
-from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
 from emnist_jax.figures import (
     plot_best_against_rate,
@@ -65,10 +64,9 @@ def run(chosen: Chosen) -> xr.Dataset | None:
     sweep, at_once = chosen.sweep(data), {"trials_at_once": options.trials_at_once}
     if options.plan:
         return show(forecast(sweep, data, **at_once))
-    complete = not options.overwrite and finished(sweep, data, folder) is not None
-    trained = f"{name_of(sweep.rule)} on {describe(sweep.model)}"
-    show(f"{folder}: {'complete, nothing trained' if complete else trained}")
-    found = ej.run(sweep, data, folder, overwrite=options.overwrite, **at_once)
+    show(f"{folder}: {name_of(sweep.rule)} on {describe(sweep.model)}")
+    how = {"overwrite": options.overwrite, "keep_state": options.keep_state} | at_once
+    found = ej.run(sweep, data, folder, **how)
     curves, networks = found if options.keep else (found, None)
     show(folder / "curves.nc")
     shown = ranked(curves) if "sample" in curves.dims else curves

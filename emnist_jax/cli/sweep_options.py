@@ -20,6 +20,7 @@ from emnist_jax.console import show
 from emnist_jax.data import SOURCES
 from emnist_jax.engine import ranges
 from emnist_jax.engine.grid import GridLike, check_seeds, make_grid, model_fields
+from emnist_jax.engine.job import KEEP, PRECISIONS
 from emnist_jax.errors import InputError, check_count, nearest
 
 PROG = "emnist-jax sweep"
@@ -56,12 +57,17 @@ class Options(common.Options, _First):
     """of the learning rate"""
     warmup: int = 0
     """updates over which it first rises"""
+    order: Annotated[str, tyro.conf.arg(metavar="seed or INT")] = "seed"
+    """of the minibatches: each seed's own, or this one for all seeds"""
+    precision: Literal[PRECISIONS] = "default"
+    """of matrix products"""
     keep: Annotated[
-        Literal["best", "lowest_error", "last"] | None,
-        otherwise("none", "{best,lowest_error,last}"),
+        tuple[str, ...] | None, otherwise("none", f"{{{','.join(KEEP)}}} or INT ...")
     ] = None
     """keep every trial's network, to predict with: as it was at its best epoch, by validation
-    accuracy or error, or at the end"""
+    accuracy or error, at the end, or at these epochs"""
+    keep_state: bool = False
+    """keep the final states too, so that more epochs can go on from there"""
     name: Annotated[str | None, otherwise("the rule's name", "TEXT")] = None
     """results go to OUT/NAME"""
     plan: bool = False
@@ -89,8 +95,17 @@ class Chosen(NamedTuple):
             rule = schedules.cosine(rule, updates, options.warmup)
         elif options.warmup:
             rule = schedules.warmup(rule, options.warmup)
-        seeds, epochs, batch_size = _seeds(options.seeds), options.epochs, options.batch_size
-        return ej.Sweep(self.model, rule, self.grid, seeds, epochs, batch_size, keep=options.keep)
+        return ej.Sweep(
+            self.model,
+            rule,
+            self.grid,
+            _seeds(options.seeds),
+            options.epochs,
+            options.batch_size,
+            _number(options.order),
+            precision=options.precision,
+            keep=_keep(options.keep),
+        )
 
 
 def parse(args: Sequence[str], about: str = "") -> Chosen | None:
@@ -244,6 +259,7 @@ def _checked(
     for name in ("epochs", "batch_size", *(["warmup"] if options.warmup else [])):
         check_count(name, getattr(options, name))
     _seeds(options.seeds)
+    _keep(options.keep)
     chosen = Chosen(options, model, rule, grid)
     path = Path(options.name or "rule")
     if not path.parts or path.is_absolute() or ".." in path.parts:
@@ -256,6 +272,21 @@ def _seeds(given: Sequence[int]) -> int | tuple[int, ...]:
     seeds = given[0] if len(given) == 1 else tuple(given)
     check_seeds(seeds)
     return seeds
+
+
+def _number(word: str) -> int | str:
+    return int(word) if word.isdecimal() else word
+
+
+def _keep(words: Sequence[str] | None) -> str | tuple[int, ...] | None:
+    """Return which networks are kept: by a word, or at a list of epochs."""
+    if words is None:
+        return None
+    if words and all(word.isdecimal() for word in words):
+        return tuple(int(word) for word in words)
+    if (word := " ".join(words)) not in KEEP:
+        raise InputError(f'--keep "{word}": {nearest(word, KEEP)}, or epochs')
+    return word
 
 
 def _make_model(given: Mapping[str, object], module: type[nn.Module]) -> nn.Module:

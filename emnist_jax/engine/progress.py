@@ -39,15 +39,20 @@ class Progress:
         if self.bar is not None:
             self.bar.add_task("", total=chunks * epochs, at=self._at(0), text="")
             self.draw(self.bar)
-        elif self.show:
+        else:
             count = f"{len(settings)} setting{'s' * (len(settings) != 1)}"
-            show_line(f"{count}, {epochs} epochs each: compiling")
+            self.line(f"{count}, {epochs} epochs each: compiling")
 
     def _at(self, done: int) -> str:
         """Return how far `done` epochs, counted over all chunks, have come."""
         chunk = max(done - 1, 0) // self.epochs
         of_chunks = f", chunk {chunk + 1}/{self.chunks}" if self.chunks > 1 else ""
         return f"epoch {done - chunk * self.epochs}/{self.epochs}{of_chunks}"
+
+    def line(self, text: str) -> None:
+        """Show a line above what is drawn."""
+        if self.show:
+            show_line(text)
 
     def update(self, done: int, accuracy: np.ndarray, diverged: int) -> None:
         """Show that `done` epochs, over all chunks, are behind us, and what they found.
@@ -70,7 +75,7 @@ class Progress:
             return
         passed = now - self.started
         left = passed * (total - done) / max(done, 1)
-        show_line(f"{self._at(done)}, {duration(passed)}, {duration(left)} left, {text}")
+        self.line(f"{self._at(done)}, {duration(passed)}, {duration(left)} left, {text}")
 
 
 def duration(seconds: float) -> str:
