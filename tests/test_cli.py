@@ -128,6 +128,9 @@ def test_what_is_not_given_is_the_rules_and_the_sweeps_own():
     several = parse("--learning-rate", "1e-3", "--seeds", "0", "7", "--out=~/a", "--name", "b/c")
     assert several.sweep(None).seeds == (0, 7)
     assert several.folder == Path.home() / "a/b/c"
+    more = ("--order", "3", "--keep", "0", "10", "--precision", "high")
+    made = parse("--learning-rate", "1e-3", *more).sweep(None)
+    assert (made.order, made.keep, made.precision) == (3, (0, 10), "high")
 
 
 def test_a_schedule_counts_the_updates_of_the_data():
@@ -305,7 +308,7 @@ def test_models_and_rules_of_ones_own_have_their_options(here):
         ([*RATE, "--warmup", "-3"], "warmup=-3"),
         ([*RATE, "--name", "../a"], "inside --out"),
         ([*RATE, "--config", "nowhere.toml"], "give a TOML file of options"),
-        ([*RATE, "--keep", "bset"], 'did you mean "best"'),
+        ([*RATE, "--keep", "bset"], '--keep "bset": did you mean "best"'),
         ([*RATE, "--model", "nowhere.py:Net"], "nowhere.py: no such file"),
         ([*RATE, "--model", "no_such_module:Net"], "No module named 'no_such_module'"),
         ([*RATE, "--model", "emnist_jax.models:MPL"], 'did you mean "MLP"'),
@@ -424,7 +427,7 @@ def test_the_same_command_trains_nothing(trained, undrawn):
     folder, words, lines = trained
     before = (folder / "curves.nc").read_bytes()
     _, again, _ = run(*words)
-    assert again[0] == f"{folder}: complete, nothing trained"
+    assert again[1] == f"{folder}: complete, nothing trained"
     assert again[-3:] == lines[-3:]  # the table
     assert (folder / "curves.nc").read_bytes() == before
 

@@ -75,12 +75,14 @@ def test_a_stream_that_cannot_be_written_is_reported_once(stream, reason, monkey
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_asks_to_stop_and_a_second_one_stops(name):
     number = getattr(signal, name)
+    before = signal.getsignal(number)
     with stop_signals() as stop:
         assert not stop.is_set()
         signal.raise_signal(number)
         assert stop.is_set()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
+    assert signal.getsignal(number) == before
 
 
 def test_a_signal_that_is_ignored_stays_so():
