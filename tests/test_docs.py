@@ -17,7 +17,8 @@ from PIL import Image
 
 import emnist_jax as ej
 from emnist_jax import figures, stats
-from experiments import _common, _sweep_options, sweep
+from emnist_jax.cli import sweep, sweep_options
+from experiments import _common
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -84,32 +85,38 @@ def test_the_commands_run_or_are_understood(page, monkeypatch, tmp_path):
         if command == "make":
             for target in (word for word in arguments if "=" not in word):
                 assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+        elif command == "emnist-jax":
+            obey(*arguments)
         elif arguments[:1] == ["-m"]:
-            obey(arguments[1], arguments[2:], monkeypatch)
+            read(arguments[1], arguments[2:], monkeypatch)
         else:
             assert command in ("git", "pip", "python", "cd") or (ROOT / command).exists()
 
 
-def obey(name, arguments, monkeypatch):
-    """Parse the arguments of a module, as it would, and run it if that is cheap."""
+def obey(name, *arguments):
+    """Run a command, in small and if that is cheap; else parse its arguments."""
+    if name != "sweep":
+        if name == "predict" or all(map(importlib.util.find_spec, TRACKERS)):
+            importlib.import_module(f"emnist_jax.cli.{name}").command(arguments)
+        return
+    here = not ELSEWHERE & {*arguments}
+    chosen = sweep_options.parse([*arguments, *(SMALL_SWEEP if here else ())])
+    if here and chosen is not None:  # else it was --list
+        sweep.run(chosen)
+
+
+def read(name, arguments, monkeypatch):
+    """Parse the arguments of a module as it would."""
     module = importlib.import_module(name)
-    if name == "experiments.sweep":
-        here = not ELSEWHERE & {*arguments}
-        options = _sweep_options.parse([*arguments, *SMALL_SWEEP] if here else arguments, "")
-        if here and options is not None:  # else it was --list
-            sweep.run(options)
-    elif name.startswith("experiments."):
+    if name.startswith("experiments."):
         monkeypatch.setattr("sys.argv", [name, *arguments])
-        options = _common.parse(module.Options, module)
-        installed = all(map(importlib.util.find_spec, TRACKERS))
-        if name == "experiments.predict" or (name == "experiments.export" and installed):
-            module.run(options)
+        _common.parse(module.Options, module)
 
 
 def test_a_command_that_fails_is_noticed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ej.InputError, match="holds no networks"):
-        obey("experiments.predict", [".", "letter.png"], monkeypatch)
+        obey("predict", ".", "letter.png")
 
 
 @pytest.mark.parametrize("page", PAGES)
