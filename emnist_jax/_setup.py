@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from emnist_jax.console import show
 from emnist_jax.errors import InputError
 
 PROGRAMS_BYTES = 2**31  # that compiled programs may take on disk; the least recently used go first
@@ -40,10 +41,10 @@ def prepare() -> None:
         jax.config.update("jax_num_cpu_devices", cores())
     except RuntimeError:  # JAX has started
         if jax.default_backend() == "cpu":
-            print(
+            show(
                 f"JAX had started with {jax.device_count()} CPU device, so trials train on it: run "
                 f"a sweep before other computations to have one on each of {cores()} cores",
-                file=sys.stderr,
+                error=True,
             )
 
 

@@ -30,7 +30,7 @@ class MLP(nn.Module):
     Attributes:
         hidden: widths of the hidden layers.
         classes: number of logits; `None` until known.
-        batch_norm: `None`, or the normalisation before every ReLU.
+        batch_norm: the normalisation before every ReLU, or `None`.
         dropout: probability of setting a hidden unit to zero in training, in [0, 1).
     """
 

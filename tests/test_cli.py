@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from PIL import Image
 
 import emnist_jax as ej
 from emnist_jax import rules
-from emnist_jax.cli import main, options, sweep, sweep_options
+from emnist_jax.cli import main, options, parts, sweep, sweep_options
 from emnist_jax.engine.grid import make_grid
 from emnist_jax.errors import InputError
 from emnist_jax.store.curves import load_curves
@@ -143,7 +144,7 @@ def test_a_schedule_counts_the_updates_of_the_data():
 
 
 @pytest.mark.filterwarnings("ignore:Specifying a key", "ignore:`optimistic_adam` is deprecated")
-@pytest.mark.parametrize("rule", sweep_options.rule_names())
+@pytest.mark.parametrize("rule", parts.rule_names())
 def test_every_rule_takes_each_of_its_options(rule):
     """Each option of each rule works as a number that is not known when compiled."""
     function = rules.find(rule)
@@ -274,7 +275,7 @@ def test_models_and_rules_of_ones_own_have_their_options(here):
     assert chosen.grid == {"learning_rate": 0.1, "decay": (0, 0.5)}
     _, lines, _ = run("sweep", *words, "--help")
     text = " ".join(" ".join(lines).replace("│", "").split())
-    assert "--width INT units, 100 % of them useful (default: 8)" in text
+    assert "--width INT units, 100 % of them useful. (default: 8)" in text
     assert "--no-bias" in text and "--activation" not in text
 
 
@@ -340,18 +341,21 @@ def test_bad_input_is_one_line_and_exit_code_2(words, message, here):
         (["predict", "runs"], "then the path of a picture"),
         (["predict", ".", "letter.png"], "holds no networks"),
         (["export"], "give the folder of a run"),
+        (["join", "a", "b"], "and --out FOLDER"),
+        (["compare", "a"], "give the folders of two runs or more"),
+        (["compare", "a", "b"], "a: "),
         (["export", "runs", "--to", "cvs"], '--to "cvs": did you mean "csv"'),
     ],
 )
 def test_the_other_commands_refuse_alike(words, message, here):
-    code, _, (line,) = run(*words)
-    assert code == 2 and message in line
+    code, _, lines = run(*words)
+    assert code == 2 and message in lines[-1]
 
 
 @pytest.mark.parametrize(
     ("words", "shown", "absent"),
     [
-        ([], ["sweep", "predict", "export"], ["Traceback"]),
+        ([], ["sweep", "compare", "join", "predict", "export"], ["Traceback"]),
         (["sweep", "-h"], ["--b1", "m <- b1 m + (1 - b1) g", "--seeds", "--hidden"], ["--decay"]),
         (["sweep", "--rule", "rmsprop", "-h"], ["--decay", "(default: 0.9)"], ["--b1 VALUE"]),
         (["sweep", "--rule", "lion", "-h"], ["--weight-decay VALUE"], ["--mask", "--channels"]),
@@ -447,6 +451,29 @@ def test_its_curves_are_exported(trained):
     code, lines, _ = run("export", trained[0], "--to", "csv")
     assert (code, lines) == (0, [str(trained[0] / "curves.csv")])
     assert (trained[0] / "curves.csv").read_text().count("\n") == 1 + 2 * 2 * 2
+
+
+def test_runs_trained_apart_are_joined(trained, tmp_path):
+    curves = load_curves(trained[0] / "curves.nc")
+    for i in (0, 1):
+        seeds = json.loads(curves.attrs["configuration"]) | {"seeds": [i]}
+        part = curves.isel(seed=[i]).assign_attrs(configuration=json.dumps(seeds))
+        ej.save_curves(part, tmp_path / str(i) / "curves.nc")
+    words = ("join", tmp_path / "0", tmp_path / "1", "--out", tmp_path / "whole")
+    code, (line, *_), _ = run(*words)
+    assert (code, line) == (0, str(tmp_path / "whole/curves.nc"))
+    xr.testing.assert_equal(load_curves(tmp_path / "whole"), curves)
+    assert run(*words)[0] == 2  # nothing is overwritten
+
+
+@pytest.mark.skipif(not hasattr(ej, "compare"), reason="comes with ej.compare")
+def test_runs_are_compared_by_the_names_of_their_folders(trained, tmp_path):
+    curves = load_curves(trained[0] / "curves.nc")
+    ej.save_curves(curves, tmp_path / "mine/curves.nc")
+    words = ("compare", tmp_path / "mine", trained[0], "--figure", tmp_path / "c")
+    code, lines, _ = run(*words)
+    assert code == 0 and lines[0].startswith("mine - adam")
+    assert lines[-1] == f"{tmp_path / 'c.png'}" and (tmp_path / "c.svg").exists()
 
 
 def test_networks_of_ones_own_are_read_by_their_class(tmp_path, here, undrawn):

@@ -10,6 +10,8 @@ from emnist_jax.errors import InputError, nearest
 
 COMMANDS = {
     "sweep": "train every setting of a grid with every seed: any rule, model and data",
+    "compare": "which rule is better, tuned alike on the same seeds, and how sure that is",
+    "join": "make one run of runs trained apart",
     "predict": "read pictures with the networks of a run",
     "export": "write the curves of a run for other programs",
 }

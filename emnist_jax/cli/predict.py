@@ -18,7 +18,7 @@ import tyro
 
 import emnist_jax as ej
 from emnist_jax.cli.options import connect, otherwise, parse
-from emnist_jax.cli.own import own_model
+from emnist_jax.cli.parts import own_model
 from emnist_jax.console import show
 from emnist_jax.figures import plot_samples, save_figure
 

@@ -1,9 +1,8 @@
 """The options of `emnist-jax sweep`, which depend on the rule and the model: what they come to."""
 
 import inspect
-import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -15,16 +14,13 @@ import emnist_jax as ej
 from emnist_jax import rules, schedules
 from emnist_jax.cli import options as common
 from emnist_jax.cli.options import flag, flags, otherwise, parse_known
-from emnist_jax.cli.own import is_own, own_model, own_rule
-from emnist_jax.console import show
-from emnist_jax.data import SOURCES
+from emnist_jax.cli.parts import find_model, find_rule, first_paragraph, is_own, show_list
 from emnist_jax.engine import ranges
 from emnist_jax.engine.grid import GridLike, check_seeds, make_grid, model_fields
 from emnist_jax.engine.job import KEEP, PRECISIONS
 from emnist_jax.errors import InputError, check_count, nearest
 
 PROG = "emnist-jax sweep"
-MODELS = {"mlp": ej.MLP, "convnet": ej.ConvNet}
 
 
 @dataclass(frozen=True)
@@ -116,11 +112,11 @@ def parse(args: Sequence[str], about: str = "") -> Chosen | None:
     """
     first, _ = parse_known(_First, PROG, "", args, add_help=False)
     if first.list is not None:
-        return _print_list(first.list)
+        return show_list(first.list)
     config = _read_config(first.config) if first.config else {}
     rule = first.rule or str(config.get("rule", "adam"))
     model = first.model or str(config.get("model", "mlp"))
-    function, module = _find_rule(rule), _find_model(model)
+    function, module = find_rule(rule), find_model(model)
     kind = _options_of(rule, function, model, module)
     words = _words(config, flags(kind), first.config)
     try:
@@ -132,19 +128,6 @@ def parse(args: Sequence[str], about: str = "") -> Chosen | None:
     return _checked(options, function if is_own(rule) else rule, function, module)
 
 
-def _find_rule(name: str) -> rules.Rule:
-    return own_rule(name) if is_own(name) else rules.find(name)
-
-
-def _find_model(name: str) -> type[nn.Module]:
-    if is_own(name):
-        return own_model(name)
-    if name not in MODELS:
-        hint = f"{nearest(name, MODELS)}, or your own: file.py:Class"
-        raise InputError(f'unknown model "{name}": {hint}')
-    return MODELS[name]
-
-
 # The options of a rule and a model
 
 
@@ -152,59 +135,37 @@ def _options_of(
     rule: str, function: rules.Rule, model: str, module: type[nn.Module]
 ) -> type[Options]:
     """Return the options of every sweep with those of this rule and this model, as groups."""
-    own = {"rule": [*_rule_options(function)], "model": [*_model_options(module)]}
-    taken = {one.name for one in fields(Options)}
-    for part, names in own.items():
-        if double := taken.intersection(names):
-            raise InputError(
-                f"{part} {rule if part == 'rule' else model}: its {min(double)} is the name of "
-                "another option; rename it"
-            )
-        taken.update(names)
-    # The rules of optax explain themselves at length.
-    about = _about(function) if rule in rules.RULES or is_own(rule) else _line(function)
-    groups = {"rule": (f"rule {rule}", about, _rule_members(function))}
-    about = _about(module).partition("\n\nAttributes:")[0]
-    groups["model"] = (f"model {model}", about, _model_members(module))
-    made = [_group(f"of_{part}", *group) for part, group in groups.items()]
-    return make_dataclass("Options", made, bases=(Options,), frozen=True)
+    named = {"rule": (rule, function, _rule_options), "model": (model, module, _model_options)}
+    taken, groups = {one.name for one in fields(Options)}, []
+    for part, (name, thing, options_of) in named.items():
+        own = {one: _typed(one, default) for one, default in options_of(thing).items()}
+        if double := taken.intersection(own):
+            taken_name = f"its {min(double)} is the name of another option; rename it"
+            raise InputError(f"{part} {name}: {taken_name}")
+        taken.update(own)
+        members = [(one, kind, default) for one, (kind, default) in own.items()]
+        group = make_dataclass(part, members, frozen=True)
+        # From it tyro has the help of each, too. The rules of optax explain themselves at length.
+        long = part == "model" or name in rules.RULES or is_own(name)
+        group.__doc__ = (inspect.getdoc(thing) if long else first_paragraph(thing)) or name
+        kind = Annotated[group, tyro.conf.arg(name=f"{part} {name}"), tyro.conf.OmitArgPrefixes]
+        groups.append((f"of_{part}", kind, field(default_factory=group)))
+    return make_dataclass("Options", groups, bases=(Options,), frozen=True)
 
 
-def _group(name: str, title: str, about: str, members: Iterable[tuple]) -> tuple:
-    """Return a field that holds a group of options, from their names, types, defaults and help."""
-    listed = [
-        (one, Annotated[kind, tyro.conf.arg(help=text, **more)], default)
-        for one, kind, default, text, more in members
-    ]
-    kind = make_dataclass(name, listed, frozen=True)
-    kind.__doc__ = about or title
-    kind = Annotated[kind, tyro.conf.arg(name=title), tyro.conf.OmitArgPrefixes]
-    return name, kind, field(default_factory=kind.__origin__)
+def _typed(name: str, default: object) -> tuple[object, object]:
+    """Return the type of an option, and its value where it is not given.
 
-
-def _values(name: str, default: object, text: str = "") -> tuple:
-    """Return an option of values on an axis of the sweep; not given, it is the default."""
-    hint = "required" if default is rules.REQUIRED else f"default: {default:g}"
-    more = {"metavar": "VALUE ...", "help_behavior_hint": f"({hint})"}
-    return name, tuple[str, ...] | None, None, text, more
-
-
-def _rule_members(rule: rules.Rule) -> Iterator[tuple]:
-    return (_values(name, default) for name, default in _rule_options(rule).items())
-
-
-def _model_members(model: type[nn.Module]) -> Iterator[tuple]:
-    texts = _texts_of_fields(model)
-    for name, default in _model_options(model).items():
-        text = texts.get(name, "")
-        if name == "batch_norm":
-            yield name, bool, False, "batch normalisation before every ReLU", {}
-        elif isinstance(default, float):
-            yield _values(name, default, text)
-        elif isinstance(default, bool | int):
-            yield name, type(default), default, text, {}
-        else:
-            yield name, tuple[int, ...], default, text, {}
+    Values on an axis of the sweep stay words, which may be ranges; not given, they are the
+    rule's or the model's own.
+    """
+    if name == "batch_norm":
+        return bool, False
+    if default is rules.REQUIRED or isinstance(default, float):
+        hint = "(required)" if default is rules.REQUIRED else f"(default: {default:g})"
+        arg = tyro.conf.arg(metavar="VALUE ...", help_behavior_hint=hint)
+        return Annotated[tuple[str, ...] | None, arg], None
+    return (tuple[int, ...] if isinstance(default, tuple) else type(default)), default
 
 
 def _rule_options(rule: rules.Rule) -> dict[str, object]:
@@ -222,28 +183,15 @@ def _model_options(model: type[nn.Module]) -> dict[str, object]:
 
     The number of classes comes from the data; a field of another kind stays as the model has it.
     """
-    own = [one for one in fields(model) if one.name not in ("classes", "parent", "name")]
-    found = {one.name: one.default for one in own if one.init}
+    found = {one.name: one.default for one in fields(model) if one.init}
+    for name in ("classes", "parent", "name"):
+        found.pop(name, None)
     return {name: default for name, default in found.items() if _settable(name, default)}
 
 
 def _settable(name: str, default: object) -> bool:
     whole = isinstance(default, tuple) and all(type(one) is int for one in default)
     return whole or isinstance(default, float | int) or (name == "batch_norm" and default is None)
-
-
-def _texts_of_fields(model: type[nn.Module]) -> dict[str, str]:
-    """Return the lines of a model's docstring on its fields, under "Attributes:"."""
-    texts, name = {}, None
-    for line in (inspect.getdoc(model) or "").partition("Attributes:\n")[2].splitlines():
-        if one := re.match(r"    (\w+): (.*)", line):
-            name = one[1]
-            texts[name] = one[2].rstrip(".")
-        elif name and line.startswith("        "):
-            texts[name] = f"{texts[name]} {line.strip()}".rstrip(".")
-        else:
-            name = None
-    return texts
 
 
 # What they come to
@@ -322,7 +270,7 @@ def _make_grid(options: Options, rule: rules.Rule, model: nn.Module) -> GridLike
     return {name: one if len(one) > 1 else one[0] for name, one in values.items()}
 
 
-# Files and lists
+# Files of options
 
 
 def _read_config(path: Path) -> dict[str, object]:
@@ -352,29 +300,3 @@ def _words(config: Mapping[str, object], names: Iterable[str], path: Path | None
         else:
             raise InputError(f'{path}: "{key}": give a number, a text, true or false, or a list')
     return words
-
-
-def _print_list(kind: str) -> None:
-    """Print what there is of a kind, a line each."""
-    if kind == "data":
-        lines = SOURCES
-    else:
-        things = MODELS if kind == "models" else {name: rules.find(name) for name in rule_names()}
-        lines = {name: _line(thing) for name, thing in things.items()}
-    for name, line in lines.items():
-        show(f"{name:{max(map(len, lines))}}  {line}".rstrip())
-
-
-def rule_names() -> list[str]:
-    """Return all rules by name, this package's first."""
-    return [*rules.RULES, *(name for name in rules.names() if name not in rules.RULES)]
-
-
-def _about(thing: object) -> str:
-    """Return a docstring without the account of its arguments."""
-    return (inspect.getdoc(thing) or "").partition("\n\nArgs:")[0]
-
-
-def _line(thing: object) -> str:
-    """Return the first paragraph of a docstring as one line."""
-    return " ".join(_about(thing).partition("\n\n")[0].split())

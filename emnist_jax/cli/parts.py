@@ -1,4 +1,4 @@
-"""The user's own parts on the command line: `FILE.py:NAME`, or `MODULE:NAME`."""
+"""Rules and models by name, on the command line: this package's, or the user's `FILE.py:NAME`."""
 
 import importlib
 import importlib.util
@@ -10,7 +10,60 @@ from pathlib import Path
 
 from flax import linen as nn
 
+import emnist_jax as ej
+from emnist_jax import rules
+from emnist_jax.console import show
+from emnist_jax.data import SOURCES
 from emnist_jax.errors import InputError, nearest
+
+MODELS = {"mlp": ej.MLP, "convnet": ej.ConvNet}
+
+
+def find_rule(name: str) -> rules.Rule:
+    """Return the rule of that name, or the user's own.
+
+    Raises:
+        InputError: there is none.
+    """
+    return own_rule(name) if is_own(name) else rules.find(name)
+
+
+def find_model(name: str) -> type[nn.Module]:
+    """Return the class of networks of that name, or the user's own.
+
+    Raises:
+        InputError: there is none.
+    """
+    if is_own(name):
+        return own_model(name)
+    if name not in MODELS:
+        hint = f"{nearest(name, MODELS)}, or your own: file.py:Class"
+        raise InputError(f'unknown model "{name}": {hint}')
+    return MODELS[name]
+
+
+def show_list(kind: str) -> None:
+    """Show what there is of rules, models or data, a line each."""
+    if kind == "data":
+        lines = SOURCES
+    else:
+        things = MODELS if kind == "models" else {name: rules.find(name) for name in rule_names()}
+        lines = {name: first_paragraph(thing) for name, thing in things.items()}
+    for name, line in lines.items():
+        show(f"{name:{max(map(len, lines))}}  {line}".rstrip())
+
+
+def rule_names() -> list[str]:
+    """Return all rules by name, this package's first."""
+    return [*rules.RULES, *(name for name in rules.names() if name not in rules.RULES)]
+
+
+def first_paragraph(thing: object) -> str:
+    """Return the first paragraph of a docstring as one line."""
+    return " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
+
+
+# The user's own
 
 
 def is_own(text: str) -> bool:
