@@ -172,6 +172,7 @@ def test_samples_are_settings_drawn_by_their_seed():
     assert len({one["learning_rate"] for one in drawn}) == 6
     assert all(1e-4 < one["learning_rate"] < 1e-2 and one["b1"] in (0, 0.9) for one in drawn)
     assert parse(*words, "--sample-seed", "1").grid != drawn
+    assert parse(*words, "--sampler", "sobol").grid != drawn
     assert make_grid(drawn, rules.adam, ej.MLP()).dims == ("sample",)
 
 

@@ -49,6 +49,8 @@ class Options(common.Options, _First):
     """draw so many settings instead of a grid"""
     sample_seed: int = 0
     """of the draw"""
+    sampler: Literal[ranges.SAMPLERS] = "random"
+    """of the draw: random, or the more even sequences of Sobol or Halton"""
     schedule: Literal["constant", "cosine"] = "constant"
     """of the learning rate"""
     warmup: int = 0
@@ -263,7 +265,7 @@ def _make_grid(options: Options, rule: rules.Rule, model: nn.Module) -> GridLike
             raise InputError(f"give {flag(name)} a value or more, such as {flag(name)} 1e-3 1e-4")
     values = {name: ranges.parse(name, given[name]) for name in names}
     if options.samples is not None:
-        return ranges.draw(values, options.samples, options.sample_seed)
+        return ranges.draw(values, options.samples, options.sample_seed, options.sampler)
     for name, one in values.items():
         if isinstance(one, ranges.Distribution):
             raise InputError(f"{flag(name)} is to be drawn from: say how often, --samples 30")
