@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from emnist_jax.console import show
+from emnist_jax.errors import InputError
+
 PROGRAMS_BYTES = 2**31  # that compiled programs may take on disk; the least recently used go first
 
 
@@ -38,10 +41,10 @@ def prepare() -> None:
         jax.config.update("jax_num_cpu_devices", cores())
     except RuntimeError:  # JAX has started
         if jax.default_backend() == "cpu":
-            print(
+            show(
                 f"JAX had started with {jax.device_count()} CPU device, so trials train on it: run "
                 f"a sweep before other computations to have one on each of {cores()} cores",
-                file=sys.stderr,
+                error=True,
             )
 
 
@@ -108,6 +111,24 @@ def _curves_html(dataset: object) -> str:
     from emnist_jax.figures.notebooks import curves_html
 
     return curves_html(dataset)
+
+
+def start_jax() -> None:
+    """Prepare JAX and let it look for its devices, as it does at the first computation.
+
+    Raises:
+        InputError: JAX_PLATFORMS names a platform that this machine or this JAX lacks.
+    """
+    import jax
+
+    prepare()
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter where a plugin finds no device
+        if chosen := jax.config.jax_platforms:
+            advice = f"JAX_PLATFORMS={chosen} finds no device: unset it, or set JAX_PLATFORMS=cpu"
+            raise InputError(advice) from error
+        raise InputError(f"JAX finds no device: {error}") from error
 
 
 def cores() -> int:

@@ -23,6 +23,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from emnist_jax._setup import prepare
+from emnist_jax.console import show
 from emnist_jax.errors import InputError
 
 P, T = ParamSpec("P"), TypeVar("T")
@@ -110,10 +111,10 @@ def _patience() -> Iterator[None]:
         if come.wait(QUIET_SECONDS):
             return
         waited = f"waiting for {_others()}, {COME_SECONDS} seconds at most"
-        print(waited, file=sys.stderr, flush=True)
+        show(waited, error=True)
         if not come.wait(COME_SECONDS - QUIET_SECONDS):
             error = f"error: waited {COME_SECONDS} seconds for {_others()}; start each of them once"
-            print(f"{error}, where it can reach that address", file=sys.stderr, flush=True)
+            show(f"{error}, where it can reach that address", error=True)
             _no_last_words()
             os._exit(2)  # JAX cannot be stopped waiting
 

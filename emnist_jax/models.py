@@ -30,7 +30,7 @@ class MLP(nn.Module):
     Attributes:
         hidden: widths of the hidden layers.
         classes: number of logits; `None` until known.
-        batch_norm: `None`, or the normalisation before every ReLU.
+        batch_norm: the normalisation before every ReLU, or `None`.
         dropout: probability of setting a hidden unit to zero in training, in [0, 1).
     """
 
@@ -155,11 +155,20 @@ def _dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
 
 
 def describe(model: nn.Module, defaults: bool = False) -> str:
-    """Return a model as one would write it: its class and, unless asked, no default fields."""
+    """Return a model as one would write it: its class, widths, and fields that are no defaults.
+
+    With `defaults`, all fields.
+    """
+    values = {name: getattr(model, name) for name in model.__dataclass_fields__}
     fields = {
-        name: getattr(model, name)
-        for name, field in model.__dataclass_fields__.items()
-        if name not in ("parent", "name") and (defaults or getattr(model, name) != field.default)
+        name: value
+        for name, value in values.items()
+        if name not in ("parent", "name")
+        and (
+            defaults
+            or isinstance(value, tuple)
+            or value != model.__dataclass_fields__[name].default
+        )
     }
     parts = [
         f"{name}={describe(value, defaults) if isinstance(value, nn.Module) else repr(value)}"

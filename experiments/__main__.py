@@ -4,8 +4,8 @@ import ast
 import sys
 from pathlib import Path
 
+from emnist_jax.cli.options import guarded
 from emnist_jax.errors import InputError, nearest
-from experiments._common import guarded
 
 
 def main() -> None:

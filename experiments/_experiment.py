@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import xarray as xr
 
 import emnist_jax as ej
+from emnist_jax.cli.options import connect, guarded, parse
 from emnist_jax.figures.tables import Table
-from experiments._common import connect, guarded, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from emnist_jax.cli.options import connect
 from emnist_jax.errors import InputError, check_count, nearest
 from emnist_jax.store.files import write_text
 from experiments import (
@@ -24,7 +25,6 @@ from experiments import (
     test_set,
     weights_or_convolution,
 )
-from experiments._common import connect
 from experiments._draw import Section, draw
 from experiments._experiment import Experiment, Runs
 from experiments._options import COORDINATOR, DATA, SEEDS, SPLIT, Options, option, options_of

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from experiments._common import guarded, parse
+from emnist_jax.cli.options import guarded, parse
 from experiments._options import option
 from experiments._study import BEYOND, StudyOptions, check, run_all, write_report
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from emnist_jax.cli.options import guarded, parse
 from experiments import samples
-from experiments._common import guarded, parse
 from experiments._options import SEEDS, option
 from experiments._study import PAPER, StudyOptions, check, run_all, write_report
 

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 import emnist_jax as ej
+from emnist_jax.cli.options import guarded, parse
 from emnist_jax.figures import plot_samples, save_figure
-from experiments._common import guarded, parse
 from experiments._options import DATA, SIZE, option
 
 FIGURE = Path("samples/figure_1_samples.png")

@@ -13,11 +13,11 @@ from emnist_jax import hosts
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
-        "emnist_jax.sweep",
+        "emnist_jax.engine.run",
         "h5netcdf",
         "safetensors.numpy",
         "optax",
-        "experiments.sweep",
+        "emnist_jax.cli.sweep",
         "scipy.stats",
     ]
 )
@@ -28,7 +28,7 @@ def _child(work: Callable, args: tuple, log: str, devices: int, host: tuple | No
     """Do the work as a command line would, with everything it says in a file."""
     import jax
 
-    from experiments._common import guarded
+    from emnist_jax.cli.options import guarded
 
     with open(log, "w") as file:
         os.dup2(file.fileno(), 1)

@@ -1,7 +1,6 @@
 """Bad arguments of a sweep: one line each, never a traceback; good ones: the plan they mean."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import optax
@@ -195,56 +194,17 @@ def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, 
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "reason"),
-    [
-        (["--seeds", "abc"], "--seeds: invalid literal for int() with base 10: 'abc'"),
-        (["--seeds"], "'--seeds'"),
-        (["--split", "papr"], 'did you mean "paper"? (one of: official, paper)'),
-        (["--learnin-rate", "0.1"], 'no option "--learnin-rate": did you mean "--learning-rate"?'),
-        (["--epocs=3"], 'no option "--epocs": did you mean "--epochs"?'),
-        (["--seeds", "1", "2"], '"2" belongs to no option'),
-    ],
-)
-def test_a_command_line_that_is_none_is_one_line_too(words, reason, monkeypatch, capsys):
-    from experiments import sgd
-    from experiments._experiment import main
-
-    monkeypatch.setattr("sys.argv", [str(Path(sgd.__file__)), *words])
-    with pytest.raises(SystemExit) as stopped:
-        main(sgd.EXPERIMENT, "")
-    (error,) = capsys.readouterr().err.splitlines()
-    assert stopped.value.code == 2
-    assert error.startswith("error: ") and reason in error
-    assert str(Path(sgd.__file__).parent) not in error
-    assert "sgd --help" in error or "did you mean" in error
-
-
 @pytest.mark.parametrize("option", ["--seeds", "--adam-seeds", "--convnet-epochs"])
 @pytest.mark.parametrize("value", ["0", "-1"])
 def test_the_paper_refuses_before_it_writes(tmp_path, monkeypatch, capsys, option, value):
-    from experiments import _common, paper
+    from emnist_jax.cli.options import guarded, parse
+    from experiments import paper
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["paper", "--preset", "demo", option, value])
     with pytest.raises(SystemExit) as stopped:
-        _common.guarded(lambda: paper.run(_common.parse(paper.Options, "paper", "")))
+        guarded(lambda: paper.run(parse(paper.Options, "paper", "")))
     (error,) = capsys.readouterr().err.splitlines()
     assert stopped.value.code == 2
     assert error.startswith(f"error: {option[2:].replace('-', '_')}={value}: give a whole number")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_resume_command_does_not_begin_again(monkeypatch, capsys):
-    from experiments import _common
-
-    def interrupted():
-        raise KeyboardInterrupt
-
-    words = ["-m", "experiments.sgd", "--overwrite", "--out", "my runs"]
-    monkeypatch.setattr("sys.orig_argv", ["/somewhere/python3", *words])
-    with pytest.raises(SystemExit) as stopped:
-        _common.guarded(interrupted)
-    assert stopped.value.code == 130
-    command = capsys.readouterr().err.rpartition(": ")[2].strip()
-    assert command == "python -m experiments.sgd --out 'my runs'"

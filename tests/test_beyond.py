@@ -12,6 +12,7 @@ from beyond_world import network, searched
 
 import emnist_jax as ej
 from emnist_jax import rules, stats
+from emnist_jax.cli.options import parse
 from emnist_jax.engine import ranges
 from emnist_jax.engine.grid import make_grid
 from emnist_jax.figures import plot_budget, plot_pairs, plot_profile, plot_settings
@@ -24,7 +25,6 @@ from experiments import (
     rules_compared,
     weights_or_convolution,
 )
-from experiments._common import parse
 from experiments._draw import Section, draw
 from experiments._networks import multiply_adds, parameters
 from experiments._options import options_of

@@ -1,6 +1,7 @@
 """Resume: bit for bit after any interruption, never from damage, never from another run."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
 from emnist_jax.store import checkpoint
 from emnist_jax.store import files as arrays
-from emnist_jax.store.checkpoint import Checkpoints, State, check_same, locked, stop_signals
+from emnist_jax.store.checkpoint import Checkpoints, State, check_same, locked
 from emnist_jax.store.curves import save_curves
 
 RULES = {
@@ -40,6 +41,7 @@ def run(data, out=None, *, rule="adam", model=None, grid=None, **options):
         "keep": "best",
         "trials_at_once": 2,
         "checkpoint_minutes": 0,
+        "progress_bar": False,
     }
     return ej.sweep(
         data,
@@ -47,7 +49,6 @@ def run(data, out=None, *, rule="adam", model=None, grid=None, **options):
         rule,
         grid or {"learning_rate": [1e-3, 3e38, 1e-2, 0.1, 0.03]},
         out=out,
-        progress_bar=False,
         **(defaults | options),
     )
 
@@ -244,8 +245,8 @@ def test_any_flipped_bit_of_a_checkpoint_is_noticed(tmp_path):
     np.testing.assert_array_equal(restored.arrays[0], np.arange(6.0))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_then_stops(tmp_path, monkeypatch, data, number):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_and_then_stops(tmp_path, monkeypatch, data, number, capsys):
     expected = run(data)
     record = Runner.record
 
@@ -255,7 +256,7 @@ def test_a_signal_saves_and_then_stops(tmp_path, monkeypatch, data, number):
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Runner, "record", record_then_signal)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^chunk 2 of \d, epoch 1 of \d saved$"):
         run(data, tmp_path, checkpoint_minutes=60)
     monkeypatch.undo()
     state = Checkpoints(tmp_path / "checkpoint", {}, "1 x CPU", 1)
@@ -263,18 +264,9 @@ def test_a_signal_saves_and_then_stops(tmp_path, monkeypatch, data, number):
     saved = state.restore()
     monkeypatch.undo()
     assert (saved.chunk, saved.epoch) == (1, 1)
-    assert_same_bits(run(data, tmp_path), expected)
-
-
-def test_a_second_signal_stops_at_once_and_handlers_come_back():
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), stop_signals() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wait(5)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
-        pytest.fail("the second signal was not heard")
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    capsys.readouterr()
+    assert_same_bits(run(data, tmp_path, progress_bar=True), expected)
+    assert re.search(r"^resuming at chunk 2 of \d, epoch 1 of \d$", capsys.readouterr().out, re.M)
 
 
 def test_outside_the_main_thread_a_sweep_runs_too(tmp_path, data):

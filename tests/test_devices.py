@@ -14,13 +14,12 @@ from processes import ended, start
 import emnist_jax as ej
 from benchmarks import devices as benchmark
 from emnist_jax import hosts
+from emnist_jax.cli import main
 from emnist_jax.engine import programs as parallel
 from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.forecast import Memory, forecast
 from emnist_jax.engine.job import make_job
 from emnist_jax.store.checkpoint import Checkpoints
-from experiments import sweep
-from experiments._common import guarded
 
 COUNTS = (1, 2, 3, 8)
 RATES = np.logspace(-3, -1, 5).tolist()
@@ -158,7 +157,7 @@ def test_what_does_not_fit_is_refused_and_what_is_advised_fits(monkeypatch, tmp_
 
 def command_line(words):
     sys.argv[1:] = words.split()
-    guarded(sweep.main)
+    main.main("sweep")
 
 
 def test_10_000_trials_on_8_devices_are_planned_from_the_command_line(tmp_path):

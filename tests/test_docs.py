@@ -17,7 +17,8 @@ from PIL import Image
 
 import emnist_jax as ej
 from emnist_jax import figures, stats
-from experiments import _common, _sweep_options, sweep
+from emnist_jax.cli import sweep, sweep_options
+from emnist_jax.cli.options import parse
 from experiments._options import options_of
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +27,7 @@ PAGES = {
     for path in [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/*.md"))]
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-SMALL_SWEEP = ["--size=940", "--batch-size=5", "--epochs=1", "--seeds=1"]
+SMALL_SWEEP = ["--size=940", "--batch-size=5", "--epochs=1", "--seeds=2"]
 ELSEWHERE = {"--data", "--out", "--coordinator", "--plan"}
 TRACKERS = ("pyarrow", "tensorboard")
 SMALL = {r"\bsize=\d+": "size=940", r"\bseeds=\d+": "seeds=2", r"\bepochs=\d+": "epochs=1"}
@@ -85,32 +86,38 @@ def test_the_commands_run_or_are_understood(page, monkeypatch, tmp_path):
         if command == "make":
             for target in (word for word in arguments if "=" not in word):
                 assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+        elif command == "emnist-jax":
+            obey(*arguments)
         elif arguments[:1] == ["-m"]:
-            obey(arguments[1], arguments[2:], monkeypatch)
+            read(arguments[1], arguments[2:], monkeypatch)
         else:
             assert command in ("git", "pip", "python", "cd") or (ROOT / command).exists()
 
 
-def obey(name, arguments, monkeypatch):
-    """Parse the arguments of a module, as it would, and run it if that is cheap."""
+def obey(name, *arguments):
+    """Run a command, in small and if that is cheap; else parse its arguments."""
+    if name != "sweep":
+        if name != "export" or all(map(importlib.util.find_spec, TRACKERS)):
+            importlib.import_module(f"emnist_jax.cli.{name}").command(arguments)
+        return
+    here = not ELSEWHERE & {*arguments}
+    chosen = sweep_options.parse([*arguments, *(SMALL_SWEEP if here else ())])
+    if here and chosen is not None:  # else it was --list
+        sweep.run(chosen)
+
+
+def read(name, arguments, monkeypatch):
+    """Parse the arguments of a module as it would."""
     module = importlib.import_module(name)
-    if name == "experiments.sweep":
-        here = not ELSEWHERE & {*arguments}
-        options = _sweep_options.parse([*arguments, *SMALL_SWEEP] if here else arguments, "")
-        if here and options is not None:  # else it was --list
-            sweep.run(options)
-    elif name.startswith("experiments."):
+    if name.startswith("experiments."):
         made = options_of(module.EXPERIMENT) if hasattr(module, "EXPERIMENT") else module.Options
-        options = _common.parse(made, f"python -m {name}", module.__doc__, arguments)
-        installed = all(map(importlib.util.find_spec, TRACKERS))
-        if name == "experiments.predict" or (name == "experiments.export" and installed):
-            module.run(options)
+        parse(made, f"python -m {name}", module.__doc__, arguments)
 
 
 def test_a_command_that_fails_is_noticed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ej.InputError, match="holds no networks"):
-        obey("experiments.predict", [".", "letter.png"], monkeypatch)
+        obey("predict", ".", "letter.png")
 
 
 @pytest.mark.parametrize("page", PAGES)

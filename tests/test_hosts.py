@@ -14,13 +14,13 @@ from processes import ended, free_address, start, start_hosts
 
 import emnist_jax as ej
 from emnist_jax import hosts
+from emnist_jax.cli import main
 from emnist_jax.engine.chunks import Runner
 from emnist_jax.errors import InputError
 from emnist_jax.hosts import AGAIN
 from emnist_jax.store.checkpoint import Checkpoints
 from emnist_jax.store.curves import load_curves
 from emnist_jax.store.files import load_arrays
-from experiments import sweep
 
 pytestmark = pytest.mark.hosts  # slow, as processes start and are waited for: `make hosts`
 
@@ -398,7 +398,7 @@ def command_line(out, *host):
     names = "--out", "--coordinator", "--processes", "--process"
     options = [word for pair in zip(names, (out, *host), strict=True) for word in map(str, pair)]
     sys.argv[1:] = words.split() + options
-    sweep.main()
+    main.main("sweep")
 
 
 def test_on_the_command_line_the_first_host_alone_prints_and_writes(tmp_path):
@@ -408,6 +408,6 @@ def test_on_the_command_line_the_first_host_alone_prints_and_writes(tmp_path):
     ]
     codes = ended(processes)
     assert codes == [0, 0], said(tmp_path)
-    assert (tmp_path / "run" / "sweep" / "settings.md").exists()
+    assert (tmp_path / "run" / "adam" / "settings.md").exists()
     assert "best valid. accuracy" in said(tmp_path)[0]
     assert "best valid. accuracy" not in said(tmp_path)[1]

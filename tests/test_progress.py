@@ -86,9 +86,17 @@ def test_log_files_get_a_line_a_minute_and_the_last(clock, capsys):
         for epoch in range(1, 101):
             clock[0] += 2.5
             show.update(epoch, np.full((1, 3), 0.25), 0)
-    lines = capsys.readouterr().out.splitlines()
+    at_once, *lines = capsys.readouterr().out.splitlines()
+    assert at_once == "1 setting, 100 epochs each: compiling"
     assert [int(re.match(r"epoch (\d+)/100, ", line)[1]) for line in lines] == [24, 48, 72, 96, 100]
     assert lines[0] == "epoch 24/100, 1.0 min, 3.2 min left, best validation accuracy 25.0%"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2.4, "2 s"), (59, "59 s"), (90, "1.5 min"), (9000, "2.5 h")]
+)
+def test_times_are_in_a_unit_that_suits(seconds, text):
+    assert module.duration(seconds) == text
 
 
 def test_epochs_are_counted_in_each_chunk(clock, capsys):
@@ -100,7 +108,7 @@ def test_epochs_are_counted_in_each_chunk(clock, capsys):
             show.update(done, np.full((1, 3), 0.25), 0)
     expected = ["0/3, chunk 1/2", *(f"{n}/3, chunk {c}/2" for c in (1, 2) for n in (1, 2, 3))]
     lines = capsys.readouterr().out.splitlines()
-    for said in (lines, drawn[1:]):
+    for said in (lines[1:], drawn[1:]):
         assert [re.search(r"epoch (\d/3, chunk \d/2)", line)[1] for line in said] == expected
 
 
@@ -117,6 +125,16 @@ def test_a_terminal_shows_bar_and_settings_in_place(monkeypatch):
     said = terminal.getvalue()
     assert "2/2" in said and "b1 0" in said and "20.0%" in said
     assert "\x1b[" in said
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_terminal_without_the_characters_gets_lines(encoding, monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr("emnist_jax.engine.progress.in_notebook", lambda: False)
+    with progress(True) as show:
+        assert (show.draw is not None) == (encoding == "utf-8")
 
 
 def test_nothing_is_shown_if_not_wanted(capsys, clock):

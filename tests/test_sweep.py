@@ -254,4 +254,4 @@ def test_chunks_waste_little(shape, devices, suits, expected):
 
 
 def test_a_description_is_what_one_would_write():
-    assert describe(ej.ConvNet(channels=(10,))) == "ConvNet(channels=(10,))"
+    assert describe(ej.ConvNet(channels=(10,))) == "ConvNet(channels=(10,), hidden=(150,))"

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from emnist_jax import hosts
-from emnist_jax._setup import kept_programs, prepare
+from emnist_jax._setup import kept_programs, start_jax
 from emnist_jax.data import Dataset, load
 from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.job import Job, make_job
@@ -85,7 +85,7 @@ def forecast(
     Raises:
         InputError: bad arguments, or the sweep does not fit; the message says what would.
     """
-    prepare()
+    start_jax()
     data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
     if trials_at_once is not None:

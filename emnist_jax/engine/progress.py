@@ -8,13 +8,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
 from emnist_jax._setup import in_notebook
-from emnist_jax.engine.sparkline import sparkline
+from emnist_jax.console import show as show_line
+from emnist_jax.engine.sparkline import BARS, sparkline
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,12 +39,20 @@ class Progress:
         if self.bar is not None:
             self.bar.add_task("", total=chunks * epochs, at=self._at(0), text="")
             self.draw(self.bar)
+        else:
+            count = f"{len(settings)} setting{'s' * (len(settings) != 1)}"
+            self.line(f"{count}, {epochs} epochs each: compiling")
 
     def _at(self, done: int) -> str:
         """Return how far `done` epochs, counted over all chunks, have come."""
         chunk = max(done - 1, 0) // self.epochs
         of_chunks = f", chunk {chunk + 1}/{self.chunks}" if self.chunks > 1 else ""
         return f"epoch {done - chunk * self.epochs}/{self.epochs}{of_chunks}"
+
+    def line(self, text: str) -> None:
+        """Show a line above what is drawn."""
+        if self.show:
+            show_line(text)
 
     def update(self, done: int, accuracy: np.ndarray, diverged: int) -> None:
         """Show that `done` epochs, over all chunks, are behind us, and what they found.
@@ -64,10 +73,16 @@ class Progress:
             self.bar.update(self.bar.tasks[0].id, completed=done, at=self._at(done), text=text)
             self.draw(Group(self.bar, leaders(self.settings, accuracy)))
             return
-        passed = (now - self.started) / 60
+        passed = now - self.started
         left = passed * (total - done) / max(done, 1)
-        line = f"{self._at(done)}, {passed:.1f} min, {left:.1f} min left, {text}"
-        print(line, flush=True)
+        self.line(f"{self._at(done)}, {duration(passed)}, {duration(left)} left, {text}")
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as text, in the unit that suits them."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def leaders(settings: Sequence[str], accuracy: np.ndarray) -> "RenderableType":
@@ -98,13 +113,28 @@ def progress(show: bool = True) -> Iterator[Progress]:
     """Yield a `Progress`: a bar where the output is a terminal or notebook, else lines."""
     if show and in_notebook():
         yield Progress(_notebook_cell(), show)
-    elif show and sys.stdout.isatty():
+    elif show and _draws(sys.stdout):
         from rich.live import Live
 
-        with Live(refresh_per_second=4) as live:
+        live = Live(refresh_per_second=4)
+        live.start()
+        try:
             yield Progress(live.update, show)
+        finally:
+            with suppress(OSError):  # the terminal is gone
+                live.stop()
     else:
         yield Progress(None, show)
+
+
+def _draws(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal with the characters of bars and sparklines."""
+    try:
+        return (
+            stream is not None and stream.isatty() and bool(BARS.encode(stream.encoding or "utf-8"))
+        )
+    except UnicodeEncodeError:
+        return False
 
 
 def _bar():

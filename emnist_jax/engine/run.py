@@ -12,8 +12,8 @@ import flax.linen as nn
 import numpy as np
 import xarray as xr
 
-from emnist_jax import hosts, rules
-from emnist_jax._setup import kept_programs, prepare
+from emnist_jax import console, hosts, rules
+from emnist_jax._setup import kept_programs, start_jax
 from emnist_jax.data import Dataset, load
 from emnist_jax.data.pictures import form_of
 from emnist_jax.engine import growth
@@ -22,10 +22,11 @@ from emnist_jax.engine.forecast import check_memory
 from emnist_jax.engine.grid import GridLike
 from emnist_jax.engine.job import Job, make_job
 from emnist_jax.engine.progress import Progress, progress
+from emnist_jax.engine.stop import stop_signals
 from emnist_jax.engine.sweep import Sweep, check_names
 from emnist_jax.errors import InputError, check_count
 from emnist_jax.store import networks
-from emnist_jax.store.checkpoint import Checkpoints, State, locked, stop_signals
+from emnist_jax.store.checkpoint import Checkpoints, State, locked
 from emnist_jax.store.curves import save_curves
 from emnist_jax.store.networks import Networks
 from emnist_jax.store.provenance import describe_devices, provenance, runs_of
@@ -92,9 +93,9 @@ def run(
     Raises:
         InputError: an invalid argument, or an `out` that cannot be used.
         LostHostError: another host has ended or is out of reach (see `hosts`).
-        KeyboardInterrupt: on Ctrl-C or SIGTERM, after saving when `out` is given.
+        KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP, after saving when `out` is given.
     """
-    prepare()
+    start_jax()
     data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
     options = {"trials_at_once": trials_at_once, "overwrite": overwrite, "out": out is not None}
@@ -115,6 +116,8 @@ def run(
         folder / "checkpoint", job.configuration, describe_devices(), checkpoint_minutes
     )
     if not overwrite and (found := _found(job, folder, checkpoints)) is not None:
+        if progress_bar and hosts.is_first():
+            console.show(f"{folder}: complete, nothing trained")
         return found
     with ExitStack() as stack:
         hosts.first(stack.enter_context, locked(folder))
@@ -132,7 +135,7 @@ def run(
         checkpoints.clear()
         hosts.first(growth.remove_states, folder, job.epochs if keep_state else None)
         if hosts.any_of(stop.is_set())[0]:  # while the results were written
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("all saved")
     return made
 
 
@@ -196,6 +199,8 @@ def _trained(
         check_memory(runner, state.chunks[state.chunk], resumed=resumed)
     began -= state.wall_seconds
     show.start(job.epochs, _names(job), len(state.chunks))
+    if resumed:
+        show.line(f"resuming at {_place(job, state, state.chunk, state.epoch)}")
     for number in range(state.chunk, len(state.chunks)):
         if state.begun[number] == job.epochs:
             continue
@@ -212,8 +217,6 @@ def _trained(
                 trials = runner.run_epoch(chunk, trials, epoch)
                 state.seconds[number, epoch - 1] = time.perf_counter() - seconds
             runner.record(state, chunk, trials, epoch)
-            done, lost = number * job.epochs + epoch, _diverged(state, chunk, epoch)
-            show.update(done, state.values["valid_accuracy"], lost)
             due = checkpoints is not None and checkpoints.due
             due, stopped = hosts.any_of(due, stop.is_set())
             last = epoch == job.epochs
@@ -225,21 +228,29 @@ def _trained(
                 checkpoints.save(
                     state._replace(chunk=number, epoch=epoch, arrays=arrays, wall_seconds=wall)
                 )
+            done, lost = number * job.epochs + epoch, _diverged(state, chunk, epoch)
+            show.update(done, state.values["valid_accuracy"], lost)
             if stopped:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt(f"{_place(job, state, number, epoch)} saved")
         state = state._replace(epoch=-1, arrays=[])
     curves = _label(job, state, stored, time.monotonic() - began)
     return (curves, _label_networks(job, runner, state, curves)) if job.keep else curves
+
+
+def _place(job: Job, state: State, number: int, epoch: int) -> str:
+    """Return how far a run has come, in words."""
+    chunk = f"chunk {number + 1} of {len(state.chunks)}, " if len(state.chunks) > 1 else ""
+    return f"{chunk}epoch {epoch} of {job.epochs}"
 
 
 def _report_growth(stored: growth.Stored, state: State, job: Job) -> None:
     """Print how many trials are kept and how many trained, and whether other code trained them."""
     kept, more = len(stored.numbers), job.trials - len(stored.numbers)
     longer = f", {kept} trained from epoch {stored.epochs}" if job.epochs > stored.epochs else ""
-    print(f"{kept} trials kept{longer}, {more} trained", flush=True)
+    console.show(f"{kept} trials kept{longer}, {more} trained")
     differing = [n for n in growth.CODE if stored.configuration.get(n) != job.configuration[n]]
     if differing:
-        print(f"the trials kept were trained by other {' and '.join(differing)}", flush=True)
+        console.show(f"the trials kept were trained by other {' and '.join(differing)}")
 
 
 def _names(job: Job) -> list[str]:

@@ -23,12 +23,10 @@ MARKERS = "osD^vP*Xdh"
 GREY = "0.35"
 PNG_LIMIT = 200_000  # bytes
 FORMATS = ("pdf", "png", "svg")
-SYMBOLS = {
+SYMBOLS = {  # of abbreviations; words such as decay mean another thing in another rule
     "learning_rate": r"$\eta$",
     "b1": r"$\beta_1$",
     "b2": r"$\beta_2$",
-    "decay": r"$\beta$",
-    "momentum": r"$\mu$",
     "eps": r"$\epsilon$",
 }
 SETTINGS = {

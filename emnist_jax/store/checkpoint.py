@@ -3,9 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from emnist_jax import hosts
+from emnist_jax.console import show
 from emnist_jax.errors import InputError
 from emnist_jax.store.files import DamagedError, load_arrays, remove_unfinished, save_arrays
 
@@ -96,15 +94,15 @@ class Checkpoints:
             try:
                 stored, about = load_arrays(self._path(number))
             except DamagedError as error:
-                print(f"{error}; going on without it", file=sys.stderr)
+                show(f"{error}; going on without it", error=True)
                 self._path(number).unlink(missing_ok=True)  # it must not count as one of two
                 continue
             check_same(self.folder.parent, json.loads(about["configuration"]), self.configuration)
             if about["devices"] != self.devices:
-                print(
+                show(
                     f"{self.folder.parent}: begun on {about['devices']}, going on on {self.devices}"
                     ": equal to rounding, not to the last bit",
-                    file=sys.stderr,
+                    error=True,
                 )
             return _from_arrays(stored)
         return None
@@ -218,37 +216,10 @@ def check_same(
         )
         raise InputError(
             f"{folder} holds another run ({said}); "
-            "use --overwrite, or choose another --out (or --name, where there is one)"
+            "choose another --out (or --name, where there is one), or use --overwrite"
         )
 
 
 def _short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C or SIGTERM sets, so that the run saves before it stops.
-
-    A second signal stops at once: no more than since the last checkpoint is lost. Outside the main
-    thread nothing is caught.
-    """
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handle(number, frame):
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        # print is not safe inside a signal handler
-        os.write(2, b"\nstopping after this epoch, to save it; once more to stop at once\n")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

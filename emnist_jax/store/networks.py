@@ -350,7 +350,7 @@ def _read(path: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, str]]:
         what = "holds no networks" if path.parent.exists() else "is no folder of a run"
         raise InputError(
             f'{path.parent} {what}: train networks with keep="best", on the command line with '
-            "python -m experiments.sweep --keep best"
+            "emnist-jax sweep --keep best"
         )
     return path, *load_arrays(path)
 
@@ -381,7 +381,7 @@ def _check_fit(path: Path, model: nn.Module, variables: Mapping, form: pictures.
 def predict(images: Pictures, networks: Networks | str | Path, top: int = 3) -> list[Prediction]:
     """Return the most probable classes of pictures, by networks or by those in a run's folder.
 
-    See `Networks.predict`: `predict("letter.png", "runs/sweep")`.
+    See `Networks.predict`: `predict("letter.png", "runs/adam")`.
 
     Raises:
         InputError: no such networks, no such file, or no picture.

@@ -1,0 +1,49 @@
+"""Which rule is better, tuned alike on the same seeds, and how sure that is.
+
+emnist-jax compare runs/mine runs/adam --figure comparison
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import emnist_jax as ej
+from emnist_jax.cli.options import otherwise, parse
+from emnist_jax.console import show
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of this command."""
+
+    runs: tyro.conf.Positional[Annotated[tuple[Path, ...], otherwise("none", "RUN ...")]] = ()
+    """folders of finished runs; the first is compared with each of the others"""
+    k: Annotated[int | None, otherwise("as many as the least tuned has", "INT")] = None
+    """settings that each rule is given"""
+    epoch: Annotated[int | None, otherwise("each trial's best", "INT")] = None
+    """read all trials at this epoch"""
+    figure: Annotated[Path | None, otherwise("none", "FIGURE")] = None
+    """also draw it, to FIGURE.png and FIGURE.svg"""
+
+
+def command(args: Sequence[str]) -> None:
+    """Run from the words of a command line."""
+    run(parse(Options, "emnist-jax compare", __doc__, args))
+
+
+def run(options: Options) -> None:
+    """Print the comparison, and draw it where a figure is named."""
+    if len(options.runs) < 2:
+        raise ej.InputError("give the folders of two runs or more")
+    short = {path.resolve().name for path in options.runs}
+    alike = len(short) < len(options.runs)  # named by their paths
+    curves = {
+        str(path) if alike else path.resolve().name: ej.load_curves(path) for path in options.runs
+    }
+    compared = ej.compare(curves, k=options.k, epoch=options.epoch)
+    show(compared)
+    if options.figure is not None:
+        show(ej.save_figure(compared.plot(), options.figure)[0])

@@ -1,0 +1,91 @@
+"""Schedules of the learning rate against their equations, and against optax."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import emnist_jax as ej
+from emnist_jax import rules, schedules
+from emnist_jax.errors import InputError
+
+
+def cosine_shape(steps, warmup, final):
+    """The fraction of the learning rate at updates 1, 2, ..., from the equations."""
+    t = np.arange(1, steps + 1, dtype=np.float64)
+    fall = (t - warmup - 1) / (steps - warmup)
+    fallen = final + (1 - final) * (1 + np.cos(np.pi * fall)) / 2
+    return np.where(t <= warmup, t / (warmup + 1), fallen)
+
+
+def updates(rule, steps, gradient=1.0, learning_rate=0.1):
+    """The updates of one number under a rule."""
+    made = rule(learning_rate)
+    params = jnp.zeros(())
+    state, taken = made.init(params), []
+    for t in range(steps):
+        change, state = made.update(jnp.asarray(gradient * (1 + t % 3)), state, params)
+        taken.append(float(change))
+    return np.array(taken)
+
+
+@pytest.mark.parametrize(("warmup", "final"), [(0, 0.0), (1, 0.0), (7, 0.25)])
+def test_cosine_is_its_equation(warmup, final):
+    rule = schedules.cosine("sgd", 20, warmup, final)
+    gradients = 1 + np.arange(20) % 3
+    expected = -0.1 * cosine_shape(20, warmup, final) * gradients
+    np.testing.assert_allclose(updates(rule, 20), expected, rtol=2e-6, atol=1e-9)
+
+
+def test_warmup_rises_and_stays():
+    expected = -0.1 * np.array([0.2, 0.4, 0.6, 0.8, 1, 1, 1]) * [1, 2, 3, 1, 2, 3, 1]
+    np.testing.assert_allclose(updates(schedules.warmup("sgd", 4), 7), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["momentum", "rmsprop", "adam", "lion"])
+def test_a_scheduled_rule_is_the_rule_at_each_updates_rate(name):
+    """A rule under a changing learning rate is what optax makes of a function of the count."""
+    shape = cosine_shape(9, 3, 0.1)
+    at = jnp.asarray(shape, jnp.float32)
+    of_optax = rules.find(name)(lambda count: 0.1 * at[count])
+    scheduled = updates(schedules.cosine(name, 9, 3, 0.1), 9)
+    np.testing.assert_allclose(scheduled, updates(lambda _: of_optax, 9), rtol=1e-5)
+
+
+def test_a_scheduled_rule_keeps_its_hyperparameters_and_its_name_has_the_schedule():
+    rule = schedules.cosine("adam", 20, warmup=5)
+    assert rules.hyperparameters(rule) == rules.hyperparameters(rules.adam)
+    assert rules.name_of(rule) == "cosine(adam, steps=20, warmup=5, final=0)"
+    assert rule is schedules.cosine(rules.adam, 20, warmup=5)  # so that it compiles once
+    assert rule is not schedules.cosine("adam", 21, warmup=5)
+    assert rules.name_of(schedules.warmup(optax.lion, 3)) == "warmup(lion, steps=3)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("adm", 10), 'did you mean "adam"'),
+        (("adam", 0), "steps=0"),
+        (("adam", 10, 10), "warmup=10 leaves nothing of the 10"),
+        (("adam", 10, -1), "warmup=-1"),
+        (("adam", 10, 2, 1.5), "final=1.5"),
+    ],
+)
+def test_invalid_schedules_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        schedules.cosine(*arguments)
+
+
+def test_schedules_refuse_what_they_cannot_count_or_wrap():
+    with pytest.raises(InputError, match="data='glyphs': give a Dataset"):
+        schedules.steps("glyphs", epochs=1)
+    with pytest.raises(InputError, match="lambda learning_rate"):
+        schedules.cosine(optax.adam(0.1), 10)
+
+
+def test_steps_are_epochs_times_whole_minibatches():
+    images = np.zeros((230, 8, 8, 1), np.uint8)
+    data = ej.load([(images[:n], np.arange(n) % 3) for n in (230, 20, 20)])
+    assert schedules.steps(data, epochs=3, batch_size=50) == 12
+    with pytest.raises(InputError, match="batch_size=231"):
+        schedules.steps(data, epochs=3, batch_size=231)
