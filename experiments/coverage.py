@@ -23,7 +23,7 @@ QUANTITIES = ("sgd", "adam", "adam - sgd")
 
 
 def sweeps(orders: int = ORDERS) -> dict[str, ej.Sweep]:
-    """Return the sweeps: of each rule 200 seeds of their own order, and 10 seeds each of 20 orders."""
+    """Return the sweeps: of each rule 200 seeds, and 10 seeds of each of the fixed orders."""
     made = {}
     for rule, rate in RATES.items():
         one = ej.Sweep(DENSE, rule, {"learning_rate": rate}, seeds=SEEDS, epochs=8)
@@ -34,7 +34,7 @@ def sweeps(orders: int = ORDERS) -> dict[str, ej.Sweep]:
 
 
 def scores(runs: Runs, part: str = "") -> dict[str, xr.DataArray]:
-    """Return the best validation accuracy (%) of each seed, of both rules and of their difference."""
+    """Return each seed's best validation accuracy (%), of both rules and their difference."""
     found = {
         rule: 100 * best(runs[f"coverage/{rule}{part}"]).valid_accuracy.reset_coords(drop=True)
         for rule in RATES
@@ -118,8 +118,8 @@ def finding(runs: Runs) -> str:
     wrong = {row["decided by"]: row["wrongly (%)"] for row in raced if row["rules"] == "adam, adam"}
     return (
         f"With an order a seed, 95 % intervals of {_listed(DRAWN)} seeds hold the mean of all "
-        f"{SEEDS} in {100 * own.min():.1f} to {100 * own.max():.1f} % of draws; with a shared order "
-        f"in {100 * shared.min():.1f} to {100 * shared.max():.1f} %. Of races of Adam against "
+        f"{SEEDS} in {100 * own.min():.1f} to {100 * own.max():.1f} % of draws; with a shared "
+        f"order in {100 * shared.min():.1f} to {100 * shared.max():.1f} %. Of races of Adam against "
         f"itself {wrong['race']:.1f} % are decided, which is wrong; peeking at t intervals "
         f"decides {wrong['peeking']:.1f} %."
     )
