@@ -102,8 +102,8 @@ class _Nnx(_Adapted):
 
         key = (rngs or {}).get("dropout", jax.random.key(0))
         module = self._module(jax.random.wrap_key_data(variables["rngs"]["init"]))
-        for name in self._kinds():
-            nnx.update(module, variables[name])
+        nnx.update(module, variables["params"])
+        nnx.update(module, variables["state"])
         keys, structure = jax.tree.flatten(nnx.to_pure_dict(nnx.state(module, nnx.RngKey)))
         keys = list(jax.random.split(key, len(keys) + 1))
         passed = {"train": train, "rngs": nnx.Rngs(keys.pop())}
@@ -125,17 +125,12 @@ class _Nnx(_Adapted):
         return module
 
     @staticmethod
-    def _kinds() -> dict[str, Any]:
+    def _variables(module) -> dict[str, dict]:
         from flax import nnx
 
         others = nnx.Any(nnx.Param, nnx.RngState, nnx.Intermediate)
-        return {"params": nnx.Param, "state": nnx.All(nnx.Variable, nnx.Not(others))}
-
-    def _variables(self, module) -> dict[str, dict]:
-        from flax import nnx
-
-        kinds = self._kinds().items()
-        return {name: nnx.to_pure_dict(nnx.state(module, kind)) for name, kind in kinds}
+        kinds = {"params": nnx.Param, "state": nnx.All(nnx.Variable, nnx.Not(others))}
+        return {name: nnx.to_pure_dict(nnx.state(module, kind)) for name, kind in kinds.items()}
 
 
 class _Pair(_Adapted):
