@@ -57,7 +57,8 @@ def init(model: nn.Module, rule: optax.GradientTransformation, pixels: Pixels, s
 
     Variables that a model declares in another type than float32 keep it.
     """
-    variables = dict(model.init(key_for(seed, INIT), jnp.zeros((1, *pixels.shape), jnp.float32)))
+    made = model.init(key_for(seed, INIT), jnp.zeros((1, *pixels.shape), jnp.float32))
+    variables = dict(nn.meta.unbox(made))  # of their names for the axes of devices
     variables = jax.tree.map(
         lambda v: v.astype(pixels.dtype) if v.dtype == jnp.float32 else v, variables
     )
@@ -104,8 +105,15 @@ def epoch(
 
 def evaluated(trial: Trial) -> dict[str, Any]:
     """Return the Flax variables to evaluate: `averaged` of the rule's state, or else the params."""
-    params = optax.tree_utils.tree_get(trial.opt_state, "averaged", trial.params)
+    params = optax.tree_utils.tree_get(
+        trial.opt_state, "averaged", trial.params, lambda path, _: _is_field(path[-1])
+    )
     return {"params": params, **trial.variables}
+
+
+def _is_field(key: object) -> bool:
+    """Whether a key of a tree is a field of a state, and not the name of a layer."""
+    return isinstance(key, optax.tree_utils.NamedTupleKey)
 
 
 def evaluate(

@@ -1,7 +1,7 @@
 """A sweep checked against its data, before anything is computed or written."""
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from emnist_jax import rules, train
 from emnist_jax.data import Dataset
 from emnist_jax.engine import programs
 from emnist_jax.engine.grid import Grid, check_seeds, make_grid
+from emnist_jax.engine.identity import identity
 from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_count, nearest
 from emnist_jax.models import ConvNet, describe
@@ -116,11 +117,12 @@ class Job:
             "model_fields": describe(structure.model, defaults=True),
             "order": self.order,
             "own_code": own_code(
-                *(type(one.model) for one in structure.evaluations),
+                *(one.model for one in structure.evaluations),
                 structure.rule,
                 *dict(structure.metrics).values(),
             ),
             "precision": structure.precision,
+            "program": structure.program,
             "rule": self.rule_name,
             "seeds": self.seeds.tolist(),
             "settings": list(self.grid.settings),
@@ -132,6 +134,13 @@ class Job:
             "versions": {name: installed(name) for name in LIBRARIES},
         }
 
+    def like(self, begun: Mapping[str, object]) -> dict[str, object]:
+        """Return the configuration, of its program that with the hyperparameters of a begun run."""
+        names = begun["settings"][0]
+        if set(names) == set(self.grid.settings[0]):
+            return self.configuration
+        return self.configuration | {"program": program(self.structure, names, self.data)}
+
 
 def make_job(sweep: Sweep, data: Dataset) -> Job:
     """Return a sweep checked against its data.
@@ -139,6 +148,8 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
     Raises:
         InputError: an invalid field of the sweep, or parts that do not fit together.
     """
+    if jax.config.jax_disable_jit:
+        raise InputError("JAX_DISABLE_JIT is set: unset it, a sweep is one compiled program")
     check_count("epochs", sweep.epochs)
     check_count("batch_size", sweep.batch_size)
     if sweep.batch_size > len(data.train.labels):
@@ -174,10 +185,9 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
         sweep.precision,
     )
     grid = make_grid(sweep.grid, structure.rule, structure.model, sweep.dtype)
-    _check_fit(structure, grid.settings[0], data)
     return Job(
         data,
-        structure,
+        structure._replace(program=program(structure, grid.settings[0], data)),
         rules.name_of(sweep.rule),
         grid,
         check_seeds(sweep.seeds),
@@ -213,51 +223,59 @@ def _check_keep(keep: object, epochs: int) -> str | tuple[int, ...] | None:
     return tuple(map(int, made))
 
 
-def _check_fit(structure: programs.Structure, setting: Mapping[str, float], data: Dataset) -> None:
-    """Trace one step and one evaluation without computing them: do the parts fit together?"""
-    model, batch = structure.model, structure.batch_size
+def program(structure: programs.Structure, names: Iterable[str], data: Dataset) -> str:
+    """Return the identity of a step and an evaluation of one trial, traced but not computed.
+
+    Raises:
+        InputError: the parts do not fit together, or to the data.
+    """
+    model, batch, classes = structure.model, structure.batch_size, len(data.classes)
+    what = f"{describe(model)} with {rules.name_of(structure.rule)}"
+    try:
+        hash(structure)
+    except TypeError as error:
+        raise InputError(
+            f"{what}: {error} among the fields of the model or what the rule is bound to; give "
+            "numbers, text, tuples or functions, and read an array where it is used"
+        ) from None
     images = jax.ShapeDtypeStruct((batch, int(np.prod(structure.pixels.shape))), jnp.uint8)
     labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
-    hyper = {name: jax.ShapeDtypeStruct((), structure.pixels.dtype) for name in setting}
+    seed = jax.ShapeDtypeStruct((), jnp.int32)
 
-    def once(hyper, images, labels):
+    def once(hyper, images, labels, seed):
         own_model, rule = programs.build(structure, hyper)
         if not (hasattr(rule, "init") and hasattr(rule, "update")):
             name, given = rules.name_of(structure.rule), type(rule).__name__
             raise InputError(f"{name} returns {given}; a rule returns a transformation of optax")
-        before = train.init(own_model, rule, structure.pixels, 0)
+        before = train.init(own_model, rule, structure.pixels, seed)
         changed = rule.update(before.params, before.opt_state, before.params)
         if not isinstance(changed, tuple) or len(changed) != 2:
             name = rules.name_of(structure.rule)
             raise InputError(f"{name}: its update returns no pair; return (updates, state)")
         x = structure.pixels.scaled(images)
-        trial = train.step(own_model, rule, before, x, labels, jax.random.key(0))
+        trial = train.step(own_model, rule, before, x, labels, jax.random.key(seed))
         _check_types(before, trial)
-        variables = {"params": trial.params, **trial.variables}
-        return [
-            train.at_least_float32(programs.with_fields(one.model, hyper).apply(variables, x))
-            for one in structure.evaluations
-        ]
+        variables, found = train.evaluated(trial), []
+        for one in structure.evaluations:
+            own = programs.with_fields(structure, one.model, hyper)
+            logits = train.at_least_float32(own.apply(variables, x))
+            if logits.shape != (batch, classes):
+                raise InputError(
+                    f"{describe(one.model)} gives outputs of shape {logits.shape} for {batch} "
+                    f"images of {classes} classes; it must give ({batch}, {classes})"
+                )
+            found += [_measured(name, one, logits, labels) for name, one in structure.metrics]
+        return before, trial, found
 
     try:
-        hash(structure)
-        found = jax.eval_shape(once, hyper, images, labels)
+        return identity(once, programs.numbers(structure, names), images, labels, seed)
     except InputError:
         raise
     except Exception as error:  # the caller's own code raises whatever it likes
         raise InputError(
-            f"{describe(model)} with {rules.name_of(structure.rule)} cannot take a step on images "
-            f"of {'x'.join(map(str, structure.pixels.shape))}: {_reason(error)}"
+            f"{what} cannot take a step on images of "
+            f"{'x'.join(map(str, structure.pixels.shape))}: {_reason(error)}"
         ) from error
-    for logits in found:
-        if logits.shape == (batch, len(data.classes)):
-            continue
-        raise InputError(
-            f"{describe(model)} gives outputs of shape {logits.shape} for {batch} images of "
-            f"{len(data.classes)} classes; it must give ({batch}, {len(data.classes)})"
-        )
-    for name, metric in structure.metrics:
-        _check_metric(name, metric, logits, labels)
 
 
 def _check_types(before: train.Trial, after: train.Trial) -> None:
@@ -273,11 +291,10 @@ def _check_types(before: train.Trial, after: train.Trial) -> None:
             )
 
 
-def _check_metric(
-    name: str, metric: train.Metric, logits: jax.ShapeDtypeStruct, labels: jax.ShapeDtypeStruct
-) -> None:
+def _measured(name: str, metric: train.Metric, logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Return a metric of traced logits; refuse what is no number an image."""
     try:
-        values = jax.eval_shape(metric, logits, labels)
+        values = metric(logits, labels)
     except Exception as error:  # the caller's own code raises whatever it likes
         raise InputError(
             f"metrics: {name} cannot be called as {name}(logits, labels), with shapes "
@@ -287,6 +304,7 @@ def _check_metric(
     if shape != labels.shape:
         given = f"shape {shape}" if shape is not None else type(values).__name__
         raise InputError(f"metrics: {name} gives {given}, not one number an image {labels.shape}")
+    return values
 
 
 def _reason(error: Exception) -> str:

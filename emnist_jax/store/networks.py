@@ -16,6 +16,7 @@ import xarray as xr
 from emnist_jax import hosts, models, train
 from emnist_jax.data import Split, pictures
 from emnist_jax.engine.grid import model_fields
+from emnist_jax.engine.identity import identity
 from emnist_jax.errors import InputError, check_count
 from emnist_jax.store.files import load_arrays, save_arrays
 
@@ -136,8 +137,10 @@ class Networks:
             )
         n, batch = len(images), self.evaluation_batch
         model, variables, fields = self.model, self.variables, self._fields()
+        program = identity(partial(_applied, model), variables, fields, images[:batch])
         parts = [
-            _logits(model, variables, fields, images[i : i + batch]) for i in range(0, n, batch)
+            _logits(program, model, variables, fields, images[i : i + batch])
+            for i in range(0, n, batch)
         ]
         values = np.concatenate([np.asarray(part) for part in parts], axis=1)
         return xr.DataArray(
@@ -148,7 +151,7 @@ class Networks:
 
     def _fields(self) -> dict[str, np.ndarray]:
         """Return the model's fields that were on an axis of the sweep, a number a network."""
-        dtype = jax.tree.leaves(self.variables["params"])[0].dtype
+        dtype = _computed_in(self.variables)
         on_axis = model_fields(self.model) & set(map(str, self.kept.coords))
         on_each = {name: self.kept[name].broadcast_like(self.epoch) for name in on_axis}
         return {
@@ -370,7 +373,7 @@ def _check_fit(path: Path, model: nn.Module, variables: Mapping, form: pictures.
     """Refuse a model whose variables differ in names or shapes from those stored."""
     image = jax.ShapeDtypeStruct((1, *form.shape), jnp.float32)
     try:
-        made = jax.eval_shape(model.init, jax.random.key(0), image)
+        made = nn.meta.unbox(jax.eval_shape(model.init, jax.random.key(0), image))
         same = jax.tree.map(lambda a, b: a.shape == b.shape[1:], dict(made), dict(variables))
     except Exception as error:  # the caller's own code raises whatever it likes
         raise InputError(f"{path}: no networks of {models.describe(model)}: {error}") from None
@@ -402,11 +405,21 @@ def _check_split(split: Split) -> None:
         raise InputError(f"{_what(split)}: give a part of the data, data.valid or data.test")
 
 
-@partial(jax.jit, static_argnums=0)
-def _logits(model: nn.Module, variables, fields, images):
-    dtype = jax.tree.leaves(variables["params"])[0].dtype
+def _applied(model: nn.Module, variables, fields, images):
+    dtype = _computed_in(variables)
 
     def one(variables, fields):
         return model.clone(**fields).apply(variables, train.scale(images, dtype))
 
-    return jax.vmap(one)(variables, fields)
+    return train.at_least_float32(jax.vmap(one)(variables, fields))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _logits(program: str, model: nn.Module, variables, fields, images):
+    """Return `_applied`; `program` is its identity, which code that changes changes."""
+    return _applied(model, variables, fields, images)
+
+
+def _computed_in(variables: Mapping) -> np.dtype:
+    """Return the type of the images that a model was trained on."""
+    return jnp.promote_types(jax.tree.leaves(variables["params"])[0].dtype, jnp.float32)
