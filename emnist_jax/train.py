@@ -57,8 +57,7 @@ def init(model: nn.Module, rule: optax.GradientTransformation, pixels: Pixels, s
 
     Variables that a model declares in another type than float32 keep it.
     """
-    made = model.init(key_for(seed, INIT), jnp.zeros((1, *pixels.shape), jnp.float32))
-    variables = dict(nn.meta.unbox(made))  # of their names for the axes of devices
+    variables = dict(model.init(key_for(seed, INIT), jnp.zeros((1, *pixels.shape), jnp.float32)))
     variables = jax.tree.map(
         lambda v: v.astype(pixels.dtype) if v.dtype == jnp.float32 else v, variables
     )

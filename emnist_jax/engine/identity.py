@@ -13,6 +13,7 @@ from emnist_jax.store.fingerprint import digest, lines
 
 _TRACES = itertools.count()
 _NAMES = ("name", "debug_info")  # of functions, which decide no number
+_TAKE_OTHERS = {"cond", "scan", "while", "_piecewise"}  # of JAX, but hold another's function
 
 
 def identity(function: Callable, *args: object) -> str:
@@ -26,7 +27,7 @@ def identity(function: Callable, *args: object) -> str:
     keeps is dropped, compiled programs included.
     """
     kept = jax.make_jaxpr(function)(*args)
-    if all(map(_of_jax, _inner(kept.jaxpr))):
+    if not _keeps_own(kept.jaxpr):
         return digest(_equations(kept))
     with set_xla_metadata(trace=next(_TRACES)):  # traces are kept for a context: this one is new
         fresh = digest(_equations(jax.make_jaxpr(function)(*args)))
@@ -71,13 +72,16 @@ def _parameter(value: object) -> Iterator[str]:
         yield from lines(value, {})
 
 
-def _inner(jaxpr: Jaxpr) -> Iterator[Jaxpr]:
-    """Yield the functions within a program, and those within them."""
-    for equation in jaxpr.eqns:
-        for value in jax.tree.leaves(list(equation.params.values())):
-            if isinstance(value, ClosedJaxpr | Jaxpr):
-                inner = getattr(value, "jaxpr", value)
-                yield from (inner, *_inner(inner))
+def _keeps_own(jaxpr: Jaxpr) -> bool:
+    """Whether a program holds the kept trace of a function that is not JAX's, and may change."""
+    return any(
+        bool(_TAKE_OTHERS & {equation.primitive.name, equation.params.get("name")})
+        or not _of_jax(inner)
+        or _keeps_own(inner)
+        for equation in jaxpr.eqns
+        for value in jax.tree.leaves(list(equation.params.values()))
+        if isinstance(value, ClosedJaxpr | Jaxpr) and (inner := getattr(value, "jaxpr", value))
+    )
 
 
 def _of_jax(jaxpr: Jaxpr) -> bool:

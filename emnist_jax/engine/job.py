@@ -280,6 +280,15 @@ def program(structure: programs.Structure, names: Iterable[str], data: Dataset) 
 
 def _check_types(before: train.Trial, after: train.Trial) -> None:
     """Refuse a trial that is of another structure, or of other types, after an update."""
+
+    def boxed(leaf):
+        return isinstance(leaf, nn.meta.AxisMetadata)
+
+    if any(map(boxed, jax.tree.leaves(before, is_leaf=boxed))):
+        raise InputError(
+            "the model names axes for its arrays to be split along (nn.with_partitioning); each "
+            "network lies on one device here: leave the names out"
+        )
     if jax.tree.structure(before) != jax.tree.structure(after):
         raise InputError("the state is of another structure after an update; keep it as it begins")
     pairs = jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after)

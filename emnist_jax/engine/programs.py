@@ -90,11 +90,15 @@ def numbers(structure: Structure, names: Iterable[str]) -> dict[str, jax.ShapeDt
 
 def trial_shapes(structure: Structure, hyper: Mapping[str, object]) -> train.Trial:
     """Return the shapes of one trial's arrays."""
+    return _trial_shapes(structure, tuple(hyper))
 
+
+@lru_cache(maxsize=32)
+def _trial_shapes(structure: Structure, names: tuple[str, ...]) -> train.Trial:
     def one(hyper):
         return train.init(*build(structure, hyper), structure.pixels, 0)
 
-    return jax.eval_shape(one, numbers(structure, hyper))
+    return jax.eval_shape(one, numbers(structure, names))
 
 
 def trial_axes(structure: Structure, hyper: Mapping[str, object]) -> train.Trial:

@@ -101,7 +101,7 @@ def _parts(thing: object, seen: dict[int, object]) -> Iterator[str]:
         yield written(thing)
         parts = {name: getattr(thing, name) for name in _HOLD if hasattr(thing, name)}
     for name, part in parts.items():
-        yield written(name)
+        yield name if isinstance(name, str) else written(name)
         yield from lines(part, seen)
 
 

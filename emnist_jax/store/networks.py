@@ -373,7 +373,7 @@ def _check_fit(path: Path, model: nn.Module, variables: Mapping, form: pictures.
     """Refuse a model whose variables differ in names or shapes from those stored."""
     image = jax.ShapeDtypeStruct((1, *form.shape), jnp.float32)
     try:
-        made = nn.meta.unbox(jax.eval_shape(model.init, jax.random.key(0), image))
+        made = jax.eval_shape(model.init, jax.random.key(0), image)
         same = jax.tree.map(lambda a, b: a.shape == b.shape[1:], dict(made), dict(variables))
     except Exception as error:  # the caller's own code raises whatever it likes
         raise InputError(f"{path}: no networks of {models.describe(model)}: {error}") from None
