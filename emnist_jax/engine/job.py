@@ -1,20 +1,19 @@
 """A sweep checked against its data, before anything is computed or written."""
 
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from emnist_jax import rules, train
 from emnist_jax.data import Dataset
 from emnist_jax.engine import programs
+from emnist_jax.engine.fit import program
 from emnist_jax.engine.grid import Grid, check_seeds, make_grid
-from emnist_jax.engine.identity import identity
 from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_count, nearest
 from emnist_jax.models import ConvNet, describe
@@ -185,15 +184,16 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
         sweep.precision,
     )
     grid = make_grid(sweep.grid, structure.rule, structure.model, sweep.dtype)
+    structure = structure._replace(program=program(structure, grid.settings[0], data))
     return Job(
         data,
-        structure._replace(program=program(structure, grid.settings[0], data)),
+        structure,
         rules.name_of(sweep.rule),
         grid,
         check_seeds(sweep.seeds),
         int(sweep.epochs),
         sweep.order if sweep.order == "seed" else _check_order(sweep.order),
-        _check_keep(sweep.keep, sweep.epochs),
+        _check_keep(sweep.keep, sweep.epochs, programs.trial_shapes(structure, grid.settings[0])),
     )
 
 
@@ -211,8 +211,16 @@ def _check_order(order: object) -> int:
     return int(order)
 
 
-def _check_keep(keep: object, epochs: int) -> str | tuple[int, ...] | None:
-    if keep is None or keep in KEEP:
+def _check_keep(keep: object, epochs: int, trial: train.Trial) -> str | tuple[int, ...] | None:
+    if keep is None:
+        return None
+    leaves = jax.tree.leaves(train.evaluated(trial))
+    if any(jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves):
+        raise InputError(
+            f"keep={keep!r}: the model has a variable that is a random key, which no file holds; "
+            "let it hold jax.random.key_data of it"
+        )
+    if isinstance(keep, str) and keep in KEEP:
         return keep
     if isinstance(keep, str) or not isinstance(keep, Sequence):
         raise InputError(f'keep="{keep}": {nearest(str(keep), KEEP)}, or a list of epochs')
@@ -221,108 +229,6 @@ def _check_keep(keep: object, epochs: int) -> str | tuple[int, ...] | None:
     if not made or not whole or sorted(set(made)) != list(made):
         raise InputError(f"keep={keep!r}: give epochs from 0 to {epochs}, ascending")
     return tuple(map(int, made))
-
-
-def program(structure: programs.Structure, names: Iterable[str], data: Dataset) -> str:
-    """Return the identity of a step and an evaluation of one trial, traced but not computed.
-
-    Raises:
-        InputError: the parts do not fit together, or to the data.
-    """
-    model, batch, classes = structure.model, structure.batch_size, len(data.classes)
-    what = f"{describe(model)} with {rules.name_of(structure.rule)}"
-    try:
-        hash(structure)
-    except TypeError as error:
-        raise InputError(
-            f"{what}: {error} among the fields of the model or what the rule is bound to; give "
-            "numbers, text, tuples or functions, and read an array where it is used"
-        ) from None
-    images = jax.ShapeDtypeStruct((batch, int(np.prod(structure.pixels.shape))), jnp.uint8)
-    labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
-    seed = jax.ShapeDtypeStruct((), jnp.int32)
-
-    def once(hyper, images, labels, seed):
-        own_model, rule = programs.build(structure, hyper)
-        if not (hasattr(rule, "init") and hasattr(rule, "update")):
-            name, given = rules.name_of(structure.rule), type(rule).__name__
-            raise InputError(f"{name} returns {given}; a rule returns a transformation of optax")
-        before = train.init(own_model, rule, structure.pixels, seed)
-        changed = rule.update(before.params, before.opt_state, before.params)
-        if not isinstance(changed, tuple) or len(changed) != 2:
-            name = rules.name_of(structure.rule)
-            raise InputError(f"{name}: its update returns no pair; return (updates, state)")
-        x = structure.pixels.scaled(images)
-        trial = train.step(own_model, rule, before, x, labels, jax.random.key(seed))
-        _check_types(before, trial)
-        variables, found = train.evaluated(trial), []
-        for one in structure.evaluations:
-            own = programs.with_fields(structure, one.model, hyper)
-            logits = train.at_least_float32(own.apply(variables, x))
-            if logits.shape != (batch, classes):
-                raise InputError(
-                    f"{describe(one.model)} gives outputs of shape {logits.shape} for {batch} "
-                    f"images of {classes} classes; it must give ({batch}, {classes})"
-                )
-            found += [_measured(name, one, logits, labels) for name, one in structure.metrics]
-        return before, trial, found
-
-    try:
-        return identity(once, programs.numbers(structure, names), images, labels, seed)
-    except InputError:
-        raise
-    except Exception as error:  # the caller's own code raises whatever it likes
-        raise InputError(
-            f"{what} cannot take a step on images of "
-            f"{'x'.join(map(str, structure.pixels.shape))}: {_reason(error)}"
-        ) from error
-
-
-def _check_types(before: train.Trial, after: train.Trial) -> None:
-    """Refuse a trial that is of another structure, or of other types, after an update."""
-
-    def boxed(leaf):
-        return isinstance(leaf, nn.meta.AxisMetadata)
-
-    if any(map(boxed, jax.tree.leaves(before, is_leaf=boxed))):
-        raise InputError(
-            "the model names axes for its arrays to be split along (nn.with_partitioning); each "
-            "network lies on one device here: leave the names out"
-        )
-    if jax.tree.structure(before) != jax.tree.structure(after):
-        raise InputError("the state is of another structure after an update; keep it as it begins")
-    pairs = jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after)
-    for (path, one), other in zip(*pairs, strict=True):
-        if (one.shape, one.dtype) != (other.shape, other.dtype):
-            raise InputError(
-                f"{jax.tree_util.keystr(path)} is {one.dtype}{one.shape} before an update and "
-                f"{other.dtype}{other.shape} after it; keep its type"
-            )
-
-
-def _measured(name: str, metric: train.Metric, logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Return a metric of traced logits; refuse what is no number an image."""
-    try:
-        values = metric(logits, labels)
-    except Exception as error:  # the caller's own code raises whatever it likes
-        raise InputError(
-            f"metrics: {name} cannot be called as {name}(logits, labels), with shapes "
-            f"{logits.shape} and {labels.shape}: {_reason(error)}"
-        ) from error
-    shape = getattr(values, "shape", None)
-    if shape != labels.shape:
-        given = f"shape {shape}" if shape is not None else type(values).__name__
-        raise InputError(f"metrics: {name} gives {given}, not one number an image {labels.shape}")
-    return values
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, jax.errors.JAXTypeError):
-        return (
-            "something in Python (an if, a shape, a float()) depends on a number that is traced, a "
-            "hyperparameter or an activation: use jnp.where"
-        )
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
 def _own_metrics(metrics: Mapping[str, train.Metric] | None) -> list[tuple[str, train.Metric]]:
