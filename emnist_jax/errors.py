@@ -2,6 +2,7 @@
 
 import difflib
 import numbers
+import re
 from collections.abc import Iterable
 
 
@@ -47,3 +48,23 @@ def short(value: object) -> str:
     """Return a value's repr on one line of at most 60 characters."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def written(value: object) -> str:
+    """Return a value as one would write it: functions by name, and the same in every process.
+
+    >>> written((len, {"b", "a"}))
+    "(len, {'a', 'b'})"
+    """
+    if isinstance(value, tuple | list | set | frozenset) and type(value).__repr__ in _REPRS:
+        parts = [written(one) for one in value]
+        if isinstance(value, set | frozenset):
+            return f"{{{', '.join(sorted(parts))}}}"
+        text = ", ".join(parts)
+        return f"[{text}]" if isinstance(value, list) else f"({text}{',' * (len(parts) == 1)})"
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+_REPRS = {one.__repr__ for one in (tuple, list, set, frozenset)}

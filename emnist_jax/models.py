@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from emnist_jax.errors import InputError
+from emnist_jax.errors import InputError, written
 from emnist_jax.layers import BatchNorm, conv2d, dropout, matmul, max_pool, symmetric_uniform
 
 Images = Float[Array, "batch height width channels"]
@@ -167,11 +167,11 @@ def describe(model: nn.Module, defaults: bool = False) -> str:
         and (
             defaults
             or isinstance(value, tuple)
-            or value != model.__dataclass_fields__[name].default
+            or written(value) != written(model.__dataclass_fields__[name].default)
         )
     }
     parts = [
-        f"{name}={describe(value, defaults) if isinstance(value, nn.Module) else repr(value)}"
+        f"{name}={describe(value, defaults) if isinstance(value, nn.Module) else written(value)}"
         for name, value in fields.items()
     ]
     return f"{type(model).__name__}({', '.join(parts)})"

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from emnist_jax import identify as _identify
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, nearest, written
 
 Rule = Callable[..., optax.GradientTransformation]
 Correction = Literal["exact", "constant", "none"]
@@ -364,8 +364,11 @@ def name_of(rule: str | Rule) -> str:
     if isinstance(rule, str):
         return rule
     if isinstance(rule, partial):
-        settings = ", ".join(f"{name}={value}" for name, value in rule.keywords.items())
-        return f"{name_of(rule.func)}({settings})"
+        settings = [
+            f"{name}={value if isinstance(value, str) else written(value)}"
+            for name, value in rule.keywords.items()
+        ]
+        return f"{name_of(rule.func)}({', '.join(settings)})"
     return getattr(rule, "__name__", type(rule).__name__)
 
 

@@ -104,8 +104,15 @@ def epoch(
 
 def evaluated(trial: Trial) -> dict[str, Any]:
     """Return the Flax variables to evaluate: `averaged` of the rule's state, or else the params."""
-    params = optax.tree_utils.tree_get(trial.opt_state, "averaged", trial.params)
+    params = optax.tree_utils.tree_get(
+        trial.opt_state, "averaged", trial.params, lambda path, _: _is_field(path[-1])
+    )
     return {"params": params, **trial.variables}
+
+
+def _is_field(key: object) -> bool:
+    """Whether a key of a tree is a field of a state, and not the name of a layer."""
+    return isinstance(key, optax.tree_utils.NamedTupleKey)
 
 
 def evaluate(
@@ -127,13 +134,10 @@ def evaluate(
 
     def totals(images, labels):
         logits = at_least_float32(model.apply(variables, pixels.scaled(images)))
-        return {name: total(metric, logits, labels) for name, metric in metrics.items()}
-
-    def total(metric, logits, labels):
-        values = at_least_float32(metric(logits, labels))
-        if not getattr(metric, "by_class", False):
-            return values.sum()
-        return values @ jax.nn.one_hot(labels, logits.shape[-1], dtype=values.dtype)
+        return {
+            name: summed(metric, metric(logits, labels), labels, logits.shape[-1])
+            for name, metric in metrics.items()
+        }
 
     batches = [a[:whole].reshape(-1, batch_size, *a.shape[1:]) for a in (images, labels)]
     sums = jax.tree.map(lambda s: s.sum(0), jax.lax.map(lambda b: totals(*b), tuple(batches)))
@@ -142,6 +146,14 @@ def evaluate(
     by_class = {name: jnp.bincount(labels, length=len(s)) for name, s in sums.items() if s.ndim}
     # A class without images is 0 / 0, which nanmean leaves out.
     return {name: jnp.nanmean(s / by_class.get(name, len(labels))) for name, s in sums.items()}
+
+
+def summed(metric: Metric, values: Array, labels: Int[Array, "n"], classes: int) -> Array:
+    """Return the sum of a metric's values, or with `by_class` that over each class's images."""
+    values = at_least_float32(values)
+    if not getattr(metric, "by_class", False):
+        return values.sum()
+    return values @ jax.nn.one_hot(labels, classes, dtype=values.dtype)
 
 
 def at_least_float32(values: Array) -> Array:

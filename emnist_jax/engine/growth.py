@@ -16,6 +16,7 @@ import xarray as xr
 
 from emnist_jax import rules
 from emnist_jax.engine.chunks import Runner
+from emnist_jax.engine.grid import model_fields
 from emnist_jax.engine.job import Job
 from emnist_jax.errors import InputError
 from emnist_jax.store.checkpoint import State, check_same
@@ -54,7 +55,7 @@ def read(job: Job, folder: Path) -> Stored | None:
     if "settings" not in begun:
         raise InputError(f"{folder} holds curves of no sweep; use --overwrite, or another --out")
     # What an older version did not record is not compared.
-    now = {name: value for name, value in job.configuration.items() if name in begun}
+    now = {name: value for name, value in job.like(begun).items() if name in begun}
     check_same(folder, begun, now, ignore=(*CODE, *GROWS))
     return Stored(curves, begun, numbers_of(job, begun["settings"], begun["seeds"]))
 
@@ -154,7 +155,7 @@ def _check_continued(stored: Stored, job: Job, folder: Path, chunks: Sequence[np
             f"{folder} holds {stored.epochs} epochs and no states to go on from: use --overwrite "
             f"to train its {len(stored.numbers)} trials anew, with --keep-state to go on next time"
         )
-    check_same(folder, stored.configuration, job.configuration, ignore=GROWS)
+    check_same(folder, stored.configuration, job.like(stored.configuration), ignore=GROWS)
 
 
 def numbers_of(job: Job, settings: Sequence[Mapping], seeds: Sequence[int]) -> np.ndarray:
@@ -162,10 +163,10 @@ def numbers_of(job: Job, settings: Sequence[Mapping], seeds: Sequence[int]) -> n
 
     A hyperparameter that only one of them names has its default in the other.
     """
-    usual = rules.hyperparameters(job.structure.rule) | {
-        name: getattr(job.structure.model, name, None)
-        for name in job.structure.model.__dataclass_fields__
-    }
+    model = job.structure.model
+    fields = {name: getattr(model, name) for name in model_fields(model)}
+    usual = fields | rules.hyperparameters(job.structure.rule)
+    usual = {name: value for name, value in usual.items() if fields.get(name, value) == value}
 
     def key(setting: Mapping[str, float], names: set[str]) -> tuple:
         return tuple(setting.get(name, usual.get(name)) for name in sorted(names))

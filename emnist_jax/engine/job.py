@@ -7,13 +7,13 @@ from functools import cached_property
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from emnist_jax import rules, train
 from emnist_jax.adapters import Other, adapted
 from emnist_jax.data import Dataset
 from emnist_jax.engine import programs
+from emnist_jax.engine.fit import program
 from emnist_jax.engine.grid import Grid, check_seeds, make_grid
 from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_count, nearest
@@ -117,11 +117,12 @@ class Job:
             "model_fields": describe(structure.model, defaults=True),
             "order": self.order,
             "own_code": own_code(
-                *(type(one.model) for one in structure.evaluations),
+                *(one.model for one in structure.evaluations),
                 structure.rule,
                 *dict(structure.metrics).values(),
             ),
             "precision": structure.precision,
+            "program": structure.program,
             "rule": self.rule_name,
             "seeds": self.seeds.tolist(),
             "settings": list(self.grid.settings),
@@ -133,6 +134,13 @@ class Job:
             "versions": {name: installed(name) for name in LIBRARIES},
         }
 
+    def like(self, begun: Mapping[str, object]) -> dict[str, object]:
+        """Return the configuration, of its program that with the hyperparameters of a begun run."""
+        names = begun["settings"][0]
+        if set(names) == set(self.grid.settings[0]):
+            return self.configuration
+        return self.configuration | {"program": program(self.structure, names, self.data)}
+
 
 def make_job(sweep: Sweep, data: Dataset) -> Job:
     """Return a sweep checked against its data.
@@ -140,6 +148,8 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
     Raises:
         InputError: an invalid field of the sweep, or parts that do not fit together.
     """
+    if jax.config.jax_disable_jit:
+        raise InputError("JAX_DISABLE_JIT is set: unset it, a sweep is one compiled program")
     check_count("epochs", sweep.epochs)
     check_count("batch_size", sweep.batch_size)
     if sweep.batch_size > len(data.train.labels):
@@ -175,7 +185,7 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
         sweep.precision,
     )
     grid = make_grid(sweep.grid, structure.rule, structure.model, sweep.dtype)
-    _check_fit(structure, grid.settings[0], data)
+    structure = structure._replace(program=program(structure, grid.settings[0], data))
     return Job(
         data,
         structure,
@@ -184,7 +194,7 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
         check_seeds(sweep.seeds),
         int(sweep.epochs),
         sweep.order if sweep.order == "seed" else _check_order(sweep.order),
-        _check_keep(sweep.keep, sweep.epochs),
+        _check_keep(sweep.keep, sweep.epochs, programs.trial_shapes(structure, grid.settings[0])),
     )
 
 
@@ -201,8 +211,16 @@ def _check_order(order: object) -> int:
     return int(order)
 
 
-def _check_keep(keep: object, epochs: int) -> str | tuple[int, ...] | None:
-    if keep is None or keep in KEEP:
+def _check_keep(keep: object, epochs: int, trial: train.Trial) -> str | tuple[int, ...] | None:
+    if keep is None:
+        return None
+    leaves = jax.tree.leaves(train.evaluated(trial))
+    if any(jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves):
+        raise InputError(
+            f"keep={keep!r}: the model has a variable that is a random key, which no file holds; "
+            "let it hold jax.random.key_data of it"
+        )
+    if isinstance(keep, str) and keep in KEEP:
         return keep
     if isinstance(keep, str) or not isinstance(keep, Sequence):
         raise InputError(f'keep="{keep}": {nearest(str(keep), KEEP)}, or a list of epochs')
@@ -211,91 +229,6 @@ def _check_keep(keep: object, epochs: int) -> str | tuple[int, ...] | None:
     if not made or not whole or sorted(set(made)) != list(made):
         raise InputError(f"keep={keep!r}: give epochs from 0 to {epochs}, ascending")
     return tuple(map(int, made))
-
-
-def _check_fit(structure: programs.Structure, setting: Mapping[str, float], data: Dataset) -> None:
-    """Trace one step and one evaluation without computing them: do the parts fit together?"""
-    model, batch = structure.model, structure.batch_size
-    images = jax.ShapeDtypeStruct((batch, int(np.prod(structure.pixels.shape))), jnp.uint8)
-    labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
-    hyper = {name: jax.ShapeDtypeStruct((), structure.pixels.dtype) for name in setting}
-
-    def once(hyper, images, labels):
-        own_model, rule = programs.build(structure, hyper)
-        if not (hasattr(rule, "init") and hasattr(rule, "update")):
-            name, given = rules.name_of(structure.rule), type(rule).__name__
-            raise InputError(f"{name} returns {given}; a rule returns a transformation of optax")
-        before = train.init(own_model, rule, structure.pixels, 0)
-        changed = rule.update(before.params, before.opt_state, before.params)
-        if not isinstance(changed, tuple) or len(changed) != 2:
-            name = rules.name_of(structure.rule)
-            raise InputError(f"{name}: its update returns no pair; return (updates, state)")
-        x = structure.pixels.scaled(images)
-        trial = train.step(own_model, rule, before, x, labels, jax.random.key(0))
-        _check_types(before, trial)
-        variables = {"params": trial.params, **trial.variables}
-        return [
-            train.at_least_float32(programs.with_fields(one.model, hyper).apply(variables, x))
-            for one in structure.evaluations
-        ]
-
-    try:
-        hash(structure)
-        found = jax.eval_shape(once, hyper, images, labels)
-    except InputError:
-        raise
-    except Exception as error:  # the caller's own code raises whatever it likes
-        raise InputError(
-            f"{describe(model)} with {rules.name_of(structure.rule)} cannot take a step on images "
-            f"of {'x'.join(map(str, structure.pixels.shape))}: {_reason(error)}"
-        ) from error
-    for logits in found:
-        if logits.shape == (batch, len(data.classes)):
-            continue
-        raise InputError(
-            f"{describe(model)} gives outputs of shape {logits.shape} for {batch} images of "
-            f"{len(data.classes)} classes; it must give ({batch}, {len(data.classes)})"
-        )
-    for name, metric in structure.metrics:
-        _check_metric(name, metric, logits, labels)
-
-
-def _check_types(before: train.Trial, after: train.Trial) -> None:
-    """Refuse a trial that is of another structure, or of other types, after an update."""
-    if jax.tree.structure(before) != jax.tree.structure(after):
-        raise InputError("the state is of another structure after an update; keep it as it begins")
-    pairs = jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after)
-    for (path, one), other in zip(*pairs, strict=True):
-        if (one.shape, one.dtype) != (other.shape, other.dtype):
-            raise InputError(
-                f"{jax.tree_util.keystr(path)} is {one.dtype}{one.shape} before an update and "
-                f"{other.dtype}{other.shape} after it; keep its type"
-            )
-
-
-def _check_metric(
-    name: str, metric: train.Metric, logits: jax.ShapeDtypeStruct, labels: jax.ShapeDtypeStruct
-) -> None:
-    try:
-        values = jax.eval_shape(metric, logits, labels)
-    except Exception as error:  # the caller's own code raises whatever it likes
-        raise InputError(
-            f"metrics: {name} cannot be called as {name}(logits, labels), with shapes "
-            f"{logits.shape} and {labels.shape}: {_reason(error)}"
-        ) from error
-    shape = getattr(values, "shape", None)
-    if shape != labels.shape:
-        given = f"shape {shape}" if shape is not None else type(values).__name__
-        raise InputError(f"metrics: {name} gives {given}, not one number an image {labels.shape}")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, jax.errors.JAXTypeError):
-        return (
-            "something in Python (an if, a shape, a float()) depends on a number that is traced, a "
-            "hyperparameter or an activation: use jnp.where"
-        )
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
 def _own_metrics(metrics: Mapping[str, train.Metric] | None) -> list[tuple[str, train.Metric]]:

@@ -6,7 +6,7 @@ of a row. Each device trains its own rows: the data are replicated, and nothing 
 until metrics are read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -15,8 +15,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from emnist_jax import train
-from emnist_jax.rules import Rule
+from emnist_jax import rules, train
+from emnist_jax.engine.grid import model_fields
 
 ROWS, REPLICATED = PartitionSpec("rows"), PartitionSpec()
 # Of XLA on a CPU: wide vectors, and no copy of the weights in a step where none is needed.
@@ -49,12 +49,13 @@ class Structure(NamedTuple):
     """What a sweep is compiled for: everything about it that is not a number on an axis."""
 
     model: nn.Module
-    rule: Rule
+    rule: rules.Rule
     pixels: train.Pixels
     batch_size: int
     evaluations: tuple[Evaluation, ...]
     metrics: tuple[tuple[str, train.Metric], ...]
     precision: str  # of matrix products, as `jax.default_matmul_precision` has it
+    program: str = ""  # what the functions above make now, see `identity`: they may change
 
 
 def row_mesh(devices: int | None = None) -> Mesh:
@@ -82,14 +83,22 @@ def shapes(mesh: Mesh, tree, spec: PartitionSpec = ROWS):
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
 
 
+def numbers(structure: Structure, names: Iterable[str]) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return hyperparameters of these names without their values."""
+    return {name: jax.ShapeDtypeStruct((), structure.pixels.dtype) for name in names}
+
+
 def trial_shapes(structure: Structure, hyper: Mapping[str, object]) -> train.Trial:
     """Return the shapes of one trial's arrays."""
-    numbers = {name: jax.ShapeDtypeStruct((), structure.pixels.dtype) for name in hyper}
+    return _trial_shapes(structure, tuple(hyper))
 
+
+@lru_cache(maxsize=32)
+def _trial_shapes(structure: Structure, names: tuple[str, ...]) -> train.Trial:
     def one(hyper):
         return train.init(*build(structure, hyper), structure.pixels, 0)
 
-    return jax.eval_shape(one, numbers)
+    return jax.eval_shape(one, numbers(structure, names))
 
 
 def trial_axes(structure: Structure, hyper: Mapping[str, object]) -> train.Trial:
@@ -142,7 +151,7 @@ def programs(structure: Structure, mesh: Mesh, names: tuple[str, ...]) -> Progra
         def one(hyper, trial):
             found = {}
             for suffix, model, batch in structure.evaluations:
-                own = with_fields(model, hyper)
+                own = with_fields(structure, model, hyper)
                 for part, arrays in parts.items():
                     means = train.evaluate(own, pixels, trial, *arrays, batch, metrics)
                     found |= {f"{part}_{name}{suffix}": mean for name, mean in means.items()}
@@ -190,16 +199,21 @@ def _cpu_options() -> dict[str, int | bool]:
 
 
 def build(structure: Structure, hyper: Mapping[str, jax.Array | float]):
-    """Return the model and the optax transformation of one setting of hyperparameters."""
-    fields = structure.model.__dataclass_fields__
-    rest = {name: value for name, value in hyper.items() if name not in fields}
-    return with_fields(structure.model, hyper), structure.rule(**rest)
+    """Return the model and the optax transformation of one setting of hyperparameters.
+
+    A name that both have goes to both.
+    """
+    arguments, fields = rules.hyperparameters(structure.rule), model_fields(structure.model)
+    own = {name: hyper[name] for name in hyper if name in arguments or name not in fields}
+    return with_fields(structure, structure.model, hyper), structure.rule(**own)
 
 
-def with_fields(model: nn.Module, hyper: Mapping[str, jax.Array | float]) -> nn.Module:
-    """Return the model with those of its fields that are hyperparameters set."""
-    fields = model.__dataclass_fields__
-    return model.clone(**{name: value for name, value in hyper.items() if name in fields})
+def with_fields(
+    structure: Structure, model: nn.Module, hyper: Mapping[str, jax.Array | float]
+) -> nn.Module:
+    """Return the model, or a variant of it, with the fields set that are hyperparameters."""
+    names = model_fields(structure.model) & set(hyper) & set(model.__dataclass_fields__)
+    return model.clone(**{name: hyper[name] for name in names})
 
 
 def minibatches(images: jax.Array, labels: jax.Array, batch_size: int, orders, epoch):

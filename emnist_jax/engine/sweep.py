@@ -23,7 +23,8 @@ class Sweep:
             `classes` that is None is set to the data's number of classes.
         rule: a name (see `rules`), or a function of the learning rate and hyperparameters.
         grid: hyperparameters of the rule (or float fields of the model, such as `dropout`) with
-            a number or a list of numbers each, or a list of whole settings.
+            a number or a list of numbers each, or a list of whole settings. A name that both
+            have is set in both.
         seeds: a number n (seeds 0..n-1) or a list. A seed decides the initial weights and, with
             `order="seed"`, the minibatches.
         epochs: passes over the training images.

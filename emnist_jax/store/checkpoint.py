@@ -25,7 +25,8 @@ except ImportError:  # Windows
 _FOLLOWS = {  # what of a configuration differs only because something else does
     "model_fields": {"model"},
     "evaluation_batch": {"model", "batch_size"},
-    "own_code": {"model", "rule", "metrics"},
+    "own_code": {"model", "rule", "metrics", "variants"},
+    "program": {"model", "rule", "metrics", "variants", "batch_size", "settings", "dtype"},
     "data_hash": {"data"},
     "split_hash": {"data"},
     "dims": {"settings"},
@@ -202,11 +203,16 @@ def check_same(
 ) -> None:
     """Compare the configuration that a folder's run was begun with and the one of this run.
 
+    Code is the same if the program is; other versions make other programs of the same code, so
+    between these the caller's own code is compared.
+
     Raises:
         InputError: naming what differs.
     """
     now = json.loads(json.dumps(now))
-    names = {*begun, *now} - set(ignore)
+    alike = all(begun.get(name) == now.get(name) for name in ("code", "versions"))
+    code = "own_code" if alike and "program" in begun else "program"
+    names = {*begun, *now} - {code, *ignore}
     differing = {name for name in names if begun.get(name) != now.get(name)}
     if differing:
         said = "; ".join(

@@ -17,6 +17,7 @@ from emnist_jax import hosts, models, train
 from emnist_jax.adapters import Other, adapted, class_of
 from emnist_jax.data import Split, pictures
 from emnist_jax.engine.grid import model_fields
+from emnist_jax.engine.identity import identity
 from emnist_jax.errors import InputError, check_count, short
 from emnist_jax.store.files import load_arrays, save_arrays
 
@@ -137,8 +138,10 @@ class Networks:
             )
         n, batch = len(images), self.evaluation_batch
         model, variables, fields = self.model, self.variables, self._fields()
+        program = identity(partial(_applied, model), variables, fields, images[:batch])
         parts = [
-            _logits(model, variables, fields, images[i : i + batch]) for i in range(0, n, batch)
+            _logits(program, model, variables, fields, images[i : i + batch])
+            for i in range(0, n, batch)
         ]
         values = np.concatenate([np.asarray(part) for part in parts], axis=1)
         return xr.DataArray(
@@ -149,7 +152,7 @@ class Networks:
 
     def _fields(self) -> dict[str, np.ndarray]:
         """Return the model's fields that were on an axis of the sweep, a number a network."""
-        dtype = jax.tree.leaves(self.variables["params"])[0].dtype
+        dtype = _computed_in(self.variables)
         on_axis = model_fields(self.model) & set(map(str, self.kept.coords))
         on_each = {name: self.kept[name].broadcast_like(self.epoch) for name in on_axis}
         return {
@@ -416,11 +419,21 @@ def _check_split(split: Split) -> None:
         raise InputError(f"{_what(split)}: give a part of the data, data.valid or data.test")
 
 
-@partial(jax.jit, static_argnums=0)
-def _logits(model: nn.Module, variables, fields, images):
-    dtype = jax.tree.leaves(variables["params"])[0].dtype
+def _applied(model: nn.Module, variables, fields, images):
+    dtype = _computed_in(variables)
 
     def one(variables, fields):
         return model.clone(**fields).apply(variables, train.scale(images, dtype))
 
-    return jax.vmap(one)(variables, fields)
+    return train.at_least_float32(jax.vmap(one)(variables, fields))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _logits(program: str, model: nn.Module, variables, fields, images):
+    """Return `_applied`; `program` is its identity, which code that changes changes."""
+    return _applied(model, variables, fields, images)
+
+
+def _computed_in(variables: Mapping) -> np.dtype:
+    """Return the type of the images that a model was trained on."""
+    return jnp.promote_types(jax.tree.leaves(variables["params"])[0].dtype, jnp.float32)
