@@ -119,8 +119,8 @@ def finding(runs: Runs) -> str:
     return (
         f"With an order a seed, 95 % intervals of {_listed(DRAWN)} seeds hold the mean of all "
         f"{SEEDS} in {100 * own.min():.1f} to {100 * own.max():.1f} % of draws; with a shared "
-        f"order in {100 * shared.min():.1f} to {100 * shared.max():.1f} %. Of races of Adam "
-        f"against itself {wrong['race']:.1f} % are decided, which is wrong; peeking at t intervals "
+        f"order in {100 * shared.min():.1f} to {100 * shared.max():.1f} %. Of races of Adam with "
+        f"itself {wrong['race']:.1f} % are decided, which is wrong; peeking at t intervals "
         f"decides {wrong['peeking']:.1f} %."
     )
 
