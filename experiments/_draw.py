@@ -65,6 +65,8 @@ def protocol(datasets: Sequence[xr.Dataset]) -> str:
     batches = sorted({one.attrs["batch_size"] for one in curves if "batch_size" in one.attrs})
     parts = [f"Data: {' and '.join(named)}", f"seeds: {_either(seeds)}"]
     parts += [f"epochs: {_either(epochs)}"] + [f"minibatch {_either(batches)}"] * bool(batches)
+    if any(one.attrs.get("order", "seed") != "seed" for one in curves):
+        parts.append("all seeds with a shared order of minibatches")
     return "; ".join(parts) + "."
 
 

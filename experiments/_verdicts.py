@@ -77,9 +77,8 @@ def readings_table(runs: Runs) -> Table:
         held = [READING_NAMES[r] for r, j in found.items() if j.verdict is Verdict.HOLDS]
         tested = any(j.estimate for j in found.values())
         cells = {
-            READING_NAMES[reading]: j.estimate
-            and f"{in_words(j.estimate, claim.unit)}: {j.verdict}"
-            for reading, j in found.items()
+            READING_NAMES[r]: j.estimate and f"{in_words(j.estimate, claim.unit)}: {j.verdict}"
+            for r, j in found.items()
         }
         matched = "; ".join(held) or ("none" if tested else "not testable")
         row = {"claim": claim.id, "the paper": claim.says, "bounds": claim.criterion.words}
@@ -94,14 +93,8 @@ def corrections_table() -> Table:
         if paper.startswith("87.44"):
             z = float(two_proportions(0.8744, 15_800, 0.871, 15_800).z)
             why = f"{why}: z = {z:.2f}, within noise"
-        rows.append(
-            {
-                "where": where,
-                "the paper": paper,
-                "what is meant or true": meant,
-                "how one knows": why,
-            }
-        )
+        row = {"where": where, "the paper": paper, "what is meant or true": meant}
+        rows.append(row | {"how one knows": why})
     return Table(rows)
 
 

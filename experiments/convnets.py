@@ -38,6 +38,8 @@ def sweeps(epochs: int = 20) -> dict[str, Sweep]:
 def at_best_kept(runs: Runs, name: str) -> xr.Dataset:
     """Return test results at the epoch, of those kept, of each trial's best validation accuracy."""
     tested = runs[f"convnets/{name}/test"]
+    if "epoch" not in tested.dims:  # kept at their very best, as in older runs
+        return tested
     valid = runs[f"convnets/{name}"].valid_accuracy.sel(epoch=tested.epoch)
     return tested.sel(epoch=valid.fillna(0).idxmax("epoch"))
 

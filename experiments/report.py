@@ -27,8 +27,9 @@ ABOUT_BEYOND = (
     "What it left open, or compared with too few seeds and unequal budgets, put as claims and "
     "judged in the same way; run by `python -m experiments.beyond`. Rules and networks count at "
     "their best settings, which for each seed are chosen on the other seeds. Intervals are over "
-    "seeds, that is over initial weights (those of budgets over settings too); images, their split "
-    "and the order of minibatches are the same in all. Other validation images would move a "
+    "seeds, that is over initial weights and the order of minibatches (over weights alone where a "
+    "caption says shared order; those of budgets over settings too); images and their split are "
+    "the same in all. Other validation images would move a "
     "difference by up to about 2 sqrt(q / n), where n is their number and q the share that one "
     "network gets right and the other wrong: 1.1 points for q = .1, n = 3,160."
 )

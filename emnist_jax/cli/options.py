@@ -186,7 +186,8 @@ def _read_all(options: T) -> T:
     for one in fields(options):
         value = getattr(options, one.name)
         if isinstance(value, _Words):
-            read[one.name] = _read(flag(one.name), *_kind(hints[one.name]), value)
+            none = list(value) == ["None"] and type(None) in get_args(hints[one.name])
+            read[one.name] = None if none else _read(flag(one.name), *_kind(hints[one.name]), value)
         elif is_dataclass(value):
             read[one.name] = _read_all(value)
     return replace(options, **read)
