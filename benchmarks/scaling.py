@@ -27,16 +27,10 @@ PAPER = (
     ("rmsprop", (DENSE, "rmsprop"), 30, 100),
     ("adam", (DENSE, "adam"), 160, 100),
     ("forensics", (DENSE, "adam"), 120, 20),
-    ("batch_norm", (NORM, "adam"), 40, 100),
     ("batch_norm", (BATCHES, "adam"), 40, 100),
-    ("convnets", (DENSE, "adam"), 10, 20),
-    ("convnets", ("C1", "adam"), 10, 20),
-    ("convnets, longer", ("C1", "adam"), 5, 40),
-    ("convnets", ("C2", "adam"), 10, 20),
-    ("convnets, longer", ("C2", "adam"), 5, 60),
-    ("test_set", (DENSE, "adam"), 10, 7),
-    ("test_set", (BATCHES, "adam"), 20, 7),
-    ("test_set", ("C1", "adam"), 10, 7),
+    ("convnets", (DENSE, "adam"), 10, 40),
+    ("convnets", ("C1", "adam"), 10, 40),
+    ("convnets", ("C2", "adam"), 10, 60),
 )
 DENSE_EXPERIMENTS = "sgd", "rmsprop", "adam"
 ROUNDS, LIMIT = 3, 4.0

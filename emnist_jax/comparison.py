@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from emnist_jax.stats import (
     diverged,
     paired,
     probability_of_improvement,
-    seeds_to_decide,
+    seeds_needed,
     tuned_scores,
 )
 from emnist_jax.stats._inputs import require_dims, require_variables
@@ -41,7 +42,7 @@ class Pair(NamedTuple):
     p: float  # of the paired t test
     q: float | None  # p adjusted for the number of pairs (Benjamini and Hochberg 1995); None: one
     improvement: float  # probability that a seed of a is above a seed of b
-    needed: int | None  # seeds that would decide, were the estimates the truth; None: above 1000
+    needed: float  # seeds that would decide, were the estimates the truth; inf: above 10,000
     level: float
 
     @property
@@ -60,7 +61,7 @@ class Pair(NamedTuple):
     @property
     def outlook(self) -> str:
         """Return how many seeds would decide."""
-        return f"about {self.needed} seeds" if self.needed else "more than 1000 seeds"
+        return f"about {self.needed:,.0f} seeds" if isfinite(self.needed) else "over 10,000 seeds"
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,19 @@ class Comparison:
 
     def table(self) -> Table:
         """Return a row a pair: difference, verdict, probability of improvement, p, seeds."""
-        header = ["rules", "difference", "verdict", "P(improvement)", "p", "q", "would decide"]
         rows = [
-            [
-                f"{pair.a} - {pair.b}",
-                pair.points,
-                pair.verdict,
-                f"{pair.improvement:.2f}",
-                f"{pair.p:.2g}",
-                "" if pair.q is None else f"{pair.q:.2g}",
-                pair.outlook,
-            ]
+            {
+                "rules": f"{pair.a} - {pair.b}",
+                "difference": pair.points,
+                "verdict": pair.verdict,
+                "P(improvement)": pair.improvement,
+                "p": pair.p,
+                "q": pair.q,
+                "would decide": pair.outlook,
+            }
             for pair in self.pairs
         ]
-        return Table(header, rows)
+        return Table(rows, {"p": ".2g", "q": ".2g"})
 
     def _repr_html_(self) -> str:
         return self.table().html("; ".join(self.notes))
@@ -257,7 +257,7 @@ def _pair(a: str, b: str, tuned: Mapping[str, xr.DataArray], level: float) -> Pa
     names = ("difference", "lower", "upper", "sd", "p")
     difference, lower, upper, sd, p = (float(over[name]) for name in names)
     improvement = float(probability_of_improvement(tuned[a], tuned[b], resamples=1).estimate)
-    needed = seeds_to_decide(difference, sd, level=level)
+    needed = seeds_needed(difference, sd, level=level)
     return Pair(a, b, difference, lower, upper, sd, p, None, improvement, needed, level)
 
 

@@ -27,7 +27,8 @@ def nearest(name: str, options: Iterable[str]) -> str:
     """
     options = sorted(options)
     listed = f"one of: {', '.join(options)}"
-    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, options, n=9, cutoff=0.5)
+    close.sort(key=lambda option: sorted(option) != sorted(name))  # "adma" is adam, not adamax
     return f'did you mean "{close[0]}"? ({listed})' if close else f"give {listed}"
 
 

@@ -17,9 +17,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from emnist_jax import identify as _identify
 from emnist_jax.errors import InputError, nearest
 
 Rule = Callable[..., optax.GradientTransformation]
+Correction = Literal["exact", "constant", "none"]
 _DECAY_RATES = {"b1", "b2", "b3", "beta", "beta1", "beta2", "beta3", "rho"}
 _DECAY_RATES |= {"decay", "decay_rate", "momentum", "dropout"}  # all of them in [0, 1)
 _NO_RULES = {"lbfgs", "momo", "momo_adam", "sophia"}  # they ask for the loss, not gradients alone
@@ -99,7 +101,8 @@ def adam_variant(
     eps: float = 1e-8,
     *,
     damped: bool = True,
-    correction: Literal["exact", "constant", "none"] = "exact",
+    correct_m: Correction = "exact",
+    correct_v: Correction = "exact",
 ) -> optax.GradientTransformation:
     """Adam with the slips that implementations of it make, each by itself.
 
@@ -110,15 +113,16 @@ def adam_variant(
         eps: added to the root of the second moment.
         damped: m <- b1 m + (1 - b1) g; otherwise m <- b1 m + g, which takes 1 / (1 - b1) times
             longer steps.
-        correction: moments divided by 1 - b^t ("exact", Algorithm 1), by 1 - b ("constant"),
-            or not at all ("none").
+        correct_m: first moment divided by 1 - b1^t ("exact", Algorithm 1), by 1 - b1
+            ("constant"), or not at all ("none").
+        correct_v: the same for the second moment, with b2.
     """
 
     def init(params):
         zeros = jax.tree.map(jnp.zeros_like, params)
         return MomentsState(jnp.zeros((), jnp.int32), zeros, zeros)
 
-    def corrected(moment, decay, count):
+    def corrected(moment, decay, count, correction):
         if correction == "none":
             return moment
         return moment / (1 - decay ** (count if correction == "exact" else 1))
@@ -131,8 +135,9 @@ def adam_variant(
         v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.v, grads)
 
         def change(m, v):
-            root = jnp.sqrt(corrected(v, b2, count))
-            return (-learning_rate * corrected(m, b1, count) / (root + eps)).astype(m.dtype)
+            root = jnp.sqrt(corrected(v, b2, count, correct_v))
+            step = corrected(m, b1, count, correct_m) / (root + eps)
+            return (-learning_rate * step).astype(m.dtype)
 
         return jax.tree.map(change, m, v), MomentsState(count, m, v)
 
@@ -153,21 +158,40 @@ def adam_uncorrected(
     learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
 ) -> optax.GradientTransformation:
     """Adam without bias correction: theta <- theta - eta m / (sqrt(v) + eps)."""
-    return adam_variant(learning_rate, b1, b2, eps, correction="none")
+    return adam_variant(learning_rate, b1, b2, eps, correct_m="none", correct_v="none")
+
+
+def adam_uncorrected_v(
+    learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """Adam with bias correction of m alone: its first step is 1 / sqrt(1 - b2) times as long."""
+    return adam_variant(learning_rate, b1, b2, eps, correct_v="none")
 
 
 def adam_undamped_uncorrected(
     learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
 ) -> optax.GradientTransformation:
     """Adam with neither the factor (1 - b1) nor bias correction."""
-    return adam_variant(learning_rate, b1, b2, eps, damped=False, correction="none")
+    return adam_variant(
+        learning_rate, b1, b2, eps, damped=False, correct_m="none", correct_v="none"
+    )
+
+
+def adam_undamped_uncorrected_m(
+    learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """Adam with m <- b1 m + g, not corrected; v is corrected.
+
+    Equal to dividing a damped m by 1 - b1 at every update.
+    """
+    return adam_variant(learning_rate, b1, b2, eps, damped=False, correct_m="none")
 
 
 def adam_constant_correction(
     learning_rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
 ) -> optax.GradientTransformation:
     """Adam that divides its moments by 1 - b at every step instead of by 1 - b^t."""
-    return adam_variant(learning_rate, b1, b2, eps, correction="constant")
+    return adam_variant(learning_rate, b1, b2, eps, correct_m="constant", correct_v="constant")
 
 
 class ScheduleFreeState(NamedTuple):
@@ -240,7 +264,9 @@ RULES: Mapping[str, Rule] = {
         adam,
         adam_undamped,
         adam_uncorrected,
+        adam_uncorrected_v,
         adam_undamped_uncorrected,
+        adam_undamped_uncorrected_m,
         adam_constant_correction,
         schedule_free_adamw,
         adopt,
@@ -252,9 +278,15 @@ def find(rule: str | Rule) -> Rule:
     """Return the rule of that name, from this module or else from optax; a function is itself.
 
     Raises:
-        InputError: no rule has the name, or it is neither a name nor a function.
+        InputError: no rule has the name, or it is no function of learning_rate.
     """
     if callable(rule):
+        arguments = inspect.signature(rule).parameters.values()
+        if not any(a.name == "learning_rate" or a.kind is a.VAR_KEYWORD for a in arguments):
+            raise InputError(
+                f"{name_of(rule)} has no argument learning_rate; a rule is a function of it, such "
+                "as lambda learning_rate, b1=0.9: optax.adam(learning_rate, b1)"
+            )
         return rule
     if isinstance(rule, optax.GradientTransformation):
         raise InputError(
@@ -267,6 +299,39 @@ def find(rule: str | Rule) -> Rule:
     if rule not in found:
         raise InputError(f'unknown rule "{rule}": {nearest(rule, found)}')
     return found[rule]
+
+
+def identify(
+    rule: str | Rule | optax.GradientTransformation | Callable, **hyperparameters: float
+) -> _identify.Identity:
+    """Return which known rule an implementation is, from the steps that it takes.
+
+    It is fed fixed gradients (with zeros, changes of sign, scales from 1e-11 to 1e2) and compared,
+    in float64, with the equations of known rules and with their slips: bias correction of m
+    or v exact, constant or none; eps inside or outside the root, before or after the correction;
+    m damped or not; weight decay coupled or decoupled; forms of Nesterov's step, of AMSGrad, of
+    RMSprop. Hyperparameters are measured, not taken from names; each argument of a function is
+    changed in turn, to find out which hyperparameter it is. Weight decay is that per unit of
+    learning rate. Where the learning rate is unknown, rules that differ in its meaning only are
+    the same; other readings are then listed.
+
+    Args:
+        rule: a rule's name; a function of learning_rate (or lr, eta, alpha, step_size); a
+            transformation of optax; or a new update function `(grads, params) -> new params` of
+            arrays (4, 8), which may keep a state, as a PyTorch optimiser does. For the last two,
+            `learning_rate=...` gives what is known of it.
+        **hyperparameters: values of a function's arguments in place of its defaults (learning
+            rate 0.01).
+
+    Returns:
+        The identity, which prints as sentences.
+
+    Raises:
+        InputError: the rule cannot be called, or cannot update a matrix of weights.
+    """
+    if not (callable(rule) or isinstance(rule, optax.GradientTransformation)):
+        rule = find(rule)
+    return _identify.identify(rule, {name: find(name) for name in names()}, hyperparameters)
 
 
 def names() -> list[str]:

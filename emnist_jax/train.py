@@ -119,22 +119,29 @@ def evaluate(
 ) -> dict[str, Float[Array, ""]]:
     """Return the mean of each metric over all images, the remainder of the batches included.
 
-    Metrics get logits in float32 or better, and are summed so, whatever the model computes in.
+    Metrics get logits in float32 or better, and are summed so, whatever the model computes in. One
+    with the attribute `by_class` gives the mean of its means over each class's images.
     """
     variables = evaluated(trial)
     whole = len(labels) // batch_size * batch_size
 
     def totals(images, labels):
         logits = at_least_float32(model.apply(variables, pixels.scaled(images)))
-        return {
-            name: at_least_float32(metric(logits, labels)).sum() for name, metric in metrics.items()
-        }
+        return {name: total(metric, logits, labels) for name, metric in metrics.items()}
+
+    def total(metric, logits, labels):
+        values = at_least_float32(metric(logits, labels))
+        if not getattr(metric, "by_class", False):
+            return values.sum()
+        return values @ jax.nn.one_hot(labels, logits.shape[-1], dtype=values.dtype)
 
     batches = [a[:whole].reshape(-1, batch_size, *a.shape[1:]) for a in (images, labels)]
     sums = jax.tree.map(lambda s: s.sum(0), jax.lax.map(lambda b: totals(*b), tuple(batches)))
     if whole < len(labels):
         sums = jax.tree.map(jnp.add, sums, totals(images[whole:], labels[whole:]))
-    return {name: total / len(labels) for name, total in sums.items()}
+    by_class = {name: jnp.bincount(labels, length=len(s)) for name, s in sums.items() if s.ndim}
+    # A class without images is 0 / 0, which nanmean leaves out.
+    return {name: jnp.nanmean(s / by_class.get(name, len(labels))) for name, s in sums.items()}
 
 
 def at_least_float32(values: Array) -> Array:
@@ -163,3 +170,11 @@ def accuracy(logits: Float[Array, "n classes"], labels: Int[Array, "n"]) -> Floa
     earlier = jnp.arange(logits.shape[-1])[None] < labels[:, None]
     first = ~((logits == own[:, None]) & earlier).any(-1)
     return ((own == logits.max(-1)) & first).astype(logits.dtype)
+
+
+def macro_accuracy(logits: Float[Array, "n classes"], labels: Int[Array, "n"]) -> Float[Array, "n"]:
+    """Return `accuracy`; `evaluate` averages it within each class first: classes count alike."""
+    return accuracy(logits, labels)
+
+
+macro_accuracy.by_class = True

@@ -4,125 +4,116 @@
 
 Crosses {frozen, trained} scale and bias x {normal: drawn from N(0, 1), standard: 1 and 0} x
 {minibatch, running} statistics in evaluation x {Adam, undamped Adam}. The last is Adam at ten times
-the rate: without the factor (1 - b1) = .1 its steps are ten times as long.
+the rate: without the factor (1 - b1) = .1 its steps are ten times as long. Each network is trained
+once and evaluated with either statistics; `experiments.test_set` reads them after epoch 7.
 """
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
-from emnist_jax.stats import best, interval
-from experiments._common import CHOSEN, CHOSEN_RATES, draw, main, peak_limits, together, train
-from experiments._common import Options as CommonOptions
+from emnist_jax.stats import best
+from experiments._curves import evaluated, over_seeds, peak_limits, together
+from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._networks import CHOSEN_GRID, DENSE, paper_sweep
 
-PARAMETERS, INITIAL = ("frozen", "trained"), ("normal", "standard")
+KINDS = tuple(itertools.product(("frozen", "trained"), ("normal", "standard")))
 STATISTICS = ("minibatch", "running")
-CELLS = tuple(map("_".join, itertools.product(PARAMETERS, INITIAL, STATISTICS)))
-RUNS = tuple(f"batch_norm/{cell}" for cell in CELLS)
 REPORTED, REPORTED_SD = 72.3, 5.6
 
 
-@dataclass(frozen=True)
-class Options(CommonOptions):
-    """Options of this experiment."""
-
-    learning_rate: tuple[float, ...] = CHOSEN_RATES
-    """learning rates of Adam with b1 .9, b2 .9999; 1e-3 is undamped Adam at 1e-4"""
-
-
-CAPTIONS = {
-    "accuracy_adam": "Batch normalisation with Adam at eta 1e-4: validation accuracy.",
-    "accuracy_undamped": "The same with undamped Adam at eta 1e-4 (Adam at 1e-3).",
-}
+def sweep(kind: str, drawn: str) -> ej.Sweep:
+    """Return the sweep of one kind of parameters, evaluated with either statistics."""
+    usual, minibatch = (
+        DENSE.clone(batch_norm=ej.BatchNorm(kind, drawn, statistics))
+        for statistics in ("running", "minibatch")
+    )
+    keep = (7,) if drawn == "normal" else None
+    variants = {"minibatch": minibatch}
+    return paper_sweep(usual, "adam", CHOSEN_GRID, epochs=100, variants=variants, keep=keep)
 
 
-def run(options: Options) -> dict[str, xr.Dataset]:
-    """Train every cell, save its curves, and draw figures and the table of all."""
-    cells = measure(options)
-    draw(figures(cells), tables(cells), options.out / "batch_norm")
-    return cells
+def read(runs: Runs, kind: str, drawn: str, statistics: str) -> xr.Dataset:
+    """Return the curves of a cell."""
+    variant = "minibatch" if statistics == "minibatch" else ""
+    return evaluated(runs[f"batch_norm/{kind}_{drawn}"], variant)
 
 
-def measure(options: Options) -> dict[str, xr.Dataset]:
-    """Train every cell and save its curves."""
-    cells = {}
-    for cell in CELLS:
-        parameters, initial, statistics = cell.split("_")
-        norm = ej.BatchNorm(parameters, initial, statistics)
-        grid = {"learning_rate": options.learning_rate, **CHOSEN}
-        model = ej.MLP(hidden=(100, 100), batch_norm=norm)
-        cells[cell] = train(options, f"batch_norm/{cell}", model, "adam", grid)
-    return cells
-
-
-def figures(cells: Mapping[str, xr.Dataset]) -> dict:
-    """Return a figure a rule: a panel for each statistics, a line for each kind of parameters."""
+def draw_rate(runs: Runs, number: int):
+    """Draw the curves at a learning rate: a panel each statistics, a line each kind."""
     panels = {
-        statistics: together(
-            {kind: cells[f"{kind}_{statistics}"] for kind in _kinds()}, "parameters"
-        )
-        for statistics in STATISTICS
+        one: together({"_".join(kind): read(runs, *kind, one) for kind in KINDS}, "parameters")
+        for one in STATISTICS
     }
     curves = together(panels, "statistics")
-    rates = dict(zip(CAPTIONS, curves.learning_rate.values, strict=False))
-    return {
-        name: plot_curves(
-            curves.sel(learning_rate=rate),
-            hue="parameters",
-            col="statistics",
-            ylim=peak_limits(curves),
-        )
-        for name, rate in rates.items()
-    }
+    shown = curves.isel(learning_rate=min(number, curves.sizes["learning_rate"] - 1))
+    return plot_curves(shown, hue="parameters", col="statistics", ylim=peak_limits(curves))
 
 
-def _kinds() -> list[str]:
-    return [f"{parameters}_{initial}" for parameters in PARAMETERS for initial in INITIAL]
-
-
-def tables(cells: Mapping[str, xr.Dataset]) -> dict[str, Table]:
+def cells_table(runs: Runs) -> Table:
     """Return each cell's best accuracy beside the reported 72.3 +- 5.6 %."""
-    header = ["scale and bias", "drawn", "statistics", "eta of Adam", "best (%)", "95 %", "sd"]
-    header += ["epoch of best", "near 72.3", "sd near 5.6", "diverged"]
     rows = []
-    for cell, curves in cells.items():
-        at_best = best(curves)
-        over = interval(100 * at_best.valid_accuracy)
-        for rate in curves.learning_rate.values:
-            row = over.sel(learning_rate=rate)
-            mean, sd = float(row["mean"]), float(row.sd)
+    for (kind, drawn), statistics in itertools.product(KINDS, STATISTICS):
+        found = best(read(runs, kind, drawn, statistics))
+        for rate in found.learning_rate.values:
+            at_best = found.sel(learning_rate=rate)
+            accuracy = 100 * at_best.valid_accuracy
+            (mean, bounds), sd = over_seeds(accuracy), float(accuracy.std("seed", ddof=1))
             rows.append(
-                [
-                    *cell.split("_"),
-                    f"{rate:g}",
-                    f"{mean:.2f}",
-                    f"{float(row.lower):.2f} to {float(row.upper):.2f}",
-                    f"{sd:.2f}",
-                    f"{float(at_best.best_epoch.sel(learning_rate=rate).mean()):.1f}",
-                    "yes" if abs(mean - REPORTED) <= REPORTED_SD else "no",
-                    "yes" if REPORTED_SD / 2 <= sd <= REPORTED_SD * 2 else "no",
-                    f"{int(at_best.diverged.sel(learning_rate=rate).sum())}",
-                ]
+                {
+                    "scale and bias": kind,
+                    "drawn": drawn,
+                    "statistics": statistics,
+                    "eta of Adam": rate,
+                    "best (%)": mean,
+                    "95 %": bounds,
+                    "sd": sd,
+                    "epoch of best": at_best.best_epoch.mean(),
+                    "near 72.3": abs(mean - REPORTED) <= REPORTED_SD,
+                    "sd near 5.6": REPORTED_SD / 2 <= sd <= REPORTED_SD * 2,
+                    "diverged": int(at_best.diverged.sum()),
+                }
             )
-    return {"cells": Table(header, rows)}
+    return Table(rows, {"eta of Adam": "g", "epoch of best": ".1f"})
 
 
-def finding(cells: Mapping[str, xr.Dataset]) -> str:
+def finding(runs: Runs) -> str:
     """Return which cell comes nearest to the reported mean and spread."""
-    (table,) = tables(cells).values()
-    row = min(table.rows, key=lambda row: abs(float(row[4]) - REPORTED))
-    both = [r for r in table.rows if r[8] == r[9] == "yes"]
-    told = "; ".join(f"{', '.join(r[:3])}, eta {r[3]}" for r in both) or "none"
+    rows = cells_table(runs).rows
+    near = min(rows, key=lambda row: abs(row["best (%)"] - REPORTED))
+    both = [row for row in rows if row["near 72.3"] and row["sd near 5.6"]]
     return (
-        f"The paper reports {REPORTED} ± {REPORTED_SD} %. Nearest: {', '.join(row[:3])}, "
-        f"eta {row[3]}, with {row[4]} ± {row[6]} % (sd). Near it in mean and in spread: {told}."
+        f"The paper reports {REPORTED} ± {REPORTED_SD} %. Nearest: {_name(near)}, with "
+        f"{near['best (%)']:.2f} ± {near['sd']:.2f} % (sd). Near it in mean and in spread: "
+        f"{'; '.join(map(_name, both)) or 'none'}."
     )
 
 
+def _name(row: dict) -> str:
+    words = (row["scale and bias"], row["drawn"], row["statistics"])
+    return f"{', '.join(words)}, eta {row['eta of Adam']:g}"
+
+
+EXPERIMENT = Experiment(
+    "batch_norm",
+    "Batch normalisation (N1)",
+    sweeps={f"batch_norm/{'_'.join(kind)}": sweep(*kind) for kind in KINDS},
+    figures={
+        "accuracy_adam": Figure(
+            "Batch normalisation with Adam at eta 1e-4: validation accuracy.",
+            lambda runs: draw_rate(runs, 0),
+        ),
+        "accuracy_undamped": Figure(
+            "The same with undamped Adam at eta 1e-4 (Adam at 1e-3).",
+            lambda runs: draw_rate(runs, 1),
+        ),
+    },
+    tables={"cells": cells_table},
+    finding=finding,
+)
+
 if __name__ == "__main__":
-    main(run, Options)
+    main(EXPERIMENT, __doc__)

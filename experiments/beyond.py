@@ -10,19 +10,18 @@ see each experiment); the third has all images, about 16 hours there. Each goes 
 and the report of `experiments.paper` in the same folder shows what is finished.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from emnist_jax.errors import InputError, check_count, nearest
-from experiments._common import main, otherwise
-from experiments.paper import BEYOND, write_report
+from emnist_jax.cli.options import guarded, parse
+from experiments._options import option
+from experiments._study import BEYOND, StudyOptions, check, run_all, write_report
 
 _SMALL = {"size": 1880, "seeds": 2, "epochs": 2}
 _ALL = {"size": None}
-# What a preset changes of each experiment's own defaults.
-PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+# What a preset changes of each experiment's own options.
+PRESETS = {
     "demo": {
         **dict.fromkeys(BEYOND, _SMALL),
         "rules_compared": _SMALL | {"epochs": 5, "convnet_epochs": 2, "settings": 4},
@@ -34,56 +33,36 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(StudyOptions):
     """Options of the whole."""
 
-    preset: Literal["demo", "short", "full"] = "short"
-    """demo: few small images, minutes; short: each as it stands, on part of the data; full: all"""
-    data: Annotated[str | None, otherwise("glyphs in the demo, else emnist/balanced", "STR")] = None
-    """glyphs, a TensorFlow Datasets name, or a path of data"""
-    cifar10: Annotated[str | None, otherwise("glyphs in the demo, else cifar10", "STR")] = None
-    """the second data set of the experiment cifar10; the demo compares glyphs with itself"""
-    split: Literal["paper", "official"] = "paper"
-    """paper: all images pooled and split again; official: the source's own test part"""
-    seeds: Annotated[int | None, otherwise("as each experiment has", "INT")] = None
-    """random initialisations of every setting"""
-    only: Annotated[tuple[str, ...], otherwise("all", "NAME ...")] = ()
-    """run these experiments only; the report shows all that are finished"""
-    out: Annotated[Path | None, otherwise("runs/beyond-PRESET", "PATH")] = None
-    """folder of results"""
-    overwrite: bool = False
-    """begin again, whatever is there"""
+    preset: option(
+        Literal["demo", "short", "full"],
+        "demo: few small images, minutes; short: each as it stands, on part of the data; full: all",
+    ) = "short"
+    cifar10: option(
+        str | None,
+        "the second data set of the experiment cifar10; the demo compares glyphs with itself",
+        "glyphs in the demo, else cifar10",
+        "STR",
+    ) = None
 
 
 def run(options: Options) -> Path:
     """Run what is not finished, and write the report; return its path.
 
     Raises:
-        InputError: options that cannot be meant, or a folder of another run.
+        InputError: invalid options, a folder of another run, or no curves to report.
     """
-    for name in options.only:
-        if name not in BEYOND:
-            raise InputError(f'no experiment "{name}": {nearest(name, BEYOND)}')
-    if options.seeds is not None:
-        check_count("seeds", options.seeds)
-    out = Path("runs") / f"beyond-{options.preset}" if options.out is None else options.out
-    for name in options.only or BEYOND:
-        module = BEYOND[name][0]
-        module.measure(module.Options(**arguments(options, name, out)))
+    check(options, BEYOND)
+    out = options.out or Path("runs") / f"beyond-{options.preset}"
+    if not options.report_only:
+        data = options.data or ("glyphs" if options.preset == "demo" else "emnist/balanced")
+        given = {"cifar10": {"cifar10": options.cifar10}}
+        run_all(BEYOND, options, data, out, PRESETS[options.preset], given)
     return write_report(out)
 
 
-def arguments(options: Options, name: str, out: Path) -> dict[str, Any]:
-    """Return the arguments of an experiment's options: its preset's, then those given."""
-    usual = "glyphs" if options.preset == "demo" else "emnist/balanced"
-    chosen = {"data": usual, **PRESETS[options.preset].get(name, {})}
-    given = {"data": options.data, "seeds": options.seeds}
-    if name == "cifar10":
-        given["cifar10"] = options.cifar10
-    chosen |= {option: value for option, value in given.items() if value is not None}
-    return chosen | {"split": options.split, "out": out, "overwrite": options.overwrite}
-
-
 if __name__ == "__main__":
-    main(run, Options)
+    guarded(lambda: run(parse(Options, "python -m experiments.beyond", __doc__)))

@@ -12,155 +12,142 @@ on CIFAR-10: 18 minutes as it stands, with 26,320 images of each; the third line
 minutes.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-
 import numpy as np
 import xarray as xr
 
-import emnist_jax as ej
+from emnist_jax import Sweep
 from emnist_jax.figures import plot_pairs
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import rank_correlation, regret
-from experiments._common import Options as CommonOptions
-from experiments._common import draw, main, train
-from experiments.claims.beyond import GRIDS, pooled_settings
+from experiments import rmsprop, sgd
+from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._networks import DENSE
+from experiments.claims.beyond import pooled_settings
 
 PROBLEMS = ("emnist", "cifar10")
-COST = "18 minutes on two CPU cores with 26,320 images of each, 50 minutes with all (projected)"
-RUNS = tuple(f"cifar10/{problem}/{rule}" for problem in PROBLEMS for rule in GRIDS)
-CAPTIONS = {
-    "settings": "Best validation accuracy of every setting on EMNIST and on CIFAR-10 (dense net), "
-    "and their ranks."
+GRIDS = {
+    "sgd": {"learning_rate": sgd.RATES},
+    "rmsprop": rmsprop.GRID,
+    "adam": {"learning_rate": (1e-2, 1e-3, 1e-4), "b1": (0.0, 0.9), "b2": (0.9, 0.9999)},
 }
+RULES = (tuple(GRIDS), *((rule,) for rule in GRIDS))  # all together, and each
 
 
-@dataclass(frozen=True)
-class Options(CommonOptions):
-    """Options of this experiment."""
-
-    size: int | None = 26_320
-    """use a fixed random subset of so many images in all of each; None: all"""
-    epochs: int = 20
-    """passes over the training images"""
-    cifar10: str = "cifar10"
-    """the second data set: a TensorFlow Datasets name, or a path as for --data"""
-    sgd_rates: tuple[float, ...] = (0.1, 0.03, 0.01, 0.003, 0.001)
-    """learning rates of SGD"""
-    rmsprop_rates: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-    """learning rates of RMSprop, decay .9"""
-    adam_rates: tuple[float, ...] = (1e-2, 1e-3, 1e-4)
-    """learning rates of Adam"""
-    b1: tuple[float, ...] = (0.0, 0.9)
-    """Adam's decays of the first moment"""
-    b2: tuple[float, ...] = (0.9, 0.9999)
-    """Adam's decays of the second moment"""
-
-
-def run(options: Options) -> dict[str, xr.Dataset]:
-    """Train the grid on both data sets, save the curves, and draw the figure and tables."""
-    found = measure(options)
-    draw(figures(found), tables(found), options.out / "cifar10")
-    return found
-
-
-def measure(options: Options) -> dict[str, xr.Dataset]:
-    """Train the grid on both data sets; return the curves by "problem/rule"."""
-    grids = {
-        "sgd": {"learning_rate": options.sgd_rates},
-        "rmsprop": {"learning_rate": options.rmsprop_rates, "decay": 0.9},
-        "adam": {"learning_rate": options.adam_rates, "b1": options.b1, "b2": options.b2},
-    }
-    found = {}
-    for problem, data in zip(PROBLEMS, (options.data, options.cifar10), strict=True):
-        own = replace(options, data=data)
-        for rule, grid in grids.items():
-            cell = f"{problem}/{rule}"
-            found[cell] = train(own, f"cifar10/{cell}", ej.MLP(hidden=(100, 100)), rule, grid)
-    return found
-
-
-def scores(found: Mapping[str, xr.Dataset], rules: tuple[str, ...] = GRIDS) -> list[xr.DataArray]:
+def scores(runs: Runs, rules: tuple[str, ...] = RULES[0]) -> list[xr.DataArray]:
     """Return the best accuracies (%) of all settings of some rules on EMNIST and on CIFAR-10."""
-    return [pooled_settings({rule: found[f"{p}/{rule}"] for rule in rules}) for p in PROBLEMS]
+    return [
+        pooled_settings({rule: runs[f"cifar10/{problem}/{rule}"] for rule in rules})
+        for problem in PROBLEMS
+    ]
 
 
-def figures(found: Mapping[str, xr.Dataset]) -> dict:
-    """Return each setting's accuracy on one against that on the other."""
-    one, other = scores(found)
-    names = [found[f"{problem}/sgd"].attrs.get("data", problem) for problem in PROBLEMS]
-    groups = [str(choice).partition(",")[0] for choice in one.choice.values]
-    return {
-        "settings": plot_pairs(
-            one,
-            other,
-            groups,
-            labels=[f"best validation accuracy on {name} (%)" for name in names],
-            ranks=[f"rank on {name}" for name in names],
-            note=f"dense net · {one.sizes['seed']} seeds · a point: mean and 95 % t interval · "
-            "dashed: equal ranks",
-        )
-    }
-
-
-def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
-    """Return the rank correlations, what EMNIST's choice costs, and all settings."""
-    correlations, losses = [], []
-    for rules in (GRIDS, *((rule,) for rule in GRIDS)):
-        one, other = scores(found, rules)
-        told, ranks, lost = ", ".join(rules), rank_correlation(one, other), regret(other, one)
-        correlations.append(
-            [
-                told,
-                str(one.sizes["choice"]),
-                f"{float(ranks.correlation):.2f}",
-                f"{float(ranks.lower):.2f} to {float(ranks.upper):.2f}",
-            ]
-        )
-        losses.append(
-            [
-                told,
-                str(lost.chosen_choice.item()),
-                str(lost.best_choice.item()),
-                f"{float(lost.regret):.2f}",
-                f"{float(lost.held_out):.2f}",
-                f"{float(lost.lower):.2f} to {float(lost.upper):.2f}",
-            ]
-        )
-    header = ["settings of", "best on EMNIST", "best on CIFAR-10", "regret (points)"]
-    return {
-        "rank_correlation": Table(
-            ["settings of", "settings", "Spearman", "95 % over seeds, for these settings"],
-            correlations,
-        ),
-        "regret": Table([*header, "held out", "95 % over CIFAR-10's seeds"], losses),
-        "settings": _settings(found),
-    }
-
-
-def _settings(found: Mapping[str, xr.Dataset]) -> Table:
-    sides = []
-    for score in scores(found):
-        mean = score.mean("seed").values
-        ranks = np.argsort(np.argsort(-mean)) + 1
-        sides.append([[f"{m:.2f}", str(rank)] for m, rank in zip(mean, ranks, strict=True)])
-    names = map(str, scores(found)[0].choice.values)
-    rows = [[name, *one, *other] for name, one, other in zip(names, *sides, strict=True)]
-    return Table(["setting", "EMNIST (%)", "rank", "CIFAR-10 (%)", "rank"], rows)
-
-
-def finding(found: Mapping[str, xr.Dataset]) -> str:
-    """Return how far EMNIST's settings serve on CIFAR-10."""
-    made = tables(found)
-    everything, lost = made["rank_correlation"].rows[0], made["regret"].rows[0]
-    return (
-        f"Spearman's correlation over all {everything[1]} settings is {everything[2]} "
-        f"[{everything[3]}]. EMNIST's best setting, {lost[1]}, loses {lost[4]} points [{lost[5]}] "
-        f"on CIFAR-10 to its own best, {lost[2]} (each seed's best chosen on the others). "
-        "Correlations are of these settings: their intervals are over seeds, and say nothing of "
-        "other settings; settings that learn nothing rank among themselves by chance."
+def draw(runs: Runs):
+    """Draw each setting's accuracy on one against that on the other."""
+    one, other = scores(runs)
+    names = [runs[f"cifar10/{problem}/sgd"].attrs.get("data", problem) for problem in PROBLEMS]
+    return plot_pairs(
+        one,
+        other,
+        [str(choice).partition(",")[0] for choice in one.choice.values],
+        labels=[f"best validation accuracy on {name} (%)" for name in names],
+        ranks=[f"rank on {name}" for name in names],
+        note=f"dense net · {one.sizes['seed']} seeds · a point: mean and 95 % t interval · "
+        "dashed: equal ranks",
     )
 
 
+def correlations(runs: Runs) -> Table:
+    """Return Spearman's correlation of the settings' accuracies, of all rules and of each."""
+    rows = []
+    for rules in RULES:
+        one, other = scores(runs, rules)
+        found = rank_correlation(one, other)
+        rows.append(
+            {
+                "settings of": ", ".join(rules),
+                "settings": one.sizes["choice"],
+                "Spearman": found.correlation,
+                "95 % over seeds, for these settings": (found.lower, found.upper),
+            }
+        )
+    return Table(rows)
+
+
+def losses(runs: Runs) -> Table:
+    """Return what EMNIST's best setting loses on CIFAR-10."""
+    rows = []
+    for rules in RULES:
+        one, other = scores(runs, rules)
+        found = regret(other, one)
+        rows.append(
+            {
+                "settings of": ", ".join(rules),
+                "best on EMNIST": str(found.chosen_choice.item()),
+                "best on CIFAR-10": str(found.best_choice.item()),
+                "regret (points)": found.regret,
+                "held out": found.held_out,
+                "95 % over CIFAR-10's seeds": (found.lower, found.upper),
+            }
+        )
+    return Table(rows)
+
+
+def settings(runs: Runs) -> Table:
+    """Return every setting's accuracy and rank on both."""
+    means = [score.mean("seed").values for score in scores(runs)]
+    ranks = [np.argsort(np.argsort(-mean)) + 1 for mean in means]
+    rows = [
+        {
+            "setting": str(name),
+            "EMNIST (%)": one,
+            "rank on EMNIST": first,
+            "CIFAR-10 (%)": other,
+            "rank on CIFAR-10": second,
+        }
+        for name, one, first, other, second in zip(
+            scores(runs)[0].choice.values, means[0], ranks[0], means[1], ranks[1], strict=True
+        )
+    ]
+    return Table(rows)
+
+
+def finding(runs: Runs) -> str:
+    """Return how far EMNIST's settings serve on CIFAR-10."""
+    one, other = scores(runs)
+    ranks, lost = rank_correlation(one, other), regret(other, one)
+    return (
+        f"Spearman's correlation over all {one.sizes['choice']} settings is "
+        f"{float(ranks.correlation):.2f} [{float(ranks.lower):.2f} to {float(ranks.upper):.2f}]. "
+        f"EMNIST's best setting, {lost.chosen_choice.item()}, loses {float(lost.held_out):.2f} "
+        f"points [{float(lost.lower):.2f} to {float(lost.upper):.2f}] on CIFAR-10 to its own best, "
+        f"{lost.best_choice.item()} (each seed's best chosen on the others). Correlations are of "
+        "these settings: their intervals are over seeds, and say nothing of other settings; "
+        "settings that learn nothing rank among themselves by chance."
+    )
+
+
+EXPERIMENT = Experiment(
+    "cifar10",
+    "The same settings on CIFAR-10? (W1)",
+    sweeps={
+        f"cifar10/{problem}/{rule}": Sweep(DENSE, rule, grid, epochs=20)
+        for problem in PROBLEMS
+        for rule, grid in GRIDS.items()
+    },
+    data={f"cifar10/cifar10/{rule}": "cifar10" for rule in GRIDS},
+    help={"cifar10": "the second data set: a TFDS name, or a path as for --data"},
+    size=26_320,
+    figures={
+        "settings": Figure(
+            "Best validation accuracy of every setting on EMNIST and on CIFAR-10 (dense net), and "
+            "their ranks.",
+            draw,
+        )
+    },
+    tables={"rank_correlation": correlations, "regret": losses, "settings": settings},
+    finding=finding,
+    cost="18 minutes on two CPU cores with 26,320 images of each, 50 minutes with all (projected)",
+)
+
 if __name__ == "__main__":
-    main(run, Options)
+    main(EXPERIMENT, __doc__)

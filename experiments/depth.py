@@ -10,28 +10,13 @@ b2 .9999, at eta 1e-3, which is its undamped rule at 1e-4. Projected on two CPU 
 step of C1 and 1.7 ms of C2: 20 minutes as it stands, with 26,320 images; 100 minutes with all.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-import xarray as xr
-from flax import linen as nn
-
-import emnist_jax as ej
+from emnist_jax import ConvNet, Sweep
 from emnist_jax.figures import plot_curves, plot_intervals
 from emnist_jax.figures.tables import Table
-from emnist_jax.stats import best, interval
-from experiments._common import (
-    CHOSEN,
-    difference,
-    draw,
-    main,
-    peak_limits,
-    together,
-    train,
-    tuned,
-)
-from experiments._common import Options as CommonOptions
-from experiments.convnets import multiply_adds, parameters
+from emnist_jax.stats import best
+from experiments._curves import Mean, over_seeds, peak_limits, signed, together, tuned
+from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._networks import CHOSEN, multiply_adds, parameters
 
 CHANNELS = ((5,), (10,), (20,), (5, 10), (10, 10), (10, 20))
 HEADS = ((150,), (576, 160))
@@ -47,12 +32,11 @@ def name_of(channels: tuple[int, ...], head: tuple[int, ...]) -> str:
     return f"conv{dashed(channels)}_head{dashed(head)}"
 
 
-NETWORKS: Mapping[str, nn.Module] = {
-    name_of(channels, head): ej.ConvNet(channels=channels, hidden=head)
+NETWORKS = {
+    name_of(channels, head): ConvNet(channels=channels, hidden=head)
     for head in HEADS
     for channels in CHANNELS
 }
-C1, C2 = name_of((10,), (576, 160)), name_of((5, 10), (150,))
 _CHANGES = (
     ("a second convolution: 10 to 5-10", (10,), (5, 10)),
     ("a second convolution: 10 to 10-10", (10,), (10, 10)),
@@ -60,9 +44,9 @@ _CHANGES = (
     ("channels of one: 10 to 20", (10,), (20,)),
     ("channels of two: 5-10 to 10-20", (5, 10), (10, 20)),
 )
-# What is changed, from and to: C1 to C2, then each difference between them by itself.
+# What is changed, from and to: C1 to C2, then each difference between them alone.
 EFFECTS = (
-    ("all at once: C1 to C2", C1, C2),
+    ("all at once: C1 to C2", name_of((10,), (576, 160)), name_of((5, 10), (150,))),
     *(
         (f"{what}, head {dashed(head)}", name_of(before, head), name_of(after, head))
         for what, before, after in _CHANGES
@@ -73,108 +57,94 @@ EFFECTS = (
         for c in ((10,), (5, 10), (10, 20))
     ),
 )
-COST = "20 minutes on two CPU cores with 26,320 images, 100 minutes with all (projected)"
-RUNS = tuple(f"depth/{name}" for name in NETWORKS)
-CAPTIONS = {
-    "effects": "What C2 gains over C1, and what each difference between them changes by itself; "
-    "same seeds.",
-    "accuracy": "One and two convolutions, both heads: validation accuracy.",
-}
 
 
-@dataclass(frozen=True)
-class Options(CommonOptions):
-    """Options of this experiment."""
-
-    size: int | None = 26_320
-    """use a fixed random subset of so many images in all (glyphs: draw so many)"""
-    epochs: int = 10
-    """passes over the training images"""
-    learning_rate: tuple[float, ...] = (1e-3,)
-    """learning rates of Adam; of several, the best is chosen for each seed on the others"""
+def effects(runs: Runs) -> dict[str, Mean]:
+    """Return each effect on the best validation accuracy, in points."""
+    score = {name: tuned(runs[f"depth/{name}"]) for name in NETWORKS}
+    return {what: over_seeds(score[after] - score[before]) for what, before, after in EFFECTS}
 
 
-def run(options: Options) -> dict[str, xr.Dataset]:
-    """Train all networks, save their curves, and draw figures and tables."""
-    found = measure(options)
-    draw(figures(found), tables(found), options.out / "depth")
-    return found
+def draw_effects(runs: Runs):
+    """Draw the effects with their intervals."""
+    rows = [(what, mean, *bounds) for what, (mean, bounds) in effects(runs).items()]
+    return plot_intervals(
+        *zip(*rows, strict=True),
+        reference=0,
+        xlabel="best validation accuracy, points",
+        note="mean difference and 95 % t interval over seeds",
+    )
 
 
-def measure(options: Options) -> dict[str, xr.Dataset]:
-    """Train all networks; return their curves by name."""
-    grid = {"learning_rate": options.learning_rate, **CHOSEN}
-    return {
-        name: train(options, f"depth/{name}", model, "adam", grid)
-        for name, model in NETWORKS.items()
-    }
-
-
-def figures(found: Mapping[str, xr.Dataset]) -> dict:
-    """Return the effects with intervals, and the curves at the first rate."""
-    panels = {
-        f"head {dashed(head)}": together(
-            {dashed(c): found[name_of(c, head)].isel(learning_rate=0) for c in CHANNELS}, "network"
-        )
-        for head in HEADS
-    }
+def draw_accuracy(runs: Runs):
+    """Draw the curves at the first rate, a panel each head."""
+    panels = {}
+    for head in HEADS:
+        own = {dashed(c): runs[f"depth/{name_of(c, head)}"] for c in CHANNELS}
+        first = {name: curves.isel(learning_rate=0) for name, curves in own.items()}
+        panels[f"head {dashed(head)}"] = together(first, "network")
     curves = together(panels, "head")
-    return {
-        "effects": plot_intervals(
-            *zip(*effects(found), strict=True),
-            reference=0,
-            xlabel="best validation accuracy, points",
-            note="mean difference and 95 % t interval over seeds",
-        ),
-        "accuracy": plot_curves(curves, hue="network", col="head", ylim=peak_limits(curves)),
-    }
+    return plot_curves(curves, hue="network", col="head", ylim=peak_limits(curves))
 
 
-def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
+def sizes(runs: Runs) -> Table:
     """Return the size and the accuracy of every network."""
-    header = ["channels", "head", "parameters", "multiply-adds an image", "best (%)", "95 %"]
-    header += ["epoch of best", "s an epoch"]
     rows = []
     for name, model in NETWORKS.items():
-        over = interval(tuned(found[name]))
+        curves = runs[f"depth/{name}"]
+        mean, bounds = over_seeds(tuned(curves))
         rows.append(
-            [
-                dashed(model.channels),
-                dashed(model.hidden),
-                f"{parameters(model):,}",
-                f"{multiply_adds(model):,}",
-                f"{float(over['mean']):.2f}",
-                f"{float(over.lower):.2f} to {float(over.upper):.2f}",
-                f"{float(best(found[name]).best_epoch.mean()):.1f}",
-                f"{found[name].attrs.get('seconds_per_epoch', float('nan')):.3g}",
-            ]
+            {
+                "channels": dashed(model.channels),
+                "head": dashed(model.hidden),
+                "parameters": parameters(model),
+                "multiply-adds an image": multiply_adds(model),
+                "best (%)": mean,
+                "95 %": bounds,
+                "epoch of best": best(curves).best_epoch.mean(),
+                "s an epoch": curves.attrs.get("seconds_per_epoch", float("nan")),
+            }
         )
-    return {"networks": Table(header, rows)}
+    return Table(rows, {"epoch of best": ".1f", "s an epoch": ".3g"})
 
 
-def effects(found: Mapping[str, xr.Dataset]) -> list[tuple[str, float, float, float]]:
-    """Return each effect with its 95 % interval, in points."""
-    return [
-        (what, *difference(tuned(found[after]), tuned(found[before])))
-        for what, before, after in EFFECTS
-    ]
-
-
-def finding(found: Mapping[str, xr.Dataset]) -> str:
-    """Return how C1 and C2 differ, and what each difference between them does by itself."""
-    whole, *single = effects(found)
-    clear = [row for row in single if row[2] > 0 or row[3] < 0]
-    told, rest = (
-        [f"{what} {mean:+.2f} points [{low:.2f}, {high:.2f}]" for what, mean, low, high in rows]
-        for rows in (clear, [row for row in single if row not in clear])
+def finding(runs: Runs) -> str:
+    """Return how C1 and C2 differ, and what each difference between them does alone."""
+    (_, whole), *single = effects(runs).items()
+    clear = [what for what, (_, (low, high)) in single if low > 0 or high < 0]
+    some, rest = (
+        "; ".join(f"{what} {signed(of)}" for what, of in single if (what in clear) is wanted)
+        for wanted in (True, False)
     )
     return (
-        f"C2 less C1: {whole[1]:+.2f} points [{whole[2]:.2f}, {whole[3]:.2f}]. Of {len(single)} "
-        f"single differences {len(clear)} have an interval that excludes 0 (if nothing differed, "
-        f"one in twenty would): {'; '.join(told) or 'none'}. Not told from 0: "
-        f"{'; '.join(rest) or 'none'}."
+        f"C2 less C1: {signed(whole)}. Of {len(single)} single differences {len(clear)} have an "
+        f"interval that excludes 0 (if nothing differed, one in twenty would): {some or 'none'}. "
+        f"Not distinguished from 0: {rest or 'none'}."
     )
 
 
+EXPERIMENT = Experiment(
+    "depth",
+    "Why two convolutions are no better than one (W4)",
+    sweeps={
+        f"depth/{name}": Sweep(model, "adam", {"learning_rate": (1e-3,), **CHOSEN}, epochs=10)
+        for name, model in NETWORKS.items()
+    },
+    size=26_320,
+    figures={
+        "effects": Figure(
+            "What C2 gains over C1, and what each difference between them changes alone; same "
+            "seeds.",
+            draw_effects,
+        ),
+        "accuracy": Figure(
+            "One and two convolutions, both heads: validation accuracy.", draw_accuracy
+        ),
+    },
+    tables={"networks": sizes},
+    finding=finding,
+    cost="20 minutes on two CPU cores with 26,320 images, 100 minutes with all (projected)",
+)
+
 if __name__ == "__main__":
-    main(run, Options)
+    main(EXPERIMENT, __doc__)

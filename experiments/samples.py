@@ -8,40 +8,42 @@ samples.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 
 import emnist_jax as ej
-from emnist_jax.figures import plot_samples
-from experiments._common import main, otherwise, save_figures
+from emnist_jax.cli.options import guarded, parse
+from emnist_jax.console import show
+from emnist_jax.figures import plot_samples, save_figure
+from experiments._options import DATA, SIZE, option
+
+FIGURE = Path("samples/figure_1_samples.png")
+SPLIT = "which images are training images, from which the samples are drawn"
 
 
 @dataclass(frozen=True)
 class Options:
     """Options of this experiment."""
 
-    data: str = "glyphs"
-    """glyphs (drawn), a TensorFlow Datasets name (emnist/balanced), a path of IDX files, images"""
-    split: Literal["paper", "official"] = "paper"
-    """which images are training images, from which the samples are drawn"""
-    size: Annotated[int | None, otherwise("all", "INT")] = None
-    """use a fixed random subset of so many images in all (glyphs: draw so many)"""
-    seed: int = 0
-    """which 25 of the training images"""
-    out: Path = Path("runs")
-    """folder of results; the figure goes to samples/ in it"""
+    data: option(str, DATA) = "glyphs"
+    split: option(Literal["paper", "official"], SPLIT) = "paper"
+    size: option(int | None, SIZE, "all", "INT") = None
+    seed: option(int, "which 25 of the training images") = 0
+    out: option(Path, "folder of results; the figure goes to samples/ in it") = Path("runs")
 
 
-def run(options: Options) -> list[Path]:
-    """Draw the figure."""
+def run(options: Options) -> Path:
+    """Draw the figure, and return its path."""
     data = ej.load(options.data, split=options.split, size=options.size)
     count = len(data.train.labels)
     chosen = np.random.default_rng(options.seed).choice(count, min(25, count), replace=False)
     images, labels = data.train.images[chosen], data.train.labels[chosen]
     figure = plot_samples(images, labels, data.classes, note=data.name)
-    return save_figures({"figure_1_samples": figure}, options.out / "samples")
+    save_figure(figure, (options.out / FIGURE).with_suffix(""))
+    show(options.out / FIGURE)
+    return options.out / FIGURE
 
 
 if __name__ == "__main__":
-    main(run, Options)
+    guarded(lambda: run(parse(Options, "python -m experiments.samples", __doc__)))

@@ -13,89 +13,43 @@ dense net (the others by their weights): 18 minutes as it stands, with 26,320 im
 with all.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
-from flax import linen as nn
 
 import emnist_jax as ej
 from emnist_jax.data.dataset import permutation
 from emnist_jax.figures import plot_curves, plot_intervals
 from emnist_jax.figures.tables import Table
-from emnist_jax.stats import best, interval
-from experiments._common import (
-    CHOSEN,
-    CHOSEN_RATES,
-    difference,
-    draw,
-    load_data,
-    main,
-    together,
-    train,
-    tuned,
-)
-from experiments._common import Options as CommonOptions
-from experiments.convnets import NETWORKS as PAPERS
-from experiments.convnets import multiply_adds, parameters
+from emnist_jax.stats import best
+from experiments._curves import Mean, over_seeds, signed, together, tuned
+from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._networks import C1, C2, CHOSEN_GRID, multiply_adds, parameters
 
-NETWORKS: Mapping[str, nn.Module] = {
-    "c1": PAPERS["c1"],
-    "c1_shuffled": PAPERS["c1"],
+NETWORKS = {
+    "c1": C1,
+    "c1_shuffled": C1,
     "c1_weights": ej.MLP(hidden=(768, 768)),
     "c1_operations": ej.MLP(hidden=(848, 848)),
     "c1_head": ej.MLP(hidden=(576, 160)),
-    "c2": PAPERS["c2"],
-    "c2_shuffled": PAPERS["c2"],
+    "c2": C2,
+    "c2_shuffled": C2,
     "c2_weights": ej.MLP(hidden=(89, 89)),
     "c2_operations": ej.MLP(hidden=(357, 357)),
 }
-RIVALS = ("weights", "operations", "head", "shuffled")
-COST = "18 minutes on two CPU cores with 26,320 images, 90 minutes with all (projected)"
-RUNS = tuple(f"weights_or_convolution/{name}" for name in NETWORKS)
-CAPTIONS = {
-    "gains": "What C1 and C2 gain over dense nets of as many weights or operations, over C1's head "
-    "alone, and over themselves on shuffled pixels; same seeds.",
-    "accuracy": "C1, C2 and the networks they are compared with: validation accuracy.",
-}
+# Each ConvNet with each network it is compared with.
+PAIRS = (
+    *(("c1", f"c1_{rival}") for rival in ("weights", "operations", "head", "shuffled")),
+    *(("c2", f"c2_{rival}") for rival in ("weights", "operations", "shuffled")),
+    ("c1_shuffled", "c1_weights"),
+    ("c2_shuffled", "c2_weights"),
+)
 
 
-@dataclass(frozen=True)
-class Options(CommonOptions):
-    """Options of this experiment."""
-
-    size: int | None = 26_320
-    """use a fixed random subset of so many images in all (glyphs: draw so many)"""
-    epochs: int = 10
-    """passes over the training images"""
-    learning_rate: tuple[float, ...] = CHOSEN_RATES
-    """learning rates of Adam; for each seed the best is chosen on the other seeds"""
-
-
-def run(options: Options) -> dict[str, xr.Dataset]:
-    """Train all networks, save their curves, and draw figures and tables."""
-    found = measure(options)
-    draw(figures(found), tables(found), options.out / "weights_or_convolution")
-    return found
-
-
-def measure(options: Options) -> dict[str, xr.Dataset]:
-    """Train all networks; return their curves by name."""
-    grid = {"learning_rate": options.learning_rate, **CHOSEN}
-    data = load_data(options)
-    shuffled = shuffle_pixels(data)
-    return {
-        name: train(
-            options,
-            f"weights_or_convolution/{name}",
-            model,
-            "adam",
-            grid,
-            data=shuffled if name.endswith("_shuffled") else data,
-        )
-        for name, model in NETWORKS.items()
-    }
+def folder(name: str) -> str:
+    """Return where a network's curves are."""
+    return f"weights_or_convolution/{name}"
 
 
 def shuffle_pixels(data: ej.Dataset) -> ej.Dataset:
@@ -115,74 +69,91 @@ def shuffle_pixels(data: ej.Dataset) -> ej.Dataset:
     return replace(data, **parts, name=f"{data.name}, pixels shuffled")
 
 
-def pairs() -> list[tuple[str, str]]:
-    """Return each ConvNet with each network it is compared with."""
-    rivals = [(net, f"{net}_{rival}") for net in ("c1", "c2") for rival in RIVALS]
-    return [(net, rival) for net, rival in rivals if rival in NETWORKS] + [
-        ("c1_shuffled", "c1_weights"),
-        ("c2_shuffled", "c2_weights"),
-    ]
+def gains(runs: Runs) -> dict[str, Mean]:
+    """Return what each network gains over each it is compared with, in points."""
+    score = {name: tuned(runs[folder(name)]) for name in NETWORKS}
+    return {f"{one} less {other}": over_seeds(score[one] - score[other]) for one, other in PAIRS}
 
 
-def figures(found: Mapping[str, xr.Dataset]) -> dict:
-    """Return the gains with intervals, and all curves, a panel a rate."""
-    rows = [
-        (f"{network} less {rival}", *difference(tuned(found[network]), tuned(found[rival])))
-        for network, rival in pairs()
-    ]
-    curves = together({name: found[name] for name in NETWORKS}, "network")
-    return {
-        "gains": plot_intervals(
-            *zip(*rows, strict=True),
-            reference=0,
-            xlabel="best validation accuracy, points",
-            note="mean difference and 95 % t interval over seeds",
-        ),
-        "accuracy": plot_curves(curves, hue="network", col="learning_rate"),
-    }
+def draw_gains(runs: Runs):
+    """Draw the gains with their intervals."""
+    rows = [(what, mean, *bounds) for what, (mean, bounds) in gains(runs).items()]
+    return plot_intervals(
+        *zip(*rows, strict=True),
+        reference=0,
+        xlabel="best validation accuracy, points",
+        note="mean difference and 95 % t interval over seeds",
+    )
 
 
-def tables(found: Mapping[str, xr.Dataset]) -> dict[str, Table]:
+def draw_accuracy(runs: Runs):
+    """Draw all curves, a panel a rate."""
+    curves = together({name: runs[folder(name)] for name in NETWORKS}, "network")
+    return plot_curves(curves, hue="network", col="learning_rate")
+
+
+def sizes(runs: Runs) -> Table:
     """Return the size and the accuracy of every network."""
-    header = ["network", "parameters", "multiply-adds an image", "best (%)", "95 %"]
-    header += ["epoch of best", "training less validation (points)", "s an epoch"]
     rows = []
     for name, model in NETWORKS.items():
-        over, at_best = interval(tuned(found[name])), _at_best(found[name])
-        gap = 100 * (at_best.train_accuracy - at_best.valid_accuracy)
+        (mean, bounds), top = over_seeds(tuned(runs[folder(name)])), at_best(runs, name)
         rows.append(
-            [
-                name,
-                f"{parameters(model):,}",
-                f"{multiply_adds(model):,}",
-                f"{float(over['mean']):.2f}",
-                f"{float(over.lower):.2f} to {float(over.upper):.2f}",
-                f"{float(at_best.best_epoch):.1f}",
-                f"{float(gap):.2f}",
-                f"{found[name].attrs.get('seconds_per_epoch', float('nan')):.3g}",
-            ]
+            {
+                "network": name,
+                "parameters": parameters(model),
+                "multiply-adds an image": multiply_adds(model),
+                "best (%)": mean,
+                "95 %": bounds,
+                "epoch of best": top.best_epoch,
+                "training less validation (points)": 100
+                * (top.train_accuracy - top.valid_accuracy),
+                "s an epoch": runs[folder(name)].attrs.get("seconds_per_epoch", float("nan")),
+            }
         )
-    return {"networks": Table(header, rows)}
+    return Table(rows, {"epoch of best": ".1f", "s an epoch": ".3g"})
 
 
-def _at_best(curves: xr.Dataset) -> xr.Dataset:
+def at_best(runs: Runs, name: str) -> xr.Dataset:
     """Return the mean over seeds of what holds at the best epoch, of the best learning rate."""
-    means = best(curves).mean("seed")
+    means = best(runs[folder(name)]).mean("seed")
     return means.isel(learning_rate=means.valid_accuracy.argmax("learning_rate"))
 
 
-def finding(found: Mapping[str, xr.Dataset]) -> str:
+def finding(runs: Runs) -> str:
     """Return how much of what C1 and C2 gain each explanation leaves."""
-    told = []
-    for network, rival in pairs():
-        mean, lower, upper = difference(tuned(found[network]), tuned(found[rival]))
-        told.append(f"{network} less {rival}: {mean:+.2f} points [{lower:.2f}, {upper:.2f}]")
     rising = [
-        name for name in NETWORKS if _at_best(found[name]).best_epoch > found[name].epoch[-1] - 0.5
+        name
+        for name in NETWORKS
+        if at_best(runs, name).best_epoch > runs[folder(name)].epoch[-1] - 0.5
     ]
     unfinished = f" Best at the last epoch, and perhaps not done: {', '.join(rising)}."
-    return "; ".join(told) + "." + (unfinished if rising else "")
+    found = "; ".join(f"{what}: {signed(of)}" for what, of in gains(runs).items())
+    return f"{found}.{unfinished * bool(rising)}"
 
+
+EXPERIMENT = Experiment(
+    "weights_or_convolution",
+    "Weights or convolution? (W3)",
+    sweeps={
+        folder(name): ej.Sweep(model, "adam", CHOSEN_GRID, epochs=10)
+        for name, model in NETWORKS.items()
+    },
+    data={folder(name): shuffle_pixels for name in ("c1_shuffled", "c2_shuffled")},
+    size=26_320,
+    figures={
+        "gains": Figure(
+            "What C1 and C2 gain over dense nets of as many weights or operations, over C1's head "
+            "alone, and over themselves on shuffled pixels; same seeds.",
+            draw_gains,
+        ),
+        "accuracy": Figure(
+            "C1, C2 and the networks they are compared with: validation accuracy.", draw_accuracy
+        ),
+    },
+    tables={"networks": sizes},
+    finding=finding,
+    cost="18 minutes on two CPU cores with 26,320 images, 90 minutes with all (projected)",
+)
 
 if __name__ == "__main__":
-    main(run, Options)
+    main(EXPERIMENT, __doc__)

@@ -38,8 +38,15 @@ def branching(learning_rate):
     return optax.sgd(learning_rate) if learning_rate > 0 else optax.adam(1e-3)
 
 
+def updates_alone(learning_rate):
+    return optax.GradientTransformation(lambda p: (), lambda g, state, params=None: g)
+
+
 REFUSED = {
     "rule": ({"rule": "adm"}, 'unknown rule "adm": did you mean "adam"'),
+    "a rule's letters": ({"rule": "adma"}, 'did you mean "adam"'),
+    "updates alone": ({"rule": updates_alone}, r"updates_alone: its update returns no pair"),
+    "a rule of lr": ({"rule": lambda lr: optax.sgd(lr)}, "has no argument learning_rate"),
     "no rule": ({"rule": 5}, "rule=5: give a rule's name"),
     "a list of rules": ({"rule": ["sgd"]}, "give a rule's name"),
     "a rule with its numbers": ({"rule": optax.adam(0.1)}, "lambda learning_rate: optax.adam"),
@@ -167,7 +174,8 @@ def test_numbers_alone_are_no_data():
 
 
 def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
-    from experiments import _common, sgd
+    from experiments import sgd
+    from experiments._experiment import main
 
     for words, reason in (
         (["--data", "glyps"], 'did you mean "glyphs"'),
@@ -179,7 +187,7 @@ def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, 
     ):
         monkeypatch.setattr("sys.argv", ["sgd", "--out", str(tmp_path / "runs"), *words])
         with pytest.raises(SystemExit) as stopped:
-            _common.main(sgd.run, sgd.Options)
+            main(sgd.EXPERIMENT, "")
         (error,) = capsys.readouterr().err.splitlines()
         assert stopped.value.code == 2
         assert error.startswith("error: ") and reason in error
@@ -189,12 +197,13 @@ def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, 
 @pytest.mark.parametrize("option", ["--seeds", "--adam-seeds", "--convnet-epochs"])
 @pytest.mark.parametrize("value", ["0", "-1"])
 def test_the_paper_refuses_before_it_writes(tmp_path, monkeypatch, capsys, option, value):
-    from experiments import _common, paper
+    from emnist_jax.cli import options
+    from experiments import paper
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["paper", "--preset", "demo", option, value])
     with pytest.raises(SystemExit) as stopped:
-        _common.main(paper.run, paper.Options)
+        options.guarded(lambda: paper.run(options.parse(paper.Options, "paper", "")))
     (error,) = capsys.readouterr().err.splitlines()
     assert stopped.value.code == 2
     assert error.startswith(f"error: {option[2:].replace('-', '_')}={value}: give a whole number")

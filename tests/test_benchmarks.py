@@ -13,7 +13,7 @@ import emnist_jax as ej
 from benchmarks import goals, ours, peers, peers_numpy, report, roofline, timing
 from emnist_jax import train
 from emnist_jax.data import Split
-from experiments import adam, batch_norm, convnets, forensics, rmsprop, sgd, test_set
+from experiments._study import PAPER
 
 torch = pytest.importorskip("torch", reason="the bench extra is not installed")
 
@@ -286,25 +286,12 @@ def test_the_report_holds_every_contestant_and_whole_tables():
         assert len({line.count("|") for line in lines}) == 1
 
 
-@pytest.mark.parametrize(
-    "module", [sgd, rmsprop, adam, forensics, batch_norm, test_set], ids=lambda m: m.__name__
-)
-def test_the_projection_counts_each_experiments_own_trials_and_epochs(module):
-    options, name = module.Options(), module.__name__.split(".")[-1]
-    axes = [getattr(options, axis, (0,)) for axis in ("learning_rate", "b1", "b2")]
-    runs = sum(not run.endswith("/test") for run in module.RUNS)
-    rows = [(n, epochs) for experiment, _, n, epochs in scaling.PAPER if experiment == name]
-    assert sum(n for n, _ in rows) == 5 * runs * math.prod(map(len, axes))
-    assert {epochs for _, epochs in rows} == {options.epochs}
-
-
-def test_the_projection_counts_the_convnets_longer_runs():
-    options = convnets.Options()
-    rows = {(name, of[0].lower()): (n, epochs) for name, of, n, epochs in scaling.PAPER}
-    for cell in convnets.NETWORKS:
-        assert rows["convnets", cell] == (5 * len(options.learning_rate), options.epochs)
-    for cell, times in convnets.LONGER.items():
-        assert rows["convnets, longer", cell] == (5, times * options.epochs)
+def test_the_projection_counts_each_experiments_own_trials_and_epochs():
+    for name, experiment in PAPER.items():
+        rows = [n * epochs for of, _, n, epochs in scaling.PAPER if of == name]
+        sweeps = [] if name == "test_set" else experiment.make().values()  # reads others' runs
+        counts = [s.seeds * math.prod(map(np.size, s.grid.values())) * s.epochs for s in sweeps]
+        assert sum(rows) == sum(counts), name
 
 
 TIMED = timing.Timing.of([3.0, 1.0, 2.0])._asdict()
@@ -349,5 +336,5 @@ def test_the_papers_hours_are_those_of_its_trials_and_epochs():
     found = scaling.paper(timed)  # a second an epoch of 100,000 images
     hours = {(r["experiment"], r["network"]): r["hours"] for r in found["rows"]}
     assert hours["adam", "dense"] == pytest.approx(160 * 100 / 3600)
-    assert hours["convnets, longer", "C2"] == pytest.approx(5 * 60 / 3600)
+    assert hours["convnets", "C2"] == pytest.approx(10 * 60 / 3600)
     assert found["dense_hours"] == pytest.approx((25 + 30 + 160) * 100 / 3600)

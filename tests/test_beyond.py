@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import sys
 
 import beyond_world
 import numpy as np
@@ -13,23 +12,27 @@ from beyond_world import network, searched
 
 import emnist_jax as ej
 from emnist_jax import rules, stats
+from emnist_jax.cli.options import parse
 from emnist_jax.engine import ranges
 from emnist_jax.engine.grid import make_grid
-from emnist_jax.errors import InputError
 from emnist_jax.figures import plot_budget, plot_pairs, plot_profile, plot_settings
 from experiments import (
-    _common,
-    beyond,
+    _rules,
+    _rules_finding,
     cifar10,
     depth,
-    paper,
     regularisation,
     rules_compared,
     weights_or_convolution,
 )
+from experiments._draw import Section, draw
+from experiments._networks import multiply_adds, parameters
+from experiments._options import options_of
+from experiments._study import BEYOND as BEYOND_EXPERIMENTS
+from experiments._train import train
 from experiments.claims import BEYOND, PAPER, Verdict, judge
-from experiments.claims.beyond import NEWER, RULES, pooled_settings, target_of
-from experiments.convnets import multiply_adds, parameters
+from experiments.claims.beyond import NEWER, RULES, pooled_settings
+from experiments.claims.measures import target_of
 from experiments.report import report
 
 WORLD = beyond_world.world()
@@ -116,7 +119,7 @@ def test_every_question_has_its_own_id_and_a_violation():
     assert len(QUESTIONS) == sum(map(len, BEYOND.values()))
     assert set(VIOLATIONS) == set(QUESTIONS)
     assert not set(QUESTIONS) & {claim.id for claim in PAPER}
-    assert list(BEYOND) == list(paper.BEYOND)
+    assert list(BEYOND) == list(BEYOND_EXPERIMENTS)
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -222,29 +225,24 @@ def test_colours_of_a_shuffled_pixel_stay_together():
 
 
 def test_every_rule_has_as_many_settings_in_its_ranges():
-    few, more = rules_compared.drawn(3, 0), rules_compared.drawn(200, 0)
-    assert tuple(few) == RULES + NEWER
-    for name, settings in more.items():
-        assert len(settings) == 200 and settings[:3] == few[name]
-        make_grid(settings, rules.find(name), ej.MLP())  # all in range, in float32 too
-        rates = np.log10([setting["learning_rate"] for setting in settings])
-        space = ranges.parse("", [rules_compared.SPACES[name]["learning_rate"]])
+    few, more = rules_compared.sweeps(settings=3), rules_compared.sweeps(settings=200)
+    assert tuple(rules_compared.SPACES) == RULES + NEWER
+    for folder, sweep in more.items():
+        assert len(sweep.grid) == 200 and sweep.grid[:3] == few[folder].grid
+        make_grid(sweep.grid, rules.find(sweep.rule), sweep.model)  # in range, in float32 too
+        rates = np.log10([setting["learning_rate"] for setting in sweep.grid])
+        space = ranges.parse("", [rules_compared.SPACES[sweep.rule]["learning_rate"]])
         decades = np.log10([space.low, space.high])
-        assert np.ptp(decades) == pytest.approx(rules_compared.DECADES)
+        assert np.ptp(decades) == pytest.approx(3)  # the same for every rule
         assert decades[0] <= rates.min() and rates.max() <= decades[1] and np.ptp(rates) > 2.8
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"), [(1, [1]), (4, [1, 2, 4]), (12, [1, 2, 4, 12]), (16, [1, 2, 4, 8, 16])]
+    ("settings", "expected"),
+    [(1, [1]), (4, [1, 2, 4]), (12, [1, 2, 4, 12]), (16, [1, 2, 4, 8, 16])],
 )
-def test_budgets_double_up_to_half(settings, told):
-    assert rules_compared.budgets(settings) == told
-
-
-def test_one_seed_is_refused_before_anything_is_trained(tmp_path):
-    with pytest.raises(InputError, match="two seeds or more"):
-        rules_compared.run(rules_compared.Options(seeds=1, out=tmp_path))
-    assert not any(tmp_path.iterdir())
+def test_budgets_double_up_to_half(settings, expected):
+    assert _rules.budgets(settings) == expected
 
 
 # Running
@@ -270,160 +268,89 @@ def test_schedule_free_curves_and_networks_are_of_the_average():
     assert (abs(trained.valid_error.isel(epoch=-1) - error) > 1e-3).all()
 
 
-TINY = {"size": 188, "seeds": 2, "epochs": 1, "batch_size": 50}
-SMALL = {
-    "rules_compared": {"settings": 2, "convnet_epochs": 1},
-    "cifar10": {"cifar10": "glyphs", "sgd_rates": (0.1, 0.01), "rmsprop_rates": (0.01, 0.001)},
-    "regularisation": {"convnet_epochs": 1, "weight_decay": (0.1,)},
-    "weights_or_convolution": {},
-    "depth": {},
-}
-FEW = ej.MLP(hidden=(4,))
+def test_the_second_data_set_is_an_option(tmp_path):
+    made = cifar10.EXPERIMENT.make()
+    few = {f"cifar10/{problem}/sgd" for problem in cifar10.PROBLEMS}
+    small = {f: made[f].replace(model=ej.MLP((4,))) for f in few}
+    one = dataclasses.replace(cifar10.EXPERIMENT, sweeps=small)
+    other = ("--cifar10", "glyphs", "--size", "188", "--epochs", "1", "--seeds", "1")
+    options = parse(options_of(one), "cifar10", "", ["--out", str(tmp_path), *other])
+    sources = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments._train._train_and_test", lambda *args: sources.append(args[1]))
+        train(one, options)
+    assert {data.name for data in sources} == {"glyphs"} and len(sources) == 2
+    assert sources[0] is not sources[1]  # the one of --data, the other of --cifar10
 
 
-@pytest.fixture
-def small(monkeypatch):
-    """A few units under the networks' names, so that few programs are compiled, and three rules."""
-    conv = ej.ConvNet(channels=(1,), hidden=(4,))
-    monkeypatch.setattr(rules_compared, "NETWORKS", {"dense": FEW, "c2": FEW})
-    monkeypatch.setattr(rules_compared, "RULES", ("sgd", "adam"))
-    monkeypatch.setattr(rules_compared, "NEWER", ("schedule_free_adamw",))
-    few = {name: rules_compared.SPACES[name] for name in ("sgd", "adam", "schedule_free_adamw")}
-    monkeypatch.setattr(rules_compared, "SPACES", few)
-    runs = tuple(f"rules_compared/{net}/{name}" for net in ("dense", "c2") for name in few)
-    monkeypatch.setattr(rules_compared, "RUNS", runs)
-    monkeypatch.setattr(regularisation, "NETWORKS", {"dense": FEW, "c1": FEW})
-    nets = {n: conv if n == "c1" else FEW for n in weights_or_convolution.NETWORKS}
-    monkeypatch.setattr(weights_or_convolution, "NETWORKS", nets)
-    monkeypatch.setattr(depth, "NETWORKS", dict.fromkeys(depth.NETWORKS, conv))
+@pytest.mark.parametrize("name", BEYOND_EXPERIMENTS)
+def test_figures_tables_and_finding_are_drawn_from_hand_made_runs(name, tmp_path):
+    one = BEYOND_EXPERIMENTS[name]
+    assert set(one.folders) <= set(WORLD)
+    section = draw(one, WORLD, tmp_path)
+    assert len(section.figures) == len(one.figures) and "nan" not in section.text
+    assert all((tmp_path / path).exists() for path, _ in section.figures)
 
 
-@pytest.mark.parametrize("name", paper.BEYOND)
-def test_experiment_runs_and_resumes(name, tmp_path, small, capsys):
-    module = paper.BEYOND[name][0]
-    options = module.Options(**TINY | SMALL[name], out=tmp_path)
-    found = module.run(options)
-    assert {f"{name}/{cell}" for cell in found} == set(module.RUNS)
-    for figure in module.CAPTIONS:
-        assert (tmp_path / name / f"{figure}.png").exists()
-    assert "nan" not in module.finding(found)
-    before = {run: (tmp_path / run / "curves.nc").read_bytes() for run in module.RUNS}
-    capsys.readouterr()
-    assert set(module.measure(options)) == set(found)
-    assert capsys.readouterr().out == ""  # nothing was trained again
-    assert {run: (tmp_path / run / "curves.nc").read_bytes() for run in module.RUNS} == before
-
-
-def test_all_is_run_and_reported(tmp_path, small, monkeypatch):
-    monkeypatch.setattr(beyond, "PRESETS", {"demo": {"depth": TINY}, "short": {}, "full": {}})
-    options = beyond.Options(preset="demo", only=("depth",), out=tmp_path)
-    text = beyond.run(options).read_text()
-    part = text.split("## Beyond the paper")[1]
-    title = paper.BEYOND["depth"][1]
-    assert f"### {title}" in part and f"![{depth.CAPTIONS['effects']}" in part
-    others = [other for other in paper.BEYOND if other != "depth"]
-    assert all(f"Not run. `python -m experiments.{other}` takes about" in part for other in others)
-    (tmp_path / depth.RUNS[0] / "curves.nc").unlink()
-    part = paper.write_report(tmp_path).read_text().split("## Beyond the paper")[1]
-    assert f"Not finished: {depth.RUNS[0]}. `python -m experiments.depth` takes about" in part
-
-
-def test_the_summary_of_the_paper_stays_about_the_paper(tmp_path):
-    sections = {name: paper.Section(name, {}, []) for name in BEYOND}
-    text = report(WORLD, [], sections)
-    assert f"**{len(PAPER)} claims**: 0 hold" in text
+def test_the_summary_of_the_paper_stays_about_the_paper():
+    text = report(WORLD, [], {name: Section(name) for name in BEYOND})
+    assert f"**{len(PAPER)} claims**: 1 hold" in text  # F1i is of the text alone
     first, second = text.split("## Beyond the paper")
     assert "| W3a |" not in first and "| W3a |" in second
-    told = second.partition("- **depth** ")[2]
-    assert told.startswith("7 of 7 tested claims hold. Holds: C2 beats C1 with C2's head (W4a:")
+    part = second.partition("- **depth** ")[2]
+    assert part.startswith("7 of 7 tested claims hold. Holds: C2 beats C1 with C2's head (W4a:")
     assert second.count("**holds** |") == len(QUESTIONS)
-
-
-def test_arguments_are_the_presets_then_those_given(tmp_path):
-    options = beyond.Options(preset="demo", seeds=4, cifar10="y")
-    made = beyond.arguments(options, "cifar10", tmp_path)
-    assert (made["data"], made["seeds"], made["cifar10"], made["epochs"]) == ("glyphs", 4, "y", 5)
-    for name, (module, _) in paper.BEYOND.items():
-        short = module.Options(**beyond.arguments(beyond.Options(), name, tmp_path))
-        assert short == module.Options(data="emnist/balanced", out=tmp_path)
-        full = beyond.arguments(beyond.Options(preset="full"), name, tmp_path)
-        assert module.Options(**full).size is None
-
-
-def test_an_unknown_experiment_is_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["beyond", "--only", "dept"])
-    with pytest.raises(SystemExit) as stopped:
-        _common.main(beyond.run, beyond.Options)
-    assert stopped.value.code == 2 and 'did you mean "depth"' in capsys.readouterr().err
-    assert not any(tmp_path.iterdir())
 
 
 # Tables and findings from hand-made results
 
 
-def cells(name):
-    return {k.removeprefix(f"{name}/"): v for k, v in WORLD.items() if k.startswith(f"{name}/")}
-
-
 def test_which_rule_to_take_at_which_budget():
-    found = cells("rules_compared")
-    rows = rules_compared.tables(found)["choice"].rows
-    assert [row[:3] for row in rows] == [
-        [net, k, "adopt"] for net in ("dense", "c2") for k in ("1", "2", "4")
+    rows = _rules.choice_table(WORLD).rows
+    assert [(row["network"], row["settings to try"], row["take"]) for row in rows] == [
+        (net, k, "adopt") for net in ("dense", "c2") for k in (1, 2, 4)
     ]
     # SGD after one: the mean of one setting at .825 and three at .625
-    assert rows[0][6] == "sgd" and float(rows[0][7]) == pytest.approx(83.2 - 67.5, abs=0.01)
-    assert rows[2][5] == "-"
-    told = rules_compared.finding(found)
-    assert f"take on the dense net, by settings to try: 1: **adopt**, {rows[0][3]} %" in told
-    assert f"4: **adopt**, {rows[2][3]} % [{rows[2][4]}], ahead of every other" in told
-    tuned = {tuple(row[:2]): row for row in rules_compared.tables(found)["tuned"].rows}
-    assert tuned["dense", "sgd"][8].startswith("25 %")
-    assert tuned["dense", "adam"][5] == "5"
-    profile = {row[0]: row[1:] for row in rules_compared.tables(found)["profile"].rows}
-    assert profile["adam"][0] == "100 %" and profile["sgd"][0] == "0 %"
-    assert profile["sgd"][-1] == "100 %"
+    assert rows[0]["worst"] == "sgd"
+    assert float(rows[0]["loses (points)"]) == pytest.approx(83.2 - 67.5, abs=0.01)
+    assert rows[2]["may be as good"] == ""
+    words = _rules_finding.finding(WORLD)
+    mean = f"{float(rows[2]['expected best (%)']):.2f} % "
+    assert f"4: **adopt**, {mean}" in words and "ahead of every other" in words
+    tuned = {(row["network"], row["rule"]): row for row in _rules.tuned_table(WORLD).rows}
+    assert float(tuned["dense", "sgd"]["settings within a point of its own best (%)"]) == 25
+    assert tuned["dense", "adam"]["epochs to a point below the best rule"] == 5
 
 
 def test_regret_and_ranks_of_another_order():
-    world = beyond_world.cifar10(here=[9, *range(9)])
-    found = {name.removeprefix("cifar10/"): curves for name, curves in world.items()}
-    made = cifar10.tables(found)
+    runs = beyond_world.cifar10(here=[9, *range(9)])
     # Spearman by hand: the first goes from rank 1 to 10, nine move by one: 1 - 6 (81 + 9) / 990
-    assert made["rank_correlation"].rows[0][2] == f"{1 - 6 * 90 / 990:.2f}"
-    assert made["regret"].rows[0][1] == "adam, learning_rate=0.001"
-    assert made["regret"].rows[0][3] == "2.00"
-    assert made["settings"].rows[0][1:] == ["50.00", "10", "68.00", "1"]
+    assert float(cifar10.correlations(runs).rows[0]["Spearman"]) == pytest.approx(1 - 6 * 90 / 990)
+    lost = cifar10.losses(runs).rows[0]
+    assert lost["best on EMNIST"] == "adam, learning_rate=0.001"
+    assert float(lost["regret (points)"]) == pytest.approx(2)
+    first = list(cifar10.settings(runs).rows[0].values())[1:]
+    assert first == [pytest.approx(50), 10, pytest.approx(68), 1]
 
 
 def test_paired_gains_are_in_the_tables():
-    rows = regularisation.tables(cells("regularisation"))["settings"].rows
-    by = {tuple(row[:3]): row for row in rows}
+    rows = regularisation.settings_table(WORLD).rows
+    by = {(row["network"], row["regulariser"], row["strength"]): row for row in rows}
     assert len(by) == 2 * (1 + 1 + 2 + 2)
-    assert by["dense", "dropout", "0.5"][3] == "83.00"
-    assert by["dense", "dropout", "0.5"][5] == "+1.00"
-    assert by["dense", "dropout", "0.5"][11] == "-5.00"  # .90 against .95 in training
-    assert by["dense", "plain", ""][5] == ""
-    assert "c1, dropout: accuracy +1.00" in regularisation.finding(cells("regularisation"))
-    told = weights_or_convolution.finding(cells("weights_or_convolution"))
-    assert "c1 less c1_weights: +6.00 points" in told and "last epoch" not in told
-    short = {
-        name: one.isel(epoch=slice(11)) for name, one in cells("weights_or_convolution").items()
-    }
-    told = weights_or_convolution.finding(short)
-    assert "Best at the last epoch, and perhaps not done: c1, c1_shuffled, c1_weights" in told
-    told = depth.finding(cells("depth"))
-    assert told.startswith("C2 less C1: +1.00 points") and "Of 13 single differences" in told
-    assert "a second convolution: 10 to 5-10, head 150 +2.00" in told
-
-
-def test_options_keep_what_is_common():
-    for module, _ in paper.BEYOND.values():
-        made = module.Options()
-        assert (made.seeds, made.batch_size) == (5, 50) and made.size
-        assert dataclasses.is_dataclass(made)
-        assert module.COST.endswith("(projected)") and module.__doc__.count("rojected on") == 1
+    dropout = by["dense", "dropout", 0.5]
+    assert dropout["best (%)"] == pytest.approx(83)
+    assert float(dropout["less plain (points)"]) == pytest.approx(1)
+    assert float(dropout["gap less plain"]) == pytest.approx(-5)  # .90 against .95 in training
+    assert by["dense", "plain", None]["less plain (points)"] is None
+    assert "c1, dropout: accuracy +1.00" in regularisation.finding(WORLD)
+    words = weights_or_convolution.finding(WORLD)
+    assert "c1 less c1_weights: +6.00 points" in words and "last epoch" not in words
+    short = {name: one.isel(epoch=slice(11)) for name, one in WORLD.items()}
+    words = weights_or_convolution.finding(short)
+    assert "Best at the last epoch, and perhaps not done: c1, c1_shuffled, c1_weights" in words
+    words = depth.finding(WORLD)
+    assert words.startswith("C2 less C1: +1.00 points") and "Of 13 single differences" in words
+    assert "a second convolution: 10 to 5-10, head 150 +2.00" in words
 
 
 # Figures

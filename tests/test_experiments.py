@@ -1,9 +1,7 @@
-"""The experiments: counts by hand, command lines, and a small run from end to end."""
+"""The experiments as data, their options, and the driver on a tiny one."""
 
-import inspect
-import re
+import importlib
 import sys
-from functools import partial
 
 import numpy as np
 import paper_world
@@ -12,24 +10,19 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.errors import InputError
-from emnist_jax.store.curves import load_curves, save_curves
-from experiments import (
-    _common,
-    adam,
-    batch_norm,
-    beyond,
-    convnets,
-    forensics,
-    paper,
-    rmsprop,
-    samples,
-    sgd,
-    test_set,
-)
+from emnist_jax.figures import plot_curves
+from emnist_jax.figures.tables import settings_table
+from emnist_jax.store.curves import load_curves
+from experiments import _networks, batch_norm, beyond, convnets, paper, samples, test_set
+from experiments._curves import evaluated
+from experiments._draw import draw
+from experiments._experiment import Experiment, Figure, main
+from experiments._networks import multiply_adds, parameters
+from experiments._options import axes, chosen, options_of
+from experiments._study import BEYOND, PAPER, run_all, write_report
+from experiments._train import collect, train
 
-TINY = {"size": 188, "seeds": 2, "epochs": 1, "batch_size": 20}
-MODULES = [module for module, _ in (paper.EXPERIMENTS | paper.BEYOND).values()]
-
+ALL = PAPER | BEYOND
 
 # Counts, by hand from the lists of layers
 
@@ -38,280 +31,369 @@ C1 = 28 * 28 * 25 * 10 + 1960 * 576 + 576 * 160 + 160 * 47
 C2 = 28 * 28 * 25 * 5 + 14 * 14 * 25 * 5 * 10 + 490 * 150 + 150 * 47
 
 
-@pytest.mark.parametrize(("network", "count"), [("dense", DENSE), ("c1", C1), ("c2", C2)])
-def test_multiply_adds_are_those_of_the_layers(network, count):
-    assert convnets.multiply_adds(convnets.NETWORKS[network]) == count
-
-
-def test_multiply_adds_of_another_size():
+def test_multiply_adds_and_parameters_are_those_of_the_layers():
+    networks = convnets.NETWORKS.values()
+    assert [multiply_adds(model) for model in networks] == [DENSE, C1, C2]
+    assert [parameters(model) for model in networks] == [93_347, 1_229_683, 82_137]
     model = ej.ConvNet(channels=(3,), hidden=(4,), kernel=3)
     # 6 x 8 positions of a 3 x 3 kernel to 3 channels, pooled to 3 x 4.
-    assert convnets.multiply_adds(model, 6, 8, classes=5) == 48 * 27 + 36 * 4 + 4 * 5
+    assert multiply_adds(model, 6, 8, classes=5) == 48 * 27 + 36 * 4 + 4 * 5
 
 
-def test_parameters_are_the_papers():
-    counts = {name: convnets.parameters(model) for name, model in convnets.NETWORKS.items()}
-    assert counts == {"dense": 93_347, "c1": 1_229_683, "c2": 82_137}
+# The protocol
 
 
-# Protocol
+def trials(sweep):
+    sizes = [len(v) for v in sweep.grid.values() if isinstance(v, tuple)]
+    return sweep.seeds * int(np.prod(sizes))
 
 
-def test_grids_are_the_papers():
-    assert sgd.Options().learning_rate == (0.1, 0.03, 0.01, 0.003, 0.001)
-    assert rmsprop.Options().learning_rate == (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-    options = adam.Options()
-    assert len(options.learning_rate) * len(options.b1) * len(options.b2) == 32
-    for module in (sgd, rmsprop, adam, batch_norm):
-        chosen = module.Options()
-        assert (chosen.seeds, chosen.epochs, chosen.batch_size) == (5, 100, 50)
-    assert test_set.Options().epochs == 7
-    assert test_set.SEED in range(test_set.Options().seeds)
+def test_the_protocol_is_the_papers_with_five_seeds():
+    sweeps = {f: s for one in PAPER.values() for f, s in one.make().items()}
+    assert {(s.seeds, s.batch_size) for s in sweeps.values()} == {(5, 50)}
+    counts = {folder: (trials(s), s.epochs) for folder, s in sweeps.items()}
+    assert counts["sgd"] == (25, 100) and counts["rmsprop"] == (30, 100)
+    assert counts["adam"] == (160, 100)
+    assert counts["convnets/c1"] == (10, 40) and counts["convnets/c2"] == (10, 60)
+    norms = [of for folder, of in counts.items() if folder.startswith("batch_norm/")]
+    assert norms == [(10, 100)] * 4
+    assert [of for f, of in counts.items() if f.startswith("forensics/")] == [(40, 20)] * 3
 
 
-def test_batch_norm_crosses_all_cells():
-    assert len(set(batch_norm.CELLS)) == 8
-    for cell in batch_norm.CELLS:
-        ej.BatchNorm(*cell.split("_"))  # refuses what it does not know
+def test_nothing_is_trained_twice():
+    own = [f for name, one in PAPER.items() if name != "test_set" for f in one.make()]
+    assert len(set(own)) == len(own) and set(test_set.EXPERIMENT.make()) <= set(own)
+    for folder, sweep in test_set.EXPERIMENT.make().items():
+        assert test_set.EPOCH in sweep.keep, folder
 
 
-def test_every_figure_has_a_caption():
-    world = paper_world.world()
-    drawn = (
-        sgd.figures(world["sgd"]),
-        rmsprop.figures(world["rmsprop"]),
-        adam.figures(world["adam"]),
-    )
-    for module, figures in zip((sgd, rmsprop, adam), drawn, strict=True):
-        assert set(figures) == set(module.CAPTIONS)
-    assert set(forensics.figures(world)) == set(forensics.CAPTIONS)
-
-
-# Tables and findings from hand-made results
-
-
-def cells(**best):
-    """Curves for every cell at 80 %, spread over seeds by 1; some replaced."""
-    made = {cell: paper_world.chosen(0.8, 5, 0.01) for cell in batch_norm.CELLS}
-    return made | {cell: paper_world.chosen(*args) for cell, args in best.items()}
-
-
-def test_batch_norm_finds_the_cell_near_the_report():
-    found = cells(trained_normal_running=(0.72, 5, 0.03), frozen_normal_running=(0.724, 5, 0.001))
-    rows = {tuple(row[:4]): row for row in batch_norm.tables(found)["cells"].rows}
-    assert len(rows) == 16
-    assert rows["trained", "normal", "running", "0.0001"][8:10] == ["yes", "yes"]
-    assert rows["frozen", "normal", "running", "0.0001"][8:10] == ["yes", "no"]
-    assert rows["frozen", "standard", "running", "0.001"][8:10] == ["no", "no"]
-    told = batch_norm.finding(found)
-    assert "Nearest: frozen, normal, running" in told
-    assert "spread: trained, normal, running, eta 0.0001" in told
-
-
-PEAKED = paper_world.chosen({0: 0.02, 7: 0.87, 20: 0.86}, seconds_per_epoch=1.0, device="CPU").sel(
-    epoch=slice(0, 20)
-)
-
-
-def convnets_found(**cells):
-    """Curves and test results of the ConvNets, the longer runs at the smaller rate only."""
-    found = dict.fromkeys(convnets.NETWORKS, PEAKED)
-    found |= {f"{cell}/longer": PEAKED.sel(learning_rate=[1e-4]) for cell in convnets.LONGER}
-    found |= {name.replace("_", "/"): curves for name, curves in cells.items()}
-    return found | {f"{name}/test": paper_world.results_of(0.87, 0.4) for name in found}
-
-
-def test_convnets_says_which_networks_had_not_peaked():
-    assert "past its best" in convnets.finding(convnets_found())
-    rising = paper_world.chosen({0: 0.02, 7: 0.8, 100: 0.87}).sel(epoch=slice(0, 20))
-    told = convnets.finding(convnets_found(c2=rising))
-    assert "c2, eta 0.001 (mean epoch of best 20.0 of 20)" in told
-    assert "c1" not in told and "0.0001" not in told  # the longer run had peaked
-    longer = rising.sel(learning_rate=[1e-4])
-    assert "c2, eta 0.0001 (" in convnets.finding(convnets_found(c2_longer=longer))
-
-
-def test_table_of_convnets_shows_the_longer_run_at_its_rate():
-    longer = paper_world.chosen({0: 0.02, 30: 0.88, 100: 0.8}).sel(epoch=slice(0, 40))
-    found = convnets_found(c1_longer=longer.sel(learning_rate=[1e-4]))
-    rows = {tuple(row[:2]): row[2:6] for row in convnets.tables(found)["accuracy"].rows}
-    assert len(rows) == 6
-    assert rows["c1", "0.0001"][:2] == ["40", "88.00"] and rows["c1", "0.0001"][3] == "30.0"
-    assert rows["c1", "0.001"][:2] == ["20", "87.00"]
-
-
-def test_test_results_are_compared_with_the_papers():
-    world = paper_world.world()
-    found = {name.removeprefix("test_set/"): x for name, x in world.items() if "test_set" in name}
-    found |= {
-        f"{cell}{part}": found[f"trained{part}"]
-        for cell in ("none", "frozen")
-        for part in ("", "/test")
+@pytest.mark.parametrize("name", ALL)
+def test_an_experiment_is_whole(name):
+    one = ALL[name]
+    module = importlib.import_module(f"experiments.{name}")
+    assert module.EXPERIMENT is one and f"python -m experiments.{name}" in module.__doc__
+    assert one.folders or one.reads
+    assert all(f.split("/")[0] == name for f in one.folders if name != "test_set")
+    assert set(one.data) <= set(one.make()) and set(one.reads) <= {
+        f for other in ALL.values() for f in other.folders
     }
-    found = {name: x if "test" in name else x.sel(epoch=slice(0, 7)) for name, x in found.items()}
-    made = test_set.tables(found)
-    rows = {tuple(row[:2]): row for row in made["seeds"].rows}
-    assert rows["trained", "0.0001"][-1] == "4 of 4"
-    assert rows["c1", "0.001"][-1] == "4 of 4"
-    assert rows["trained", "0.0001"][4].startswith("82.22 ±")
-    alone = {tuple(row[:2]): row for row in made[f"seed_{test_set.SEED}"].rows}
-    p, n, z = 0.8676 + 0.0002, 1000, 1.959964
-    centre, half = p + z**2 / 2 / n, z * np.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
-    low, high = (100 * (centre + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
-    assert alone["c1", "0.0001"][-1] == f"{low:.2f} to {high:.2f}"
-    assert "trained, eta 0.0001: 4 of 4" in test_set.finding(found)
+    assert bool(one.cost) == (name in BEYOND)
 
 
-# Running
+# Options
+
+SWEEPS = {
+    "a": ej.Sweep(ej.MLP(), "sgd", {"learning_rate": (0.1, 0.01)}, epochs=9, keep=(7, 9)),
+    "b": ej.Sweep(ej.MLP(), "adam", {"learning_rate": (1e-3,), "b1": 0.9}, epochs=9),
+}
 
 
-def test_networks_are_tested_once(tmp_path, monkeypatch):
-    options = sgd.Options(**TINY, out=tmp_path)
-    grid = {"learning_rate": (1e-3,), **_common.CHOSEN}
-    model = ej.MLP(hidden=(4,))
-    curves, tested = _common.train_and_test(
-        options, "a/b", model, grid, "best", convnets.test_with_confusion
+def test_axes_are_options_by_rule_where_rules_differ():
+    assert axes(SWEEPS) == {
+        "sgd_learning_rate": ("learning_rate", (0.1, 0.01)),
+        "adam_learning_rate": ("learning_rate", (1e-3,)),
+        "b1": ("b1", 0.9),
+    }
+    a, b = (SWEEPS["a"].replace(grid={"decay": decay}) for decay in (0.0, (1.0, 2.0)))
+    assert axes({"a": a, "b": b}) == {"decay": ("decay", (1.0, 2.0))}  # the number stays what it is
+
+
+def test_options_change_the_sweeps():
+    one = Experiment("x", "X", SWEEPS, size=99)
+    options = options_of(one)(seeds=2, sgd_learning_rate=(1.0,), b1=0.5, epochs=8)
+    assert options.size == 99 and options_of(one)().epochs == 9
+    made = chosen(one, options)
+    assert made["a"].grid == {"learning_rate": (1.0,)} and made["a"].keep == (7,)
+    assert made["b"].grid == {"learning_rate": (1e-3,), "b1": 0.5}
+    assert {(s.seeds, s.epochs) for s in made.values()} == {(2, 8)}
+    assert chosen(one, options_of(one)(epochs=3))["a"].keep == (3,)
+
+
+def test_arguments_of_a_function_of_sweeps_are_options():
+    options = options_of(convnets.EXPERIMENT)()
+    assert (options.epochs, options.learning_rate) == (20, (1e-4, 1e-3))
+    made = chosen(convnets.EXPERIMENT, options_of(convnets.EXPERIMENT)(epochs=2))
+    assert {name: (s.epochs, s.keep) for name, s in made.items()} == {
+        "convnets/dense": (4, (2, 4)),
+        "convnets/c1": (4, (2, 4)),
+        "convnets/c2": (6, (2, 4, 6)),
+    }
+    rules = options_of(BEYOND["rules_compared"])(settings=3, convnet_epochs=1)
+    made = chosen(BEYOND["rules_compared"], rules)
+    assert {len(s.grid) for s in made.values()} == {3}
+    assert made["rules_compared/c2/sgd"].epochs == 1
+    assert made["rules_compared/dense/sgd"].epochs == 10
+    assert options_of(BEYOND["cifar10"])().cifar10 == "cifar10"
+
+
+@pytest.mark.parametrize("name", [*ALL, "samples", "paper", "beyond"])
+def test_every_option_has_help(name, monkeypatch, capsys):
+    module = importlib.import_module(f"experiments.{name}")
+    options = options_of(module.EXPERIMENT) if name in ALL else module.Options
+    for one in options.__mro__[:-1]:
+        for field, kind in vars(one).get("__annotations__", {}).items():
+            assert kind.__metadata__[0].help, field
+    if name not in ("sgd", "rules_compared"):
+        return  # one that is a mapping, one that is a function
+    monkeypatch.setattr(sys, "argv", ["x", "--help"])
+    with pytest.raises(SystemExit):
+        main(module.EXPERIMENT, module.__doc__)
+    text = capsys.readouterr().out
+    assert f"usage: python -m experiments.{name} [-h]" in text
+    for field in options.__dataclass_fields__:
+        assert f"--{field.replace('_', '-')}" in text
+
+
+# Training, testing, drawing: one tiny experiment with a variant, kept networks, other data
+
+
+def swapped(data):
+    return ej.load((data.valid, data.train, data.test), name="swapped")
+
+
+def tiny():
+    norm = ej.BatchNorm("trained", "normal")
+    usual, other = (ej.MLP((4,), batch_norm=norm.clone(statistics=s)) for s in STATISTICS)
+    kept = ej.Sweep(
+        usual,
+        "sgd",
+        {"learning_rate": (0.1,)},
+        epochs=2,
+        variants={"minibatch": other},
+        keep=(1, 2),
     )
-    data = ej.load("glyphs", size=188)
-    assert tested.attrs["images"] == len(data.test.labels)
-    per_seed = tested.confusion.isel(learning_rate=0)
-    assert (per_seed.sum(["true", "predicted"]) == len(data.test.labels)).all()
-    right = sum(per_seed.sel(true=c, predicted=c) for c in data.classes) / len(data.test.labels)
-    np.testing.assert_allclose(right, tested.accuracy.isel(learning_rate=0))
-
-    def never(*_):
-        raise AssertionError("the test images were looked at again")
-
-    again = _common.train_and_test(options, "a/b", model, grid, "best", never)
-    xr.testing.assert_identical(again[1], load_curves(tmp_path / "a/b/test/curves.nc"))
-    xr.testing.assert_identical(again[0], curves)
-    assert set(_common.collect(tmp_path)) == {"a/b", "a/b/test"}
+    plain = ej.Sweep(ej.MLP((4,)), "sgd", {"learning_rate": 0.1}, epochs=2)
+    return Experiment(
+        "tiny",
+        "Tiny (T)",
+        {"tiny/kept": kept, "tiny/other": plain},
+        figures={"curves": Figure("Both.", lambda runs: plot_curves(runs["tiny/other"]))},
+        tables={"settings": lambda runs: settings_table(runs["tiny/kept"])},
+        finding=lambda runs: f"{len(runs)} runs.",
+        data={"tiny/other": swapped},
+        size=188,
+        cost="a second",
+    )
 
 
-def test_another_run_in_the_folder_is_refused(tmp_path):
-    grid = {"learning_rate": (1e-3,), **_common.CHOSEN}
-    model = ej.MLP(hidden=(4,))
-    _common.train_and_test(sgd.Options(**TINY, out=tmp_path), "a", model, grid, "last")
-    for changed in ({"epochs": 2}, {"batch_size": 10}, {"seeds": 1}):
-        other = sgd.Options(**TINY | changed, out=tmp_path)
-        with pytest.raises(InputError, match=f"another run .*{next(iter(changed))}"):
-            _common.train_and_test(other, "a", model, grid, "last")
-    same = sgd.Options(**TINY, out=tmp_path)
-    with pytest.raises(InputError, match="keep"):
-        _common.train_and_test(same, "a", model, grid, "best")
-    with pytest.raises(InputError, match="settings"):
-        _common.train_and_test(same, "a", model, grid | {"b1": 0.5}, "last")
+STATISTICS = "running", "minibatch"
+TINY = tiny()
 
 
-def test_networks_are_needed_only_to_test_them(tmp_path, capsys):
-    options, grid = sgd.Options(**TINY, out=tmp_path), {"learning_rate": (1e-3,)}
-    again = partial(_common.train_and_test, options, "a", ej.MLP(hidden=(4,)), grid, "last")
-    curves, tested = again()
-    assert capsys.readouterr().out.splitlines()[0] == "a:"
-    (tmp_path / "a/networks.safetensors").unlink()
-    xr.testing.assert_identical(again()[0], curves)
-    assert capsys.readouterr().out == ""  # nothing was trained
-    (tmp_path / "a/test/curves.nc").unlink()
-    retrained, retested = again()
-    assert capsys.readouterr().out.splitlines()[0] == "a:"
-    xr.testing.assert_equal(retrained, curves)
-    xr.testing.assert_equal(retested, tested)
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """Return the folder of a tiny experiment's results, its options, and what was printed."""
+    out = tmp_path_factory.mktemp("tiny")
+    options = options_of(TINY)(seeds=2, batch_size=20, out=out)
+    train(TINY, options)
+    return out, options
 
 
-def test_networks_of_other_curves_are_tested_again(tmp_path):
-    options, grid = sgd.Options(**TINY, out=tmp_path), {"learning_rate": (1e-3,)}
-    again = partial(_common.train_and_test, options, "a", ej.MLP(hidden=(4,)), grid, "last")
-    _, tested = again()
-    path = tmp_path / "a/test/curves.nc"
-    stale = load_curves(path).attrs | {"curves_checksum": "another"}
-    save_curves((tested * 0).assign_attrs(stale), path)
-    xr.testing.assert_identical(again()[1], tested)
+def test_networks_are_tested_once_with_every_variant(world, monkeypatch):
+    out, options = world
+    runs = collect(out)
+    assert set(runs) == {"tiny/kept", "tiny/kept/test", "tiny/other"} == set(TINY.folders)
+    tested, data = runs["tiny/kept/test"], ej.load("glyphs", size=188)
+    assert tested.attrs["images"] == len(data.test) and tested.epoch.values.tolist() == [1, 2]
+    for one in (tested, evaluated(tested, "minibatch")):
+        assert (one.confusion.sum(["true", "predicted"]) == len(data.test)).all()
+        right = sum(one.confusion.sel(true=c, predicted=c) for c in data.classes) / len(data.test)
+        np.testing.assert_allclose(right, one.accuracy)
+    assert (tested.error != tested.error_minibatch).all()
+    monkeypatch.setattr("experiments._train.test", None)  # the test images are not looked at again
+    train(TINY, options)
 
 
-def test_paper_runs_resumes_and_rebuilds_its_report(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(paper, "PRESETS", {"demo": {"sgd": TINY}, "paper": {}})
+def test_variants_of_curves_are_read_by_name(world):
+    curves = load_curves(world[0] / "tiny/kept")
+    read = evaluated(curves, "minibatch")
+    xr.testing.assert_equal(read.valid_error, curves.valid_error_minibatch.rename("valid_error"))
+    assert evaluated(curves, "") is curves and read.attrs == curves.attrs
+
+
+def test_data_of_a_sweep_may_be_a_function_of_the_others(world):
+    runs = collect(world[0])
+    assert runs["tiny/other"].attrs["data"] == "swapped"
+    assert runs["tiny/other"].train_images == runs["tiny/kept"].valid_images
+
+
+def test_results_are_tested_again_where_they_are_of_other_curves(world, capsys):
+    out, options = world
+    path = out / "tiny/kept/test/curves.nc"
+    before, whole = path.read_bytes(), load_curves(path)
+    other = whole.attrs | {"curves_checksum": "another"}
+    ej.save_curves((whole * 0).assign_attrs(other), path)
+    capsys.readouterr()
+    train(TINY, options)
+    xr.testing.assert_identical(load_curves(path), whole)
+    assert capsys.readouterr().out == "" and path.read_bytes() == before  # nothing was trained
+
+
+def test_what_is_drawn_is_the_section(world):
+    out, _ = world
+    section = draw(TINY, collect(out), out)
+    assert section.title == "Tiny (T)" and section.text == "3 runs."
+    (path, caption), (table,) = section.figures[0], section.tables
+    assert (out / path).exists() and caption.startswith("Both. Data: glyphs (")
+    assert "; seeds: 2; epochs: 2; minibatch 20." in caption
+    assert table.startswith("Settings. Data: ") and (out / "tiny/settings.tex").exists()
+
+
+def test_what_is_missing_is_named_with_what_it_costs(tmp_path):
+    how = "`python -m experiments.tiny` takes about a second."
+    assert draw(TINY, {}, tmp_path).text == f"Not run. {how}"
+    text = draw(TINY, {"tiny/kept": None, "tiny/other": None}, tmp_path).text
+    assert text == f"Not finished: tiny/kept/test. {how}"
+
+
+def test_another_run_in_the_folder_is_refused(world):
+    out, _ = world
+    other = options_of(TINY)(seeds=2, batch_size=10, out=out)
+    with pytest.raises(InputError, match=r"another run .*batch_size"):
+        train(TINY, other)
+
+
+def test_too_few_seeds_are_refused_before_anything_is_trained(tmp_path):
+    rules = BEYOND["rules_compared"]
+    with pytest.raises(InputError, match="2 seeds or more"):
+        train(rules, options_of(rules)(seeds=1, out=tmp_path))
+    assert not any(tmp_path.iterdir())
+
+
+# Several experiments
+
+
+def test_a_shared_sweep_is_trained_once_with_its_first_experiments_options(monkeypatch, tmp_path):
+    trained = []
+
+    def noted(experiment, options, folders):
+        (folder,) = folders
+        trained.append((experiment.name, folder, options.seeds, options.epochs))
+
+    monkeypatch.setattr("experiments._study.train", noted)
+    shared = Experiment("later", "L", {"a": SWEEPS["a"]})
+    both = {"first": Experiment("first", "F", SWEEPS), "later": shared}
+    preset = {"first": {"seeds": 3}, "later": {"seeds": 4, "epochs": 5}}
+    run_all(both, paper.Options(), "glyphs", tmp_path, preset, {"first": {"epochs": 6}})
+    assert trained == [("first", "a", 3, 6), ("first", "b", 3, 6)]
+    trained.clear()
+    run_all(both, paper.Options(only=("later",), seeds=7), "glyphs", tmp_path, preset, {})
+    assert trained == [("first", "a", 7, 9)]
+
+
+@pytest.mark.parametrize(
+    ("experiments", "presets"), [(PAPER, paper.PRESETS), (BEYOND, beyond.PRESETS)]
+)
+def test_presets_are_options(experiments, presets):
+    for preset in presets.values():
+        for name, values in preset.items():
+            one = experiments[name]
+            assert chosen(one, options_of(one)(**values)).keys() == one.make().keys()
+
+
+def test_the_paper_runs_and_rebuilds_its_report(tmp_path, monkeypatch, capsys):
+    small = {"size": 188, "seeds": 2, "epochs": 1, "batch_size": 20}
+    monkeypatch.setattr(paper, "PRESETS", {"demo": {"sgd": small}, "paper": {}})
     options = paper.Options(preset="demo", only=("sgd",), out=tmp_path)
     path = paper.run(options)
     first, printed = path.read_text(), capsys.readouterr().out.split()
     figures = [p for p in printed if p.endswith(".png")]
     assert len(figures) == len(set(figures)) == 3  # the samples, and two of SGD
-    assert "## SGD (B1)" in first
-    assert "sgd has 1 epochs, this needs 100" in first
-    assert (tmp_path / "sgd" / "settings.tex").exists()
-    for linked in ("sgd/figure_2_best_against_rate.png", "samples/figure_1_samples.png"):
-        assert f"]({linked})" in first
-        assert (tmp_path / linked).exists()
-    assert "25 random training images with their labels. Data: glyphs" in first
+    assert "## SGD (B1)" in first and "sgd has 1 epochs, this needs 100" in first
+    for linked in ("sgd/figure_2_best_against_rate.png", str(samples.FIGURE)):
+        assert f"]({linked})" in first and (tmp_path / linked).exists()
+    assert "## Adam" not in first and "Not run. `python -m experiments.depth`" in first
     before = (tmp_path / "sgd" / "curves.nc").read_bytes()
-    assert paper.run(options).read_text() == first
     path.unlink()
     assert paper.run(paper.Options(out=tmp_path, report_only=True)).read_text() == first
     assert (tmp_path / "sgd" / "curves.nc").read_bytes() == before
 
 
-def test_unfinished_experiment_is_named_in_the_report(tmp_path):
-    save_curves(paper_world.chosen(0.8), tmp_path / "batch_norm/frozen_normal_running/curves.nc")
-    text = paper.write_report(tmp_path).read_text()
-    assert "## Data (D1)\n\n`python -m experiments.samples` draws" in text
-    assert "## Batch normalisation (N1)\n\nNot finished: batch_norm/frozen_normal_minibatch" in text
-
-
-def test_the_papers_sections_are_about_its_own_runs(tmp_path):
-    own = paper_world.sgd()
-    save_curves(own, tmp_path / "sgd" / "curves.nc")
-    later = paper_world.chosen(0.8).assign_attrs(data="others")
-    save_curves(later, tmp_path / "depth" / "conv10_head150" / "curves.nc")
-    text = paper.write_report(tmp_path).read_text()
-    assert f"no image of {own.data} is kept here" in text
-
-
-def test_arguments_are_the_presets_then_those_given(tmp_path):
-    options = paper.Options(preset="demo", seeds=4, adam_seeds=2, convnet_epochs=9, data="x")
-    sgd_arguments = paper.arguments(options, "sgd", tmp_path)
-    assert (sgd_arguments["seeds"], sgd_arguments["data"]) == (4, "x")
-    assert sgd_arguments["size"] == paper.PRESETS["demo"]["sgd"]["size"]
-    assert paper.arguments(options, "adam", tmp_path)["seeds"] == 2
-    assert paper.arguments(options, "convnets", tmp_path)["epochs"] == 9
-    for name, (module, _) in paper.EXPERIMENTS.items():
-        made = module.Options(**paper.arguments(paper.Options(), name, tmp_path))
-        assert made == module.Options(data="emnist/balanced", out=tmp_path)
-
-
-def test_report_of_an_empty_folder_is_refused(tmp_path):
+def test_a_report_of_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="no finished experiment"):
-        paper.run(paper.Options(out=tmp_path, report_only=True))
+        write_report(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--only", "agam"], 'did you mean "adam"'),
-        (["--out", "nowhere", "--report-only"], "no finished experiment"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_2(arguments, told, monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize("module", [paper, beyond])
+def test_invalid_options_are_refused_before_anything_is_written(module, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["paper", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        _common.main(paper.run, paper.Options)
-    assert stopped.value.code == 2
-    err = capsys.readouterr().err
-    assert told in err
-    assert err.count("\n") == 1
+    for options, reason in (
+        ({"only": ("deph",)}, 'no experiment "deph"'),
+        ({"seeds": 0}, "seeds=0: give a whole number"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            module.run(module.Options(**options))
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("module", [*MODULES, samples, paper, beyond], ids=lambda m: m.__name__)
-def test_every_option_has_help(module, monkeypatch, capsys):
-    for options in module.Options.__mro__[:-1]:  # object has no options
-        source = inspect.getsource(options)
-        for name in vars(options).get("__annotations__", {}):
-            assert re.search(rf'^    {name}: .*\n    """\w', source, re.MULTILINE), name
-    monkeypatch.setattr(sys, "argv", ["x", "--help"])
-    with pytest.raises(SystemExit):
-        _common.main(module.run, module.Options)
-    text = capsys.readouterr().out
-    assert text.startswith(f"usage: python -m {module.__name__} [-h]")
-    for name in module.Options.__dataclass_fields__:
-        assert f"--{name.replace('_', '-')}" in text
-    assert f"python -m experiments.{module.__name__.split('.')[-1]}" in text
+# Findings from hand-made results
+
+
+def test_batch_norm_finds_the_cell_near_the_report():
+    runs = {}
+    for kind in batch_norm.KINDS:
+        curves = paper_world.chosen(0.8, 5, 0.01)
+        near = paper_world.chosen(0.72, 5, 0.03 if kind == ("trained", "normal") else 0.001)
+        other = near if kind[1] == "normal" else curves
+        names = {v: f"{v}_minibatch" for v in curves.data_vars}
+        runs[f"batch_norm/{'_'.join(kind)}"] = curves.assign(
+            {new: other[v] for v, new in names.items()}
+        )
+    rows = batch_norm.cells_table(runs).rows
+    assert len(rows) == 16
+    found = {tuple(row.values())[:3]: row for row in rows if row["eta of Adam"] == 1e-4}
+    near = {k: (row["near 72.3"], row["sd near 5.6"]) for k, row in found.items()}
+    assert near["trained", "normal", "minibatch"] == (True, True)
+    assert near["frozen", "normal", "minibatch"] == (True, False)
+    assert near["frozen", "standard", "minibatch"] == (False, False)
+    words = batch_norm.finding(runs)
+    assert "spread: trained, normal, minibatch, eta 0.0001; trained" in words
+
+
+def kept(curves, *epochs, error=0.4):
+    """Return test results that have the validation accuracy of curves, at some epochs."""
+    shape = curves.valid_accuracy.sel(epoch=list(epochs))
+    return xr.Dataset({"accuracy": shape, "macro_accuracy": shape, "error": shape * 0 + error})
+
+
+def test_convnets_are_tested_at_the_best_epoch_kept_and_say_what_still_rises():
+    peaked = paper_world.chosen({0: 0.02, 7: 0.87, 40: 0.8}, seconds_per_epoch=1.0, device="CPU")
+    rising = paper_world.chosen({0: 0.02, 60: 0.87}, seconds_per_epoch=2.0, device="CPU")
+    curves = {"dense": peaked, "c1": peaked, "c2": rising.sel(epoch=slice(0, 60))}
+    runs = {f"convnets/{name}": one for name, one in curves.items()}
+    runs |= {f"convnets/{n}/test": kept(one, 7, 20, 40) for n, one in curves.items()}
+    rows = {(row["network"], row["eta"]): row for row in convnets.accuracies(runs).rows}
+    assert rows["c1", 1e-4]["test (%)"] == pytest.approx(87)
+    assert rows["c2", 1e-4]["test (%)"] == pytest.approx(100 * (0.02 + 0.85 * 40 / 60))
+    assert rows["c2", 1e-4]["epochs"] == 60 and rows["c2", 1e-4]["at epoch"] == 60
+    words = convnets.finding(runs)
+    assert "c2, eta 0.001 (mean epoch of best 60.0 of 60)" in words and "c1" not in words
+    assert convnets.costs(runs).rows[2]["times the dense net's"] == 2
+
+
+def test_test_results_are_read_at_epoch_7_and_compared_with_the_papers():
+    good = paper_world.chosen({0: 0.02, 7: 0.842, 20: 0.5}, valid_error=0.493)
+    c1 = paper_world.chosen({0: 0.02, 7: 0.8744, 20: 0.5}, valid_error=0.363)
+    runs = {}
+    for name, (folder, variant) in test_set.TRAINED.items():
+        curves = c1 if name == "c1" else good
+        paper_accuracy, error = (0.8676, 0.397) if name == "c1" else (0.8222, 0.547)
+        tested = kept(curves, 7, 20, error=error)
+        tested["accuracy"] = tested.accuracy * 0 + paper_accuracy
+        tested = tested.assign_attrs(images=1000, data="handmade")
+        for part, one in (("", curves), ("/test", tested)):
+            names = {v: f"{v}_{variant}" for v in one.data_vars} if variant else {}
+            runs[folder + part] = one.rename(names)
+    rows = {(row["network"], row["eta of Adam"]): row for row in test_set.all_seeds(runs).rows}
+    assert {row["of 4 near the paper's"] for row in rows.values()} == {4}
+    assert rows["trained", 1e-4]["test (%)"] == pytest.approx(82.22)
+    alone = {(row["network"], row["eta of Adam"]): row for row in test_set.papers_seed(runs).rows}
+    p, n, z = 0.8676, 1000, 1.959964
+    centre, half = p + z**2 / 2 / n, z * np.sqrt(p * (1 - p) / n + z**2 / 4 / n**2)
+    low, high = (100 * (centre + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
+    np.testing.assert_allclose(alone["c1", 1e-4]["Wilson 95 %"], (low, high), rtol=1e-6)
+    assert "trained, eta 0.0001: 4 of 4" in test_set.finding(runs)
+
+
+def test_the_papers_choice_is_one_value():
+    assert _networks.CHOSEN_GRID == {"learning_rate": (1e-4, 1e-3), "b1": 0.9, "b2": 0.9999}

@@ -2,8 +2,8 @@
 
 import pytest
 
+from emnist_jax.cli.options import guarded
 from experiments import __main__ as listing
-from experiments._common import guarded
 
 
 def test_every_module_is_listed_with_a_line(monkeypatch, capsys):

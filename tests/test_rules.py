@@ -58,16 +58,15 @@ def rmsprop(theta, grads, beta):
         yield theta
 
 
-def adam(theta, grads, b1, b2, damped=True, correction="exact"):
+def adam(theta, grads, b1, b2, damped=True, by=("exact", "exact")):
     m, v = np.zeros_like(theta), np.zeros_like(theta)
     for t, g in enumerate(grads, start=1):
         m = b1 * m + ((1 - b1) if damped else 1) * g
         v = b2 * v + (1 - b2) * g**2
-        by_m, by_v = {
-            "exact": (1 - b1**t, 1 - b2**t),
-            "constant": (1 - b1, 1 - b2),
-            "none": (1, 1),
-        }[correction]
+        by_m, by_v = (
+            {"exact": 1 - b**t, "constant": 1 - b, "none": 1}[kind]
+            for b, kind in zip((b1, b2), by, strict=True)
+        )
         theta = theta - ETA * (m / by_m) / (np.sqrt(v / by_v) + EPS)
         yield theta
 
@@ -137,9 +136,11 @@ for b1 in (0.0, 0.9):
         for rule, numpy_kind in {
             rules.adam: {},
             rules.adam_undamped: {"damped": False},
-            rules.adam_uncorrected: {"correction": "none"},
-            rules.adam_undamped_uncorrected: {"damped": False, "correction": "none"},
-            rules.adam_constant_correction: {"correction": "constant"},
+            rules.adam_uncorrected: {"by": ("none", "none")},
+            rules.adam_uncorrected_v: {"by": ("exact", "none")},
+            rules.adam_undamped_uncorrected: {"damped": False, "by": ("none", "none")},
+            rules.adam_undamped_uncorrected_m: {"damped": False, "by": ("none", "exact")},
+            rules.adam_constant_correction: {"by": ("constant", "constant")},
         }.items():
             CASES[f"{rule.__name__}, {b1}, {b2}"] = (
                 rule(ETA, b1, b2, EPS),

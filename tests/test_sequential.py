@@ -90,14 +90,6 @@ def test_coverage_of_many_normal_seeds_is_the_level():
         assert abs(float(stats.coverage(x, n)) - 0.95) < 0.02
 
 
-def test_seeds_that_decide_are_those_of_the_tables():
-    # two-sided 5 %, power 80 %, paired t test: n = 34 for d = .5, 15 for .8 (G*Power 3.1)
-    assert stats.seeds_to_decide(0.5, 1) == 34
-    assert stats.seeds_to_decide(-1.6, 2) == 15
-    assert stats.seeds_to_decide(1, 0) == 2
-    assert stats.seeds_to_decide(0.001, 1) is stats.seeds_to_decide(0, 0) is None
-
-
 def test_bad_input_is_one_line():
     x = seeds([1, 2, 3])
     cases = [

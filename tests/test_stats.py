@@ -94,6 +94,30 @@ def test_t_interval_covers_at_its_level(level):
     assert abs(coverage - level) < 4 * math.sqrt(level * (1 - level) / 20_000)
 
 
+def test_pooled_interval_is_that_of_the_pooled_sd():
+    """Written out in numpy, for three settings of which one lacks a seed and one is missing."""
+    x = np.array([[80.0, 81.0], [70.0, 72.0], [60.0, 60.5], [50.0, np.nan]])
+    out = stats.interval(seeds(x, rate=[1, 2, 3, 4]), pool=["rate"])
+    sd = math.sqrt(sum(((row - row.mean()) ** 2).sum() for row in x[:3]) / 3)
+    half = scipy.stats.t.ppf(0.975, 3) * sd / math.sqrt(2)
+    np.testing.assert_allclose(out.upper[:3] - x[:3].mean(1), half)
+    np.testing.assert_allclose(x[:3].mean(1) - out.lower[:3], half)
+    assert out.df == 3 and np.isnan(out.upper[3])
+    one = stats.interval(seeds(x, rate=[1, 2, 3, 4])).sel(rate=1)
+    assert one.df == 1 and one.upper - 80.5 == pytest.approx(12.706204736174694 * 0.5)
+
+
+@pytest.mark.parametrize(
+    ("effect", "power", "n"),
+    # Cohen's d of a paired t test and its number of pairs, two-sided 5 %: G*Power 3.1.
+    [(0.2, 0.8, 199), (0.5, 0.8, 34), (0.8, 0.8, 15), (0.5, 0.95, 54), (1.0, 0.9, 13)],
+)
+def test_seeds_needed_are_those_of_a_t_test(effect, power, n):
+    assert stats.seeds_needed(effect * 3, 3.0, power=power) == n
+    assert stats.seeds_needed(0.0, 3.0) == math.inf
+    assert stats.seeds_needed(1.0, 0.0) == 2
+
+
 def enumerated_means(x):
     """All len(x)^len(x) equally likely bootstrap means, sorted."""
     return np.sort([np.mean(p) for p in itertools.product(x, repeat=len(x))])
@@ -782,6 +806,8 @@ def test_bad_input_is_one_clear_line():
         (lambda: stats.interval(x, "seeds"), 'did you mean "seed"'),
         (lambda: stats.interval(x, method="bac"), 'did you mean "bca"'),
         (lambda: stats.interval(x, level=95), "0.95"),
+        (lambda: stats.interval(x, pool=["rate"]), 'no dimension "rate"'),
+        (lambda: stats.interval(x, method="bca", pool=["seed"]), "no sd to pool"),
         (lambda: stats.best(c, by="valid_acuracy"), 'did you mean "valid_accuracy"'),
         (lambda: stats.best(c.drop_vars("valid_error")), "valid_error"),
         (lambda: stats.best(x), "xarray.Dataset"),

@@ -166,13 +166,19 @@ def test_kept_networks_are_those_of_the_best_epoch(data):
 
 
 def test_macro_accuracy_is_the_mean_over_classes(data):
-    _, networks = sweep(data, keep="last")
+    macro = {"macro_accuracy": train.macro_accuracy}
+    curves, networks = sweep(data, keep="last", metrics=macro)
     picked = networks.sel(learning_rate=0.3, seed=0)
     predicted = picked.logits(data.valid.images).values.argmax(-1).ravel()
     labels = data.valid.labels
     by_class = [(predicted[labels == c] == c).mean() for c in np.unique(labels)]
     found = float(picked.evaluate(data.valid).macro_accuracy)
     assert found == pytest.approx(np.mean(by_class))
+    for part in ("train", "valid"):  # the curves' own, each with its part's numbers of images
+        in_curves = curves[f"{part}_macro_accuracy"].isel(epoch=-1)
+        expected = networks.evaluate(getattr(data, part)).macro_accuracy
+        np.testing.assert_allclose(in_curves, expected, rtol=1e-6)
+        assert not np.allclose(in_curves, curves[f"{part}_accuracy"].isel(epoch=-1), rtol=1e-3)
 
 
 def test_provenance_names_what_made_the_curves(data):

@@ -226,6 +226,10 @@ def _check_fit(structure: programs.Structure, setting: Mapping[str, float], data
             name, given = rules.name_of(structure.rule), type(rule).__name__
             raise InputError(f"{name} returns {given}; a rule returns a transformation of optax")
         before = train.init(own_model, rule, structure.pixels, 0)
+        changed = rule.update(before.params, before.opt_state, before.params)
+        if not isinstance(changed, tuple) or len(changed) != 2:
+            name = rules.name_of(structure.rule)
+            raise InputError(f"{name}: its update returns no pair; return (updates, state)")
         x = structure.pixels.scaled(images)
         trial = train.step(own_model, rule, before, x, labels, jax.random.key(0))
         _check_types(before, trial)

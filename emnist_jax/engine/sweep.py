@@ -29,7 +29,8 @@ class Sweep:
         order: "seed" gives each seed a minibatch order of its own, equal for all settings and
             rules, so that they are compared in pairs. A number k gives all seeds the order k:
             intervals over seeds then hold given that order, and are too narrow for any other.
-        metrics: more functions (logits, labels) -> one number an image, by name.
+        metrics: more functions (logits, labels) -> one number an image, by name, such as
+            `{"macro_accuracy": train.macro_accuracy}`, the mean over classes.
         variants: more models of the same variables, by name, to evaluate the trials with, such as
             one that normalises with minibatch statistics; adds `valid_accuracy_NAME` and so on.
         dtype: "float32", or "float64" (set `jax_enable_x64` first).

@@ -118,7 +118,8 @@ def plot_intervals(
     axes.errorbar(
         mean,
         rows,
-        xerr=(mean - low, high - mean),
+        # A bootstrap interval may begin above the mean, by rounding or by its bias.
+        xerr=(np.maximum(mean - low, 0), np.maximum(high - mean, 0)),
         fmt="o",
         color=COLOURS[0],
         capsize=3,

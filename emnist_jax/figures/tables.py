@@ -5,9 +5,10 @@ import html
 import io
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def _summary(curves: "xr.Dataset", most: int | None = None) -> list[list[str]]:
-    """Return the header of a table of settings, then a row for each, or for the `most` best."""
+def _summary(curves: "xr.Dataset", most: int | None = None) -> "Table":
+    """Return a row a setting, or for each of the `most` best."""
     grid = _grid_of(curves)
     curves = check(curves, ["valid_accuracy"], {dim: dim for dim in grid})
-    header = [*grid, "best valid. accuracy", "at epoch", "last", "diverged", "mean curve"]
     at_best, seeds = best(curves), curves.sizes["seed"]
     peak, lost = interval(100 * at_best.valid_accuracy), at_best.diverged.sum("seed")
     epochs = at_best.best_epoch.mean("seed")
@@ -34,22 +34,22 @@ def _summary(curves: "xr.Dataset", most: int | None = None) -> list[list[str]]:
         score = peak["mean"].transpose(*grid).values.ravel()
         order = np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")
         settings = [settings[i] for i in order[:most]]
-    rows = [header]
+    rows = []
     for values in settings:
         at = dict(zip(grid, values, strict=True))
         mean, half = float(peak["mean"].sel(at)), float((peak["upper"] - peak["mean"]).sel(at))
         curve = means.sel(at).values
         rows.append(
-            [
-                *(f"{v:.4g}" if np.asarray(v).dtype.kind in "iuf" else str(v) for v in values),
-                f"{mean:.2f} ± {half:.2f} %" if seeds > 1 else f"{mean:.2f} %",
-                f"{float(epochs.sel(at)):.0f}",
-                f"{curve[-1]:.2f} %" if np.isfinite(curve[-1]) else "-",
-                f"{int(lost.sel(at))} of {seeds}",
-                sparkline(curve),
-            ]
+            at
+            | {
+                "best valid. accuracy": f"{mean:.2f}{f' ± {half:.2f}' * (seeds > 1)} %",
+                "at epoch": epochs.sel(at),
+                "last": f"{curve[-1]:.2f} %" if np.isfinite(curve[-1]) else "-",
+                "diverged": f"{int(lost.sel(at))} of {seeds}",
+                "mean curve": sparkline(curve),
+            }
         )
-    return rows
+    return Table(rows, dict.fromkeys(grid, ".4g") | {"at epoch": ".0f"})
 
 
 def _grid_of(curves: "xr.Dataset") -> list[str]:
@@ -64,7 +64,7 @@ def summarise(curves: "xr.Dataset") -> str:
     Raises:
       InputError: the curves lack `valid_accuracy` or the dimension `epoch`.
     """
-    rows = _summary(curves)
+    rows = _summary(curves).text()
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
@@ -78,45 +78,77 @@ def curves_summary_html(curves: "xr.Dataset", most: int = 20) -> str:
     Raises:
       InputError: as `summarise`.
     """
-    header, *rows = _summary(curves, most)
+    table = _summary(curves, most)
     settings = math.prod(curves.sizes[dim] for dim in _grid_of(curves))
     about = [str(curves.attrs[name]) for name in ("data", "rule", "model") if name in curves.attrs]
-    about += [f"the best {most} of {settings} settings, the best first"] * (settings > len(rows))
-    return Table(header, rows).html(" · ".join(about))
+    about += [f"the best {most} of {settings} settings, the best first"] * (
+        settings > len(table.rows)
+    )
+    return table.html(" · ".join(about))
 
 
-class Table(NamedTuple):
-    """A header and rows of text, to be written as Markdown, CSV, HTML and LaTeX."""
+@dataclass(frozen=True)
+class Table:
+    """Rows of numbers and text by column; they become text where the table is printed.
 
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    Attributes:
+        rows: each row's values by column, which all rows have in the order of the first: a number,
+            text, a truth value, the two ends of an interval, or None for nothing.
+        formats: of a column's numbers; others are written as ".2f", whole numbers as ",".
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self) -> list[list[str]]:
+        """Return the header and the rows as text; "-" stands for a number that is not finite."""
+        header = list(self.rows[0]) if self.rows else []
+        rows = [[_text(row[name], self.formats.get(name)) for name in header] for row in self.rows]
+        return [header, *rows]
 
     def markdown(self) -> str:
         """Return the table as GitHub's Markdown."""
-        cells = [[cell.replace("|", r"\|") for cell in row] for row in (self.header, *self.rows)]
-        cells.insert(1, ["---"] * len(self.header))
-        return "\n".join(f"| {' | '.join(row)} |" for row in cells) + "\n"
+        header, *rows = ([cell.replace("|", r"\|") for cell in row] for row in self.text())
+        lines = [header, ["---"] * len(header), *rows]
+        return "\n".join(f"| {' | '.join(row)} |" for row in lines) + "\n"
 
     def csv(self) -> str:
         """Return the table as comma-separated values."""
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
+        csv.writer(text, lineterminator="\n").writerows(self.text())
         return text.getvalue()
 
     def html(self, caption: str = "") -> str:
         """Return the table as HTML, for notebooks."""
         lines = ["<table>"] + [f"<caption>{html.escape(caption)}</caption>"] * bool(caption)
-        for tag, row in (("th", self.header), *(("td", row) for row in self.rows)):
+        for i, row in enumerate(self.text()):
+            tag = "td" if i else "th"
             cells = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
             lines.append(f"<tr>{cells}</tr>")
         return "\n".join([*lines, "</table>"])
 
     def latex(self) -> str:
         """Return the table as a tabular with booktabs' rules."""
-        lines = [" & ".join(map(_escape, row)) + r" \\" for row in (self.header, *self.rows)]
-        lines = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
-        begin = rf"\begin{{tabular}}{{{'l' * len(self.header)}}}"
-        return "\n".join([begin, *lines, r"\end{tabular}"]) + "\n"
+        header, *rows = (" & ".join(map(_escape, row)) + r" \\" for row in self.text())
+        begin = rf"\begin{{tabular}}{{{'l' * len(self.text()[0])}}}"
+        lines = [begin, r"\toprule", header, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+        return "\n".join(lines) + "\n"
+
+
+def _text(value: Any, form: str | None) -> str:
+    """Return a value as it is printed."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " to ".join(_text(end, form) for end in value)
+    if not np.isfinite(value):
+        return "-"
+    whole = isinstance(value, int | np.integer)
+    return format(value if whole else float(value), form or ("," if whole else ".2f"))
 
 
 def _escape(text: str) -> str:
@@ -154,28 +186,27 @@ def settings_table(curves: "xr.Dataset", first_seeds: int | None = None) -> Tabl
     grid = _grid_of(curves)
     curves = check(curves, ["valid_accuracy"], {dim: dim for dim in grid})
     at_best, choices = best(curves), selection_bias(100 * curves.valid_accuracy)
-    over = interval(100 * at_best.valid_accuracy)
-    few = curves.sizes["seed"] > (first_seeds or curves.sizes["seed"])
-    header = [*grid, "best (%)", "95 %", "sd", "epoch of best"]
-    header += ["best of the mean (%)", "held out (%)", "last (%)", "diverged"]
+    over, few = interval(100 * at_best.valid_accuracy), None
+    if first_seeds and first_seeds < curves.sizes["seed"]:
+        few = interval(100 * at_best.valid_accuracy.isel(seed=slice(first_seeds)))
     rows = []
     for values in itertools.product(*(curves[dim].values for dim in grid)):
         at = dict(zip(grid, values, strict=True))
-        row, choice, epochs = over.sel(at), choices.sel(at), at_best.best_epoch.sel(at).values
-        cells = [
-            _number(row["mean"]),
-            f"{_number(row.lower)} to {_number(row.upper)}",
-            _number(row.sd),
-            f"{np.mean(epochs):.1f} ({epochs.min():.0f} to {epochs.max():.0f})",
-            *(_number(choice[name]) for name in ("max_of_mean", "held_out", "last")),
-            f"{int(at_best.diverged.sel(at).sum())} of {curves.sizes['seed']}",
-        ]
-        if few:
-            some = interval(100 * at_best.valid_accuracy.sel(at).isel(seed=slice(first_seeds)))
-            cells.append(f"{_number(some['mean'])} ± {_number(some.sd)}")
-        rows.append([*(str(v) if isinstance(v, str) else f"{v:.4g}" for v in values), *cells])
-    return Table(header + [f"first {first_seeds} seeds: best ± sd"] * few, rows)
-
-
-def _number(value: float, digits: int = 2) -> str:
-    return f"{float(value):.{digits}f}" if np.isfinite(value) else "-"
+        choice, epochs = choices.sel(at), at_best.best_epoch.sel(at)
+        row = at | {
+            "best (%)": over["mean"].sel(at),
+            "95 %": (over.lower.sel(at), over.upper.sel(at)),
+            "sd": over.sd.sel(at),
+            "epoch of best": epochs.mean(),
+            "in seeds": (epochs.min(), epochs.max()),
+            "best of the mean (%)": choice.max_of_mean,
+            "held out (%)": choice.held_out,
+            "last (%)": choice["last"],
+            "diverged": int(at_best.diverged.sel(at).sum()),
+        }
+        if few is not None:
+            first = f"first {first_seeds} seeds"
+            row |= {f"{first}: best (%)": few["mean"].sel(at), f"{first}: sd": few.sd.sel(at)}
+        rows.append(row)
+    formats = dict.fromkeys(grid, ".4g") | {"epoch of best": ".1f", "in seeds": ".0f"}
+    return Table(rows, formats)

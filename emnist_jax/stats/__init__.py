@@ -19,7 +19,7 @@ from emnist_jax.stats.curves import (
     selection_bias,
     time_to_target,
 )
-from emnist_jax.stats.intervals import interval, paired, seeds_to_decide, two_proportions, wilson
+from emnist_jax.stats.intervals import interval, paired, seeds_needed, two_proportions, wilson
 from emnist_jax.stats.problems import (
     interquartile_mean,
     optimality_gap,
@@ -53,7 +53,7 @@ __all__ = [
     "rank_correlation",
     "regret",
     "score_profile",
-    "seeds_to_decide",
+    "seeds_needed",
     "selection_bias",
     "sensitivity",
     "simulate_races",

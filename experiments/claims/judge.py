@@ -1,128 +1,20 @@
-"""How a claim is judged: runs to choose curves from, an estimate, bounds, a verdict."""
+"""How claims are judged: one by one, under each reading of Adam, and all together."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import xarray as xr
 
-from emnist_jax.stats import interval
+from experiments.claims.criteria import Criterion, Estimate, Verdict
+from experiments.claims.measures import estimate
+from experiments.claims.quantities import Measured
+from experiments.claims.runs import READINGS, NotTestable, Runs
 
-CLASSES = 47
-# Implementations that the paper's Adam may have been; the first is its Algorithm 1.
-READINGS = (
-    "adam",
-    "adam_undamped",
-    "adam_uncorrected",
-    "adam_undamped_uncorrected",
-    "adam_constant_correction",
-)
-
-
-class NotTestable(Exception):  # noqa: N818 (an answer, not an error)
-    """The runs do not hold what a claim needs; the message is the reason."""
-
-
-class Verdict(StrEnum):
-    """What a claim's interval says about it."""
-
-    HOLDS = "holds"
-    FAILS = "does not hold"
-    UNDAMPED = "holds only for the undamped rule"
-    UNDECIDED = "undecided"
-    UNTESTABLE = "not testable"
-
-
-class Estimate(NamedTuple):
-    """A number with the bounds of its 95 % interval; `seeds` is 0 where it is not one of seeds."""
-
-    mean: float
-    lower: float
-    upper: float
-    seeds: int = 0
-
-
-class Runs:
-    """Curves by the name of their experiment, read as one implementation of Adam would be.
-
-    Args:
-        datasets: by path below the folder of results: "sgd", "convnets/c1", "convnets/c1/test".
-        reading: one of `READINGS`. "adam_undamped" lacks the factor (1 - b1), which is Adam at
-            the learning rate eta / (1 - b1): such a run is read at that rate, not trained again.
-    """
-
-    def __init__(self, datasets: Mapping[str, xr.Dataset], reading: str = "adam"):
-        self.datasets, self.reading = datasets, reading
-
-    def pick(self, name: str, *, epochs: int = 0, **setting: float) -> xr.Dataset:
-        """Return the curves of one setting (dimensions not named are kept), NaN at chance.
-
-        A diverged network guesses: from there on its accuracy counts as 1/47, its error as ln 47.
-
-        Raises:
-            NotTestable: no such run or setting, or fewer epochs than `epochs`.
-        """
-        if name not in self.datasets:
-            raise NotTestable(f"{name} was not run")
-        curves = self.datasets[name]
-        for key, value in setting.items():
-            curves = _select(curves, name, key, value)
-        if epochs and curves.epoch.max() < epochs:
-            have = int(curves.epoch.max())
-            raise NotTestable(f"{name} has {have} epochs, this needs {epochs}")
-        guess = {v: 1 / CLASSES if "accuracy" in v else math.log(CLASSES) for v in curves.data_vars}
-        return curves.fillna(guess)
-
-    def adam(
-        self, learning_rate: float, b1: float, b2: float | None = None, epochs: int = 0
-    ) -> xr.Dataset:
-        """Return the dense net's curves under this reading of Adam; all b2 if it is not given.
-
-        Raises:
-            NotTestable: as `pick`.
-        """
-        setting = {"learning_rate": learning_rate, "b1": b1} | ({} if b2 is None else {"b2": b2})
-        if self.reading in ("adam", "adam_undamped"):
-            setting["learning_rate"] = self._rate(learning_rate, b1)
-            return self.pick("adam", epochs=epochs, **setting)
-        return self.pick(f"forensics/{self.reading}", epochs=epochs, **setting)
-
-    def chosen_adam(self, name: str, epochs: int = 0) -> xr.Dataset:
-        """Return the curves of a network trained by Adam with the paper's choice 1e-4, .9, .9999.
-
-        Raises:
-            NotTestable: as `pick`; or the reading was tried on the dense net only.
-        """
-        if self.reading not in ("adam", "adam_undamped"):
-            raise NotTestable(f"{name} was not run with {self.reading}")
-        return self.pick(name, epochs=epochs, learning_rate=self._rate(1e-4, 0.9))
-
-    def seconds(self, name: str) -> float:
-        """Return the training seconds of one network for one epoch.
-
-        Raises:
-            NotTestable: no such run, or one without times.
-        """
-        seconds = self.pick(name).attrs.get("seconds_per_epoch")
-        if not seconds:
-            raise NotTestable(f"{name} holds no times")
-        return float(seconds)
-
-    def _rate(self, learning_rate: float, b1: float) -> float:
-        return learning_rate / (1 - b1) if self.reading == "adam_undamped" else learning_rate
-
-
-def _select(curves: xr.Dataset, name: str, key: str, value: float) -> xr.Dataset:
-    """Select by value up to rounding; a coordinate of one value for all trials must agree."""
-    if key not in curves.coords:
-        raise NotTestable(f"{name} has no {key}")
-    found = np.flatnonzero(np.isclose(np.atleast_1d(curves[key].values), value, rtol=1e-6, atol=0))
-    if not len(found):
-        raise NotTestable(f"{name} was not run at {key}={value:g}")
-    return curves.isel({key: found[0]}) if key in curves.dims else curves
+FALSE_DISCOVERIES = 0.05  # the share of decided verdicts that may be wrong
+SECTION_OF = {"D": 1, "B": 2, "R": 3, "A": 3, "N": 4, "C": 5, "T": 6, "F": 7}  # by a row's letter
 
 
 @dataclass(frozen=True)
@@ -130,85 +22,169 @@ class Claim:
     """A claim of the paper, and how to test it.
 
     Attributes:
-        id: row of the protocol and a letter.
-        where: where in the paper it is made.
+        id: row of the protocol and a letter; a 2 marks another reading of the same text.
         says: what the paper claims, in other words than its own.
-        statement: what is measured, and the bounds it must lie in.
-        measure: gives one number a seed, or a finished `Estimate`.
-        low, high: the bounds, the paper's number with its tolerance.
-        why: why these bounds.
-        unit: of the number.
-        any_adam: whether the claim depends on which implementation of Adam is meant.
+        measured: what is measured.
+        criterion: where its number has to lie.
+        figure: of the paper that shows it; 0 if none does.
+        section: where it is made, if not in the section of its row.
     """
 
     id: str
-    where: str
     says: str
-    statement: str
-    measure: Callable[[Runs], xr.DataArray | Estimate]
-    low: float
-    high: float
-    why: str
-    unit: str = "%"
-    any_adam: bool = False
+    measured: Measured
+    criterion: Criterion
+    figure: int = 0
+    section: str = ""
+
+    @property
+    def where(self) -> str:
+        """Where in the paper it is made."""
+        number = SECTION_OF.get(self.id[0])
+        section = self.section or (f"Section {number}" if number else "further work")
+        return f"{section}, Figure {self.figure}" if self.figure else section
+
+    @property
+    def statement(self) -> str:
+        """What is measured, and where it has to lie."""
+        return f"{self.measured.words}, {self.criterion.words}"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the number."""
+        return self.measured.unit
+
+    @property
+    def any_adam(self) -> bool:
+        """Whether it depends on which implementation of Adam is meant."""
+        return self.measured.any_adam
 
 
 class Judgement(NamedTuple):
-    """The verdict on a claim, what was measured, and why where nothing was."""
+    """The verdict on a claim, and what it rests on.
+
+    Attributes:
+        claim: what was judged.
+        verdict: what the 95 % interval says.
+        estimate: of the claim's number, Adam as printed; None where it was not testable.
+        undamped: the same with the undamped rule, for claims that depend on it.
+        reason: why it was not testable.
+        p: p value of the verdict (see `Criterion.p`); NaN for numbers that are none of seeds.
+        controlled: the verdict once false discoveries over all claims are controlled.
+        macro: the verdict with accuracies as means over classes.
+        seeds_needed: for an undecided claim, the seeds that decide it with a power of .8.
+    """
 
     claim: Claim
     verdict: Verdict
     estimate: Estimate | None = None
     undamped: Estimate | None = None
     reason: str = ""
+    p: float = math.nan
+    controlled: Verdict = Verdict.UNTESTABLE
+    macro: Verdict = Verdict.UNTESTABLE
+    seeds_needed: float = math.nan
 
 
-def judge(claim: Claim, datasets: Mapping[str, xr.Dataset]) -> Judgement:
+def judge_reading(
+    claim: Claim, datasets: Mapping[str, xr.Dataset], reading: str, macro: bool = False
+) -> Judgement:
+    """Return the verdict on a claim under one reading of Adam."""
+    runs, measured, criterion = Runs(datasets, reading, macro), claim.measured, claim.criterion
+    try:
+        like = measured.like and partial(measured.like, runs)
+        found = estimate(measured.of(runs), like, **measured.at)
+    except NotTestable as reason:
+        return Judgement(claim, Verdict.UNTESTABLE, reason=str(reason))
+    verdict = criterion.verdict(found)
+    p = criterion.p(found) if found.seeds else math.nan
+    return Judgement(claim, verdict, found, p=p, controlled=verdict)
+
+
+def judge(claim: Claim, datasets: Mapping[str, xr.Dataset], macro: bool = False) -> Judgement:
     """Return the verdict on a claim.
 
     It holds when the 95 % interval over seeds lies within the claim's bounds, it does not when the
     interval lies outside, and is undecided when a bound lies in the interval. A claim about Adam
     that does not hold for Algorithm 1 is tried with the undamped rule.
     """
-    plain = judge_reading(claim, datasets, "adam")
+    plain = judge_reading(claim, datasets, "adam", macro)
     if not claim.any_adam:
         return plain
-    other = judge_reading(claim, datasets, "adam_undamped")
-    only = plain.verdict is Verdict.FAILS and other.verdict is Verdict.HOLDS
-    verdict = Verdict.UNDAMPED if only else plain.verdict
-    return plain._replace(verdict=verdict, undamped=other.estimate)
-
-
-def judge_reading(claim: Claim, datasets: Mapping[str, xr.Dataset], reading: str) -> Judgement:
-    """Return the verdict on a claim under one reading of Adam."""
-    try:
-        found = estimate(claim.measure(Runs(datasets, reading)))
-    except NotTestable as reason:
-        return Judgement(claim, Verdict.UNTESTABLE, reason=str(reason))
-    above = math.isinf(claim.low) or claim.low < found.lower
-    below = math.isinf(claim.high) or found.upper < claim.high
-    if above and below:
-        verdict = Verdict.HOLDS
-    elif found.upper <= claim.low or claim.high <= found.lower:
-        verdict = Verdict.FAILS
-    else:
-        verdict = Verdict.UNDECIDED
-    return Judgement(claim, verdict, found)
-
-
-def estimate(values: xr.DataArray | Estimate) -> Estimate:
-    """Return the mean over seeds with its 95 % t interval.
-
-    Raises:
-        NotTestable: fewer than two seeds, or a missing value.
-    """
-    if isinstance(values, Estimate):
-        return values
-    seeds = values.sizes["seed"]
-    if seeds < 2:
-        raise NotTestable("one seed gives no interval")
-    over = interval(values)
-    found = Estimate(float(over["mean"]), float(over.lower), float(over.upper), seeds)
-    if not np.isfinite(found[:3]).all():
-        raise NotTestable("a seed has no value")
+    other = judge_reading(claim, datasets, "adam_undamped", macro)
+    found = plain._replace(undamped=other.estimate)
+    if plain.verdict is Verdict.FAILS and other.verdict is Verdict.HOLDS:
+        return found._replace(
+            verdict=Verdict.UNDAMPED, controlled=Verdict.UNDAMPED, p=max(plain.p, other.p)
+        )
     return found
+
+
+def judge_all(claims: Sequence[Claim], datasets: Mapping[str, xr.Dataset]) -> list[Judgement]:
+    """Return all verdicts, also under control of false discoveries and with macro accuracy.
+
+    A decision whose p value, adjusted over all claims with one (Benjamini and Hochberg 1995),
+    exceeds .05 becomes undecided. An undecided claim gets the number of seeds it needs.
+    """
+    from scipy.stats import false_discovery_control
+
+    found = [judge(claim, datasets) for claim in claims]
+    tested = [i for i, j in enumerate(found) if not math.isnan(j.p)]
+    if tested:
+        adjusted = false_discovery_control([found[i].p for i in tested])
+        for i, p in zip(tested, adjusted, strict=True):
+            if p > FALSE_DISCOVERIES:
+                found[i] = found[i]._replace(controlled=Verdict.UNDECIDED)
+    return [
+        j._replace(macro=judge(j.claim, datasets, macro=True).verdict, seeds_needed=_needed(j))
+        for j in found
+    ]
+
+
+def _needed(judgement: Judgement) -> float:
+    if judgement.verdict is not Verdict.UNDECIDED or not judgement.estimate.seeds:
+        return math.nan
+    return judgement.claim.criterion.seeds_needed(judgement.estimate)
+
+
+def held_by_reading(
+    claims: Sequence[Claim], datasets: Mapping[str, xr.Dataset]
+) -> dict[str, tuple[int, int]]:
+    """Return for each reading of Adam how many claims hold, and of how many that it was run for.
+
+    Only claims that depend on the reading count: what has b1 = 0 is the same under all.
+    """
+    about = [claim for claim in claims if claim.any_adam]
+    counts = {}
+    for reading in READINGS:
+        found = [judge_reading(claim, datasets, reading).verdict for claim in about]
+        tested = sum(verdict is not Verdict.UNTESTABLE for verdict in found)
+        counts[reading] = (sum(verdict is Verdict.HOLDS for verdict in found), tested)
+    return counts
+
+
+class ForestRow(NamedTuple):
+    """A claim's mean and interval, 0 the paper's number, -1 and 1 the claim's bounds."""
+
+    claim: Claim
+    printed: tuple[float, float, float] | None
+    fitting: tuple[float, float, float] | None  # under the reading of Adam that fits best
+
+
+def forest(
+    claims: Sequence[Claim], datasets: Mapping[str, xr.Dataset], reading: str = "adam_undamped"
+) -> list[ForestRow]:
+    """Return (measured - paper) / tolerance of every testable claim with a number of the paper.
+
+    `reading` is the one that holds most claims (see `held_by_reading`).
+    """
+    rows = []
+    for claim in claims:
+        if not claim.criterion.numeric:
+            continue
+        names = ("adam", reading) if claim.any_adam else ("adam",)
+        found = [judge_reading(claim, datasets, name).estimate for name in names]
+        scaled = [one and claim.criterion.scaled(one) for one in found]
+        if any(scaled):
+            rows.append(ForestRow(claim, scaled[0], scaled[1] if claim.any_adam else None))
+    return rows

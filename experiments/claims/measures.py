@@ -1,38 +1,21 @@
-"""What claims are measured by: one number a seed, accuracies in percent, from picked curves."""
+"""Numbers that claims are about: one a seed, accuracies in percent, from picked curves.
+
+Functions that need two seeds or more raise `NotTestable`.
+"""
 
 import math
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import xarray as xr
 
-from emnist_jax.stats import best, fraction_reached
-from experiments.claims.judge import Estimate, NotTestable, Runs, estimate
+from emnist_jax.stats import best, interval, time_to_target
+from experiments.claims.criteria import INF, Estimate
+from experiments.claims.runs import NotTestable
 
-INF = math.inf
 LONG = 100  # epochs of the dense nets' protocol
-SPLIT = "the paper's number within a point: another split of the images, few seeds there"
-SIGN = "the sign of the difference, on the same seeds"
-
-
-def sgd(runs: Runs, rate: float, epochs: int = LONG) -> xr.Dataset:
-    """Return the curves of SGD at a learning rate."""
-    return runs.pick("sgd", learning_rate=rate, epochs=epochs)
-
-
-def rmsprop(runs: Runs, rate: float, epochs: int = LONG) -> xr.Dataset:
-    """Return the curves of RMSprop at a learning rate."""
-    return runs.pick("rmsprop", learning_rate=rate, epochs=epochs)
-
-
-def chosen(runs: Runs, epochs: int) -> xr.Dataset:
-    """Return the dense net's curves at the paper's choice for Adam."""
-    return runs.adam(1e-4, 0.9, 0.9999, epochs)
-
-
-def best_of(runs: Runs, name: str) -> tuple[xr.DataArray, ...]:
-    """Return the best accuracy of a rule's best setting, and the epoch of it."""
-    curves = runs.pick(name, epochs=LONG)
-    return held_out_best(best_accuracy(curves), best_epoch(curves))
+FEW = 5  # with fewer seeds a setting's sd is pooled over settings alike
+Values = xr.DataArray | Estimate
 
 
 def best_accuracy(curves: xr.Dataset) -> xr.DataArray:
@@ -57,11 +40,7 @@ def best_or_more(curves: xr.Dataset) -> Estimate:
 
 
 def peak_gain(curves: xr.Dataset, other: xr.Dataset) -> Estimate:
-    """Return by how much the best accuracy exceeds another's; open where either still rises.
-
-    Raises:
-        NotTestable: fewer than two common seeds.
-    """
+    """Return by how much the best accuracy exceeds another's; open where either still rises."""
     found = estimate(paired(best_accuracy(curves), best_accuracy(other)))
     if still_rising(curves):
         found = found._replace(upper=INF)
@@ -73,25 +52,6 @@ def accuracy_at(curves: xr.Dataset, epoch: int) -> xr.DataArray:
     return 100 * curves.valid_accuracy.sel(epoch=epoch, drop=True)
 
 
-def reached_by(curves: xr.Dataset, epoch: int) -> xr.DataArray:
-    """Return the highest validation accuracy up to an epoch."""
-    return 100 * curves.valid_accuracy.sel(epoch=slice(0, epoch)).max("epoch")
-
-
-def first_epoch_share(curves: xr.Dataset) -> xr.DataArray:
-    """Return the validation accuracy after epoch 1 in percent of the best."""
-    return 100 * fraction_reached(curves.valid_accuracy)
-
-
-def change(
-    curves: xr.Dataset, variable: str, early: tuple[int, int], late: tuple[int, int]
-) -> xr.DataArray:
-    """Return the mean of a curve over late epochs less that over early ones."""
-    scale = 100 if variable.endswith("accuracy") else 1
-    first, last = (curves[variable].sel(epoch=slice(*span)).mean("epoch") for span in (early, late))
-    return scale * (last - first)
-
-
 def largest_fall(curves: xr.Dataset) -> xr.DataArray:
     """Return the largest loss of validation accuracy from one epoch to the next (epoch 1 on)."""
     steps = curves.valid_accuracy.sel(epoch=slice(1, None)).diff("epoch")
@@ -99,20 +59,63 @@ def largest_fall(curves: xr.Dataset) -> xr.DataArray:
 
 
 def roughness(curves: xr.Dataset) -> xr.DataArray:
-    """Return the mean bend (nats) of the training error: its second differences, epochs 5 to 20.
+    """Return the mean bend (nats) of the training error: its second differences from epoch 5 on.
 
     A straight descent has none, a curve that goes up and down many; its rises alone would not do,
     as a curve may fluctuate and yet fall at every epoch.
     """
-    return abs(curves.train_error.sel(epoch=slice(5, 20)).diff("epoch", n=2)).mean("epoch")
+    return abs(curves.train_error.sel(epoch=slice(5, LONG)).diff("epoch", n=2)).mean("epoch")
+
+
+def first_passage(curves: xr.Dataset, accuracy: float) -> xr.DataArray:
+    """Return the first epoch with this validation accuracy (%) or more; inf where there is none."""
+    return time_to_target(curves, accuracy / 100).epochs
+
+
+def overfitting(curves: xr.Dataset) -> xr.DataArray:
+    """Return training less validation accuracy (points) after the last epoch."""
+    last = curves.isel(epoch=-1, drop=True)
+    return 100 * (last.train_accuracy - last.valid_accuracy)
+
+
+# Estimates, and numbers of several settings
+
+
+def estimate(
+    values: Values, like: Callable[[], xr.DataArray] | None = None, **at: float
+) -> Estimate:
+    """Return the mean over seeds with its 95 % t interval.
+
+    With fewer than five seeds the sd is pooled over `like()`, settings alike with this one `at`.
+    """
+    if isinstance(values, Estimate):
+        return values
+    seeds = values.sizes["seed"]
+    if seeds < 2:
+        raise NotTestable("one seed gives no interval")
+    over = interval(values)
+    if like is not None and seeds < FEW:
+        over = interval(like(), pool=list(at)).sel(at, method="nearest")
+    df = int(over.df.fillna(0))
+    found = Estimate(float(over["mean"]), float(over.lower), float(over.upper), seeds, df)
+    if not np.isfinite(found[:3]).all():
+        raise NotTestable("a seed has no value")
+    return found
+
+
+def or_later(epochs: xr.DataArray, last: int = LONG) -> Estimate:
+    """Return the mean of epochs: never counts as the epoch after the last, with no upper end."""
+    found = estimate(epochs.clip(max=last + 1))
+    return found._replace(upper=INF) if np.isinf(epochs).any() else found
+
+
+def exactly(value: float) -> Estimate:
+    """Return a number that is no mean of seeds, such as a time: its interval is itself."""
+    return Estimate(value, value, value)
 
 
 def paired(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
-    """Return a - b for the seeds both have.
-
-    Raises:
-        NotTestable: fewer than two common seeds.
-    """
+    """Return a - b for the seeds both have."""
     difference = a - b  # xarray keeps the common labels
     if difference.sizes["seed"] < 2:
         raise NotTestable("fewer than two seeds in common")
@@ -123,21 +126,47 @@ def ratio(values: xr.DataArray, others: xr.DataArray) -> Estimate:
     """Return the ratio of positive values, on the seeds both have: the geometric mean.
 
     Its interval is taken over logarithms, so that it cannot reach below zero.
-
-    Raises:
-        NotTestable: fewer than two common seeds.
     """
-    mean, lower, upper, seeds = estimate(paired(np.log(values), np.log(others)))
-    return Estimate(math.exp(mean), math.exp(lower), math.exp(upper), seeds)
+    found = estimate(paired(np.log(values), np.log(others)))
+    return Estimate(*map(math.exp, found[:3]), *found[3:])
+
+
+def spread(values: xr.DataArray) -> Estimate:
+    """Return the standard deviation over seeds with its 95 % interval for normal values."""
+    from scipy.stats import chi2
+
+    n = values.sizes["seed"]
+    if n < 2:
+        raise NotTestable("one seed gives no spread")
+    sd = float(values.std("seed", ddof=1))
+    lower, upper = (sd * np.sqrt((n - 1) / chi2.ppf(q, n - 1)) for q in (0.975, 0.025))
+    return Estimate(sd, float(lower), float(upper), n)
+
+
+def highest(scores: xr.DataArray) -> xr.DataArray:
+    """Return the scores of the b2 with the highest mean: "no b2" stands or falls with it."""
+    return scores.isel(b2=int(scores.mean("seed").argmax("b2")), drop=True)
+
+
+def beats_the_rest(scores: xr.DataArray, b2: float = 0.9999) -> xr.DataArray:
+    """Return a b2's score less that of the best other b2."""
+    own = np.isclose(scores.b2, b2, rtol=1e-6)
+    return scores.isel(b2=int(own.argmax()), drop=True) - highest(scores.isel(b2=~own))
+
+
+def worst_step(scores: xr.DataArray, along: str = "b2") -> xr.DataArray:
+    """Return the gain between successive settings `along` a dimension where its mean is lowest.
+
+    "Always better" stands or falls with the step that gains least.
+    """
+    steps = scores.sortby(along).diff(along)
+    return steps.isel({along: int(steps.mean("seed").argmin(along))}, drop=True)
 
 
 def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataArray, ...]:
     """Return score, and values, of the best setting, chosen for each seed on the other seeds.
 
     The best of many noisy means is too high; a seed that had no say in the choice is not.
-
-    Raises:
-        NotTestable: fewer than two seeds.
     """
     n = score.sizes["seed"]
     if n < 2:
@@ -154,9 +183,6 @@ def held_out_earliest(score: xr.DataArray, epochs: xr.DataArray, within: float) 
     """Return the epochs of the earliest of the settings whose score is `within` of the best's.
 
     For each seed that setting is chosen on the other seeds.
-
-    Raises:
-        NotTestable: fewer than two seeds.
     """
     grid = [dim for dim in score.dims if dim != "seed"]
     near = score >= score.max(grid) - within
@@ -164,31 +190,44 @@ def held_out_earliest(score: xr.DataArray, epochs: xr.DataArray, within: float) 
     return held_out_best(-epochs.where(near, late), epochs)[1]
 
 
-def worst_step(scores: xr.DataArray, along: str) -> xr.DataArray:
-    """Return the gain between successive settings `along` a dimension where its mean is lowest.
+def tuned_range(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
+    """Return the best accuracy of the best less that of the worst rule, at their best settings."""
+    scores = [held_out_best(best_accuracy(one))[0] for one in curves.values()]
+    ordered = sorted(scores, key=lambda x: float(x.mean()))
+    return paired(ordered[-1], ordered[0])
 
-    "Always better" stands or falls with the step that gains least.
+
+def target_of(
+    scores: Mapping[str, xr.DataArray], pick: Callable[[Iterable[float]], float] = max
+) -> float:
+    """Return the accuracy (%) to reach: a point below the best setting of the best rule.
+
+    `pick`: of which rule; min for the worst, so that all reach it.
     """
-    steps = scores.sortby(along).diff(along)
-    return steps.isel({along: int(steps.mean("seed").argmin(along))}, drop=True)
+    return pick(float(score.mean("seed").max()) for score in scores.values()) - 1
 
 
-def spread(values: xr.DataArray) -> Estimate:
-    """Return the standard deviation over seeds with its 95 % interval for normal values.
+def slowest_over_fastest(
+    curves: Mapping[str, xr.Dataset], pick: Callable = max, *, fastest_setting: bool = False
+) -> Estimate:
+    """Return the ratio of the rules' epochs to an accuracy, slowest over fastest rule.
 
-    Raises:
-        NotTestable: fewer than two seeds.
+    Never counts as one epoch more than there were, with no upper end.
+
+    Args:
+        curves: by rule.
+        pick: the rule whose best accuracy, less a point, is to be reached (see `target_of`).
+        fastest_setting: take each rule at the setting that is there first, not at its most
+            accurate one; either is chosen for each seed on the other seeds.
     """
-    from scipy.stats import chi2
-
-    n = values.sizes["seed"]
-    if n < 2:
-        raise NotTestable("one seed gives no spread")
-    sd = float(values.std("seed", ddof=1))
-    lower, upper = (sd * np.sqrt((n - 1) / chi2.ppf(q, n - 1)) for q in (0.975, 0.025))
-    return Estimate(sd, float(lower), float(upper), n)
-
-
-def exactly(value: float) -> Estimate:
-    """Return a number that is no mean of seeds, such as a time: its interval is itself."""
-    return Estimate(value, value, value)
+    scores = {rule: best_accuracy(one) for rule, one in curves.items()}
+    found = []
+    for rule, one in curves.items():
+        epochs = first_passage(one, target_of(scores, pick))
+        counted = epochs.clip(1, float(one.epoch.max()) + 1)
+        score = -counted if fastest_setting else scores[rule]
+        found.append(held_out_best(score, counted, np.isinf(epochs))[1:])
+    found.sort(key=lambda times: float(times[0].mean()))
+    (slowest, never), (fastest, _) = found[-1], found[0]
+    times = ratio(slowest, fastest)
+    return times._replace(upper=INF) if never.any() else times

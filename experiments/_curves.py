@@ -1,0 +1,58 @@
+"""Numbers that several experiments take from curves: tuned accuracies, means with intervals."""
+
+from collections.abc import Mapping
+
+import xarray as xr
+
+from emnist_jax.stats import interval
+from experiments.claims.measures import best_accuracy, held_out_best
+
+Mean = tuple[float, tuple[float, float]]
+"""A mean over seeds and the ends of its 95 % t interval."""
+
+
+def together(curves: Mapping[str, xr.Dataset], dim: str, join: str = "exact") -> xr.Dataset:
+    """Return curves of the same settings side by side, named along a new dimension."""
+    return xr.concat(
+        curves.values(),
+        dim,
+        combine_attrs="drop_conflicts",
+        join=join,
+        coords="minimal",
+        compat="override",
+    ).assign_coords({dim: list(curves)})
+
+
+def evaluated(runs: xr.Dataset, variant: str) -> xr.Dataset:
+    """Return curves or test results as a variant of their sweep gives them; "" for its model."""
+    end = f"_{variant}"
+    names = {v: v.removesuffix(end) for v in map(str, runs.data_vars) if v.endswith(end)}
+    return runs[list(names)].rename(names) if variant else runs
+
+
+def tuned(curves: xr.Dataset) -> xr.DataArray:
+    """Return each seed's best validation accuracy (%) at the setting the other seeds choose."""
+    score = best_accuracy(curves)
+    if score.sizes["seed"] > 1:
+        return held_out_best(score)[0]
+    return score.max([dim for dim in score.dims if dim != "seed"])
+
+
+def over_seeds(values: xr.DataArray) -> Mean:
+    """Return the mean of values over seeds with its interval."""
+    found = interval(values)
+    return float(found["mean"]), (float(found.lower), float(found.upper))
+
+
+def signed(found: Mean, unit: str = "points") -> str:
+    """Return a difference in words: +0.52 points [0.31, 0.73]."""
+    mean, (lower, upper) = found
+    return f"{mean:+.2f} {unit} [{lower:.2f}, {upper:.2f}]".replace("  ", " ")
+
+
+def peak_limits(curves: xr.Dataset) -> tuple[float, float] | None:
+    """Return limits of accuracy (%) that show peaks and declines, which take a few points.
+
+    They leave the climb out of view; None where networks learn too little for that.
+    """
+    return (60, 100) if curves.valid_accuracy.max() > 0.75 else None

@@ -1,0 +1,79 @@
+"""What is made of an experiment's runs: figures, tables, and its section of the report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import xarray as xr
+
+from emnist_jax.console import show
+from emnist_jax.figures import save_figure
+from emnist_jax.figures.tables import Table, save_table
+from experiments._experiment import Experiment, Runs
+
+
+class Section(NamedTuple):
+    """What the report shows of an experiment."""
+
+    title: str
+    tables: Mapping[str, Table] = {}  # by caption
+    figures: Sequence[tuple[str, str]] = ()  # path relative to the report, caption
+    text: str = ""
+
+
+def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
+    """Write an experiment's figures and tables, and return its section; short if unfinished."""
+    missing = [name for name in (*experiment.folders, *experiment.reads) if name not in runs]
+    if missing:
+        what = f"Not finished: {', '.join(missing)}."
+        what = "Not run." if len(missing) == len(experiment.folders) else what
+        how = f" `python -m experiments.{experiment.name}` takes about {experiment.cost}."
+        return Section(experiment.title, text=what + how * bool(experiment.cost))
+    folder = out / experiment.name
+    figures, tables = [], {}
+    for name, figure in experiment.figures.items():
+        path = next(
+            one for one in save_figure(figure.draw(runs), folder / name) if one.suffix == ".png"
+        )
+        show(path)
+        caption = f"{figure.caption} {_protocol(experiment, runs, figure.of)}"
+        figures.append((f"{experiment.name}/{name}.png", caption))
+    for name, make in experiment.tables.items():
+        if not (table := make(runs)).rows:
+            continue  # such as the paper's seed where fewer were trained
+        save_table(table, folder / name)
+        title = name.replace("_", " ").capitalize()
+        tables[f"{title}. {_protocol(experiment, runs)}"] = table
+    return Section(experiment.title, tables, figures, experiment.finding(runs))
+
+
+def _protocol(experiment: Experiment, runs: Runs, of: str = "") -> str:
+    """Return the data, seeds and protocol of an experiment's runs, for captions."""
+    names = experiment.folders or experiment.reads
+    return protocol([runs[name] for name in names if f"{name}/".startswith(of and f"{of}/")])
+
+
+def protocol(datasets: Sequence[xr.Dataset]) -> str:
+    """Return the data, seeds and protocol of some runs and tests, for captions."""
+    counts: dict[str, str] = {}
+    for one in datasets:  # test results do not count the images of training; the curves do
+        name = str(one.attrs.get("data", "unknown"))
+        counts[name] = counts.get(name) or counted(one)
+    named = [f"{name} ({of})" if of else name for name, of in sorted(counts.items())]
+    curves = [one for one in datasets if "train_error" in one]
+    seeds = sorted({one.sizes["seed"] for one in curves})
+    epochs = sorted({one.sizes["epoch"] - 1 for one in curves})
+    batches = sorted({one.attrs["batch_size"] for one in curves if "batch_size" in one.attrs})
+    parts = [f"Data: {' and '.join(named)}", f"seeds: {_either(seeds)}"]
+    parts += [f"epochs: {_either(epochs)}"] + [f"minibatch {_either(batches)}"] * bool(batches)
+    return "; ".join(parts) + "."
+
+
+def _either(values: Sequence[object]) -> str:
+    return " or ".join(map(str, values))
+
+
+def counted(curves: xr.Dataset) -> str:
+    """Return in words how many images the networks learned from and were validated on."""
+    counts = [curves.attrs.get(f"{part}_images") for part in ("train", "valid")]
+    return "" if None in counts else "{:,} training, {:,} validation images".format(*counts)

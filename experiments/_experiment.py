@@ -1,0 +1,102 @@
+"""An experiment as data: what is trained, and what is made of it; and its command."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import xarray as xr
+
+import emnist_jax as ej
+from emnist_jax.cli.options import connect, guarded, parse
+from emnist_jax.console import show
+from emnist_jax.figures.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+Runs = Mapping[str, xr.Dataset]
+"""Curves and test results by the folder they are in: "sgd", "convnets/c1", "convnets/c1/test"."""
+Sweeps = Mapping[str, ej.Sweep]
+
+
+class Figure(NamedTuple):
+    """A figure: what its caption says, and how it is drawn from the runs."""
+
+    caption: str
+    draw: "Callable[[Runs], Drawing]"
+    of: str = ""  # the folder of the runs it shows, if not all of the experiment's
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained, and what is made of it.
+
+    Attributes:
+        name: of its module, and of the folder of its figures and tables.
+        title: of its section in the report.
+        sweeps: by the folder each is trained in; networks that one keeps are tested, once, on the
+            test images. A function makes them from further options, which are its arguments.
+        figures: by the name of their file.
+        tables: by the name of their file, from the runs.
+        finding: what the runs show, in a few sentences.
+        reads: folders of other experiments' runs that figures and tables need.
+        data: of folders with other data than the rest: the name of a source, which is an option,
+            or a function of the others' data.
+        size: number of images in all, a subset; None for all.
+        least_seeds: fewer are refused.
+        help: of further options.
+        cost: how long it takes, for the report of a folder without it.
+    """
+
+    name: str
+    title: str
+    sweeps: Sweeps | Callable[..., Sweeps] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    tables: Mapping[str, Callable[[Runs], Table]] = field(default_factory=dict)
+    finding: Callable[[Runs], str] = lambda runs: ""
+    reads: tuple[str, ...] = ()
+    data: Mapping[str, str | Callable[[ej.Dataset], ej.Dataset]] = field(default_factory=dict)
+    size: int | None = None
+    least_seeds: int = 1
+    help: Mapping[str, str] = field(default_factory=dict)
+    cost: str = ""
+
+    def make(self, **arguments: Any) -> Sweeps:
+        """Return the sweeps, with other arguments than usual if they are a function's."""
+        return self.sweeps(**arguments) if callable(self.sweeps) else self.sweeps
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of its function of sweeps with their defaults."""
+        known = inspect.signature(self.sweeps).parameters if callable(self.sweeps) else {}
+        return {name: one.default for name, one in known.items()}
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """Its further options with their defaults: those arguments, and the names of sources."""
+        sources = {source: source for source in self.data.values() if isinstance(source, str)}
+        return self.arguments | sources
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of its curves and test results."""
+        made = self.make().items()
+        tested = {f"{folder}/test" for folder, sweep in made if sweep.keep is not None}
+        return (*(folder for folder, _ in made), *sorted(tested))
+
+
+def main(experiment: Experiment, about: str) -> None:
+    """Run an experiment from the command line: train what is missing, draw, report."""
+
+    from experiments._draw import draw
+    from experiments._options import options_of
+    from experiments._train import collect, train
+
+    def command() -> None:
+        options = parse(options_of(experiment), f"python -m experiments.{experiment.name}", about)
+        connect(options)
+        train(experiment, options)
+        show(draw(experiment, collect(options.out), options.out).text)
+
+    guarded(command)

@@ -1,0 +1,115 @@
+"""What an experiment trains and tests, and what a folder of results holds."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import emnist_jax as ej
+from emnist_jax import hosts
+from emnist_jax.console import show
+from emnist_jax.engine.run import finished
+from emnist_jax.errors import InputError
+from emnist_jax.figures import confusion_matrix
+from emnist_jax.store import networks
+from emnist_jax.store.curves import checksum, load_curves, save_curves
+from experiments._experiment import Experiment
+from experiments._options import Options, chosen
+
+
+def train(experiment: Experiment, options: Options, folders: Collection[str] | None = None) -> None:
+    """Train what is missing of an experiment in the folder of results, and test what is kept.
+
+    Args:
+        experiment: of whose sweeps.
+        options: of the experiment.
+        folders: those of its sweeps to train; None for all.
+
+    Raises:
+        InputError: invalid options, or a folder that holds another run.
+    """
+    if options.seeds < experiment.least_seeds:  # before hours of training, not after
+        least = experiment.least_seeds
+        raise InputError(f"seeds={options.seeds}: {experiment.name} needs {least} seeds or more")
+    usual = ej.load(options.data, split=options.split, size=options.size)
+    sources: dict[object, ej.Dataset] = {None: usual}
+    for folder, sweep in chosen(experiment, options).items():
+        if folders is not None and folder not in folders:
+            continue
+        other = experiment.data.get(folder)
+        if other not in sources:
+            name = getattr(options, other) if isinstance(other, str) else None
+            sources[other] = (
+                ej.load(name, split=options.split, size=options.size) if name else other(usual)
+            )
+        _train_and_test(sweep, sources[other], folder, options)
+
+
+def _train_and_test(sweep: ej.Sweep, data: ej.Dataset, folder: str, options: Options) -> None:
+    """Train a sweep into a folder unless it is there, and test its networks unless they are."""
+    out = options.out / folder
+    curves = None if options.overwrite else finished(sweep, data, out)
+    if curves is not None and (sweep.keep is None or hosts.first(_is_tested, out)):
+        return
+    lost = curves is not None and not hosts.first((out / networks.FILE).exists)
+    if curves is None or lost:
+        show(f"{folder}:")  # above its progress; errors alone go to stderr
+    found = ej.run(
+        sweep,
+        data,
+        out,
+        overwrite=options.overwrite or lost,
+        trials_at_once=options.trials_at_once,
+    )
+    if sweep.keep is not None:
+        curves, kept = found
+        own = {"images": len(data.test.labels), "curves_checksum": checksum(curves)}
+        tested = test(kept, data, sweep).assign_attrs(curves.attrs | own)
+        hosts.first(save_curves, tested, out / "test" / "curves.nc")
+
+
+def _is_tested(out: Path) -> bool:
+    """Return whether a folder holds the test results of the networks of its very curves."""
+    # The checksum covers the curves' attributes too, so their configuration.
+    path = out / "test" / "curves.nc"
+    if not path.exists():
+        return False
+    return load_curves(path).attrs.get("curves_checksum") == checksum(load_curves(out))
+
+
+def test(kept: ej.Networks, data: ej.Dataset, sweep: ej.Sweep) -> xr.Dataset:
+    """Return what networks get of the test images, as the sweep's model and as its variants.
+
+    Errors, accuracies and confusion matrices (true class, predicted class); those of a variant
+    end with its name. Only test images are looked at, and nothing is chosen on them.
+    """
+    found = _tested(kept, data)
+    for name, model in (sweep.variants or {}).items():
+        model = model.clone(classes=len(data.classes))
+        # Statistics of the minibatch are those of as many images as in training.
+        variant = replace(kept, model=model, evaluation_batch=sweep.batch_size)
+        tested = _tested(variant, data)
+        found = found.assign({f"{v}_{name}": tested[v] for v in tested.data_vars})
+    return found
+
+
+def _tested(kept: ej.Networks, data: ej.Dataset) -> xr.Dataset:
+    split, names = data.test, list(data.classes)
+    predicted = kept.logits(split.images).argmax("class").values.reshape(-1, len(split.labels))
+    matrices = [confusion_matrix(split.labels, row, len(names)) for row in predicted]
+    shape = (*kept.epoch.shape, len(names), len(names))
+    dims = (*kept.epoch.dims, "true", "predicted")
+    tested = kept.evaluate(split).assign_coords(true=names, predicted=names)
+    return tested.assign(confusion=(dims, np.asarray(matrices, np.int32).reshape(shape)))
+
+
+def collect(folder: Path) -> dict[str, xr.Dataset]:
+    """Return all finished runs below a folder by their path in it, such as "convnets/c1"."""
+
+    def read():
+        paths = sorted(folder.rglob("curves.nc"))
+        return {str(path.parent.relative_to(folder)): load_curves(path) for path in paths}
+
+    return hosts.first(read)

@@ -1,0 +1,142 @@
+"""Criteria: the bounds of a claim's number, worded once, and what an interval says of them.
+
+`above(0)`, `at_least(20)`, `at_most(1)`, `below(0)`, `between(5, 20)`, `near(83.5, 1)`. A claim of
+no difference, or of a setting being the best, gets a margin, `at_most(0.3)`: no number of seeds
+shows a difference of exactly zero.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from scipy.special import stdtr, stdtrit
+
+from emnist_jax.stats import seeds_needed
+
+INF = math.inf
+LEVEL = 0.95
+SIGN = "the sign of the difference, on the same seeds"
+SPLIT = "the paper's number within a point: another split of the images, few seeds there"
+
+
+class Verdict(StrEnum):
+    """What a claim's interval says about it."""
+
+    HOLDS = "holds"
+    FAILS = "does not hold"
+    UNDAMPED = "holds only for the undamped rule"
+    UNDECIDED = "undecided"
+    UNTESTABLE = "not testable"
+
+
+class Estimate(NamedTuple):
+    """A number with its 95 % interval.
+
+    `seeds` is 0 where it is not one of seeds; `df` are its degrees of freedom (0: seeds - 1).
+    """
+
+    mean: float
+    lower: float
+    upper: float
+    seeds: int = 0
+    df: int = 0
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """Bounds of a number: in words, and why these. `numeric`: the paper gives a number."""
+
+    low: float
+    high: float
+    words: str
+    why: str
+    numeric: bool = False
+
+    def verdict(self, found: Estimate) -> Verdict:
+        """Return whether the interval lies within the bounds, outside, or on one of them."""
+        above = math.isinf(self.low) or self.low < found.lower
+        below = math.isinf(self.high) or found.upper < self.high
+        if above and below:
+            return Verdict.HOLDS
+        if found.upper <= self.low or self.high <= found.lower:
+            return Verdict.FAILS
+        return Verdict.UNDECIDED
+
+    def p(self, found: Estimate) -> float:
+        """Return the least alpha whose 1 - alpha interval decides; below .05 where 95 % does."""
+        df = found.df or found.seeds - 1
+        reach = min((_reach(found, bound) for bound in self._bounds(found)), default=INF)
+        return float(2 * stdtr(df, -reach * stdtrit(df, 0.5 + LEVEL / 2)))
+
+    def seeds_needed(self, found: Estimate, power: float = 0.8) -> float:
+        """Return the seeds that would decide with this power, were mean and sd as estimated.
+
+        inf where no number would: the mean lies on a bound, or more epochs are needed.
+        """
+        df = found.df or found.seeds - 1
+        scale = math.sqrt(found.seeds) / stdtrit(
+            df, 0.5 + LEVEL / 2
+        )  # a half of the interval to sd
+        return max(
+            (
+                seeds_needed(abs(bound - found.mean), _half(found, bound) * scale, power=power)
+                for bound in self._bounds(found)
+            ),
+            default=2,
+        )
+
+    def scaled(self, found: Estimate) -> tuple[float, float, float]:
+        """Return mean and interval on the scale where the bounds lie at -1 and 1."""
+        middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+        mean, lower, upper = ((value - middle) / half for value in found[:3])
+        return mean, lower, upper
+
+    def _bounds(self, found: Estimate) -> list[float]:
+        """Return the bounds that an interval around this mean must not reach."""
+        if found.mean <= self.low:
+            return [self.low]
+        if found.mean >= self.high:
+            return [self.high]
+        return [bound for bound in (self.low, self.high) if math.isfinite(bound)]
+
+
+def _half(found: Estimate, bound: float) -> float:
+    return found.mean - found.lower if bound < found.mean else found.upper - found.mean
+
+
+def _reach(found: Estimate, bound: float) -> float:
+    """Return the distance to a bound in halves of the interval on that side."""
+    distance, half = abs(bound - found.mean), _half(found, bound)
+    return distance / half if half else math.copysign(INF, distance) if distance else 0.0
+
+
+def above(low: float, why: str = SIGN) -> Criterion:
+    """Return the criterion of being larger."""
+    return Criterion(low, INF, f"is above {low:g}", why)
+
+
+def at_least(low: float, why: str) -> Criterion:
+    """Return the criterion of being as large, for a bound that the claim names or grants."""
+    return Criterion(low, INF, f"is {low:g} or more", why)
+
+
+def below(high: float, why: str = SIGN) -> Criterion:
+    """Return the criterion of being smaller."""
+    return Criterion(-INF, high, f"is below {high:g}", why)
+
+
+def at_most(high: float, why: str) -> Criterion:
+    """Return the criterion of being no larger: a margin, or a bound that the claim names."""
+    return Criterion(-INF, high, f"is at most {high:g}", why)
+
+
+def between(low: float, high: float, why: str, numeric: bool = True) -> Criterion:
+    """Return the criterion of lying in a range: of the paper's numbers, or of a word for one."""
+    return Criterion(low, high, f"is {low:g} to {high:g}", why, numeric)
+
+
+def near(value: float, tolerance: float = 1, why: str = SPLIT) -> Criterion:
+    """Return the criterion of lying within a tolerance of the paper's number."""
+    words = f"is {value:.4g} within {tolerance:g}"
+    return Criterion(value - tolerance, value + tolerance, words, why, numeric=True)

@@ -1,0 +1,168 @@
+"""`Runs`: the one place that knows where curves lie, and how a reading of Adam picks them."""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import xarray as xr
+
+CLASSES = 47
+# Implementations that the paper's Adam may have been; the first is its Algorithm 1.
+READINGS = (
+    "adam",
+    "adam_undamped",
+    "adam_uncorrected",
+    "adam_undamped_uncorrected",
+    "adam_constant_correction",
+)
+_CURVES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy", "error", "accuracy")
+
+
+class NotTestable(Exception):  # noqa: N818 (an answer, not an error)
+    """The runs do not hold what a claim needs; the message is the reason."""
+
+
+class Runs:
+    """Curves by the name of their run, read as one implementation of Adam would be.
+
+    Args:
+        datasets: by path below the folder of results: "sgd", "convnets/c1", "convnets/c1/test".
+        reading: one of `READINGS`. "adam_undamped" lacks the factor (1 - b1), which is Adam at
+            the learning rate eta / (1 - b1): such a run is read at that rate, not trained again.
+        macro: read every accuracy as the mean over classes.
+    """
+
+    def __init__(
+        self, datasets: Mapping[str, xr.Dataset], reading: str = "adam", macro: bool = False
+    ):
+        self.datasets, self.reading, self.macro = datasets, reading, macro
+
+    def pick(
+        self, name: str, *, epochs: int = 0, variant: str = "", **setting: float
+    ) -> xr.Dataset:
+        """Return the curves of one setting (dimensions not named are kept), NaN at chance.
+
+        A diverged network guesses: from there on its accuracy counts as 1/47, its error as ln 47.
+        `variant` is that of the sweep's variants whose evaluation to read.
+
+        Raises:
+            NotTestable: no such run, setting or variable, or fewer epochs than `epochs`.
+        """
+        if name not in self.datasets:
+            raise NotTestable(f"{name} was not run")
+        curves = self._evaluated(self.datasets[name], name, variant)
+        for key, value in setting.items():
+            curves = _select(curves, name, key, value)
+        if epochs and curves.epoch.max() < epochs:
+            have = int(curves.epoch.max())
+            raise NotTestable(f"{name} has {have} epochs, this needs {epochs}")
+        guess = {v: 1 / CLASSES if "accuracy" in v else math.log(CLASSES) for v in curves.data_vars}
+        return curves.fillna(guess)
+
+    def adam(
+        self, learning_rate: float, b1: float, b2: float | None = None, epochs: int = 0
+    ) -> xr.Dataset:
+        """Return the dense net's curves under this reading of Adam; all b2 if it is not given.
+
+        Raises:
+            NotTestable: as `pick`.
+        """
+        setting = {"learning_rate": learning_rate, "b1": b1} | ({} if b2 is None else {"b2": b2})
+        if self.reading in ("adam", "adam_undamped"):
+            setting["learning_rate"] = self._rate(learning_rate, b1)
+            return self.pick("adam", epochs=epochs, **setting)
+        return self.pick(f"forensics/{self.reading}", epochs=epochs, **setting)
+
+    def chosen_adam(self, *names: str, epochs: int = 0, variant: str = "") -> xr.Dataset:
+        """Return the curves of a network trained by Adam with the paper's choice 1e-4, .9, .9999.
+
+        Of the runs named, the first that holds it is taken.
+
+        Raises:
+            NotTestable: as `pick`; or the reading was tried on the dense net only.
+        """
+        if self.reading not in ("adam", "adam_undamped"):
+            raise NotTestable(f"{names[-1]} was not run with {self.reading}")
+        rate = self._rate(1e-4, 0.9)
+        return _first(
+            lambda name: self.pick(name, epochs=epochs, variant=variant, learning_rate=rate), names
+        )
+
+    def normalised(self, *names: str, statistics: str, epochs: int = 0) -> xr.Dataset:
+        """Return the curves of a batch-normalised net as evaluated with "minibatch" or "running".
+
+        A run with a variant holds both; one without is named after its statistics, or has those
+        of the minibatch, as the paper's library.
+
+        Raises:
+            NotTestable: as `chosen_adam`.
+        """
+
+        def one(name):
+            if f"{name}_{statistics}" in self.datasets:
+                return self.chosen_adam(f"{name}_{statistics}", epochs=epochs)
+            held = {str(v).rpartition("_")[2] for v in self.datasets.get(name, ())}
+            if statistics in held:
+                return self.chosen_adam(name, epochs=epochs, variant=statistics)
+            if statistics == "running" and "minibatch" not in held:
+                raise NotTestable(f"{name}_running was not run")
+            return self.chosen_adam(name, epochs=epochs)
+
+        return _first(one, names)
+
+    def time_ratio(self, one: str, other: str) -> float:
+        """Return the ratio of two networks' training times of an epoch, of `times/` runs first.
+
+        Raises:
+            NotTestable: no such runs, or without times, or not of equally many networks at once on
+                one device: a core that trains ten has other times than one that trains two.
+        """
+
+        def ratio(folder):
+            names = [f"{folder}/{one}", f"{folder}/{other}"]
+            a, b = (self.pick(name).attrs for name in names)
+            for name, attrs in zip(names, (a, b), strict=True):
+                if not attrs.get("seconds_per_epoch"):
+                    raise NotTestable(f"{name} holds no times")
+            for key in ("trials_at_once", "device"):
+                if a.get(key) != b.get(key):
+                    raise NotTestable(
+                        f"times of {one} and {other} differ in {key}: {a.get(key)}, {b.get(key)}"
+                    )
+            return float(a["seconds_per_epoch"]) / float(b["seconds_per_epoch"])
+
+        return _first(ratio, ("times", "convnets"))
+
+    def _rate(self, learning_rate: float, b1: float) -> float:
+        return learning_rate / (1 - b1) if self.reading == "adam_undamped" else learning_rate
+
+    def _evaluated(self, curves: xr.Dataset, name: str, variant: str) -> xr.Dataset:
+        """Return the curves with what is to be read under the plain names."""
+        sources = {}
+        for v in _CURVES:
+            if v in curves:
+                source = v.replace("accuracy", "macro_accuracy") if self.macro else v
+                sources[v] = f"{source}_{variant}" if variant else source
+                if sources[v] not in curves:
+                    raise NotTestable(f"{name} holds no {sources[v]}")
+        return curves.assign({v: curves[source] for v, source in sources.items()})
+
+
+def _first(pick: Callable, names: tuple[str, ...]):
+    """Return what the first name gives that is testable; else the last name's reason."""
+    for name in names[:-1]:
+        try:
+            return pick(name)
+        except NotTestable:
+            continue
+    return pick(names[-1])
+
+
+def _select(curves: xr.Dataset, name: str, key: str, value: float) -> xr.Dataset:
+    """Select by value up to rounding; a coordinate of one value for all trials must agree."""
+    if key not in curves.coords:
+        raise NotTestable(f"{name} has no {key}")
+    found = np.flatnonzero(np.isclose(np.atleast_1d(curves[key].values), value, rtol=1e-6, atol=0))
+    if not len(found):
+        raise NotTestable(f"{name} was not run at {key}={value:g}")
+    return curves.isel({key: found[0]}) if key in curves.dims else curves
