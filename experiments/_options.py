@@ -36,7 +36,7 @@ class Options:
     data: option(str, DATA) = "glyphs"
     split: option(Literal["paper", "official"], SPLIT) = "paper"
     size: option(int | None, SIZE, "all", "INT") = None
-    seeds: option(int, SEEDS) = 5
+    seeds: option(int | None, SEEDS, "as each has", "INT") = 5
     epochs: option(int | None, "passes over the training images", "as each has", "INT") = None
     batch_size: option(int, "images a minibatch") = 50
     out: option(Path, "folder of results; what is there is resumed or kept") = Path("runs")
@@ -100,9 +100,11 @@ def chosen(experiment: "Experiment", options: Options) -> dict[str, ej.Sweep]:
     new = {of: getattr(options, name, of[1]) for name, of in axes(sweeps).items()}
     made = {}
     for folder, sweep in sweeps.items():
-        changes: dict[str, Any] = {"seeds": options.seeds, "batch_size": options.batch_size}
-        if options.epochs is not None and "epochs" not in own:
-            changes["epochs"] = options.epochs
+        changes: dict[str, Any] = {
+            name: getattr(options, name)
+            for name in ("seeds", "epochs", "batch_size")
+            if getattr(options, name) is not None and name not in own
+        }
         if isinstance(sweep.grid, Mapping):
             changes["grid"] = {axis: new.get((axis, v), v) for axis, v in sweep.grid.items()}
         if isinstance(sweep.keep, tuple):

@@ -30,7 +30,9 @@ def train(experiment: Experiment, options: Options, folders: Collection[str] | N
     Raises:
         InputError: invalid options, or a folder that holds another run.
     """
-    if options.seeds < experiment.least_seeds:  # before hours of training, not after
+    if (
+        options.seeds is not None and options.seeds < experiment.least_seeds
+    ):  # before hours of training, not after
         least = experiment.least_seeds
         raise InputError(f"seeds={options.seeds}: {experiment.name} needs {least} seeds or more")
     usual = ej.load(options.data, split=options.split, size=options.size)

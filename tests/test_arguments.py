@@ -197,13 +197,13 @@ def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, 
 @pytest.mark.parametrize("option", ["--seeds", "--adam-seeds", "--convnet-epochs"])
 @pytest.mark.parametrize("value", ["0", "-1"])
 def test_the_paper_refuses_before_it_writes(tmp_path, monkeypatch, capsys, option, value):
-    from emnist_jax.cli import options
+    from emnist_jax.cli.options import guarded, parse
     from experiments import paper
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["paper", "--preset", "demo", option, value])
     with pytest.raises(SystemExit) as stopped:
-        options.guarded(lambda: paper.run(options.parse(paper.Options, "paper", "")))
+        guarded(lambda: paper.run(parse(paper.Options, "paper", "")))
     (error,) = capsys.readouterr().err.splitlines()
     assert stopped.value.code == 2
     assert error.startswith(f"error: {option[2:].replace('-', '_')}={value}: give a whole number")

@@ -17,7 +17,8 @@ from PIL import Image
 
 import emnist_jax as ej
 from emnist_jax import figures, stats
-from emnist_jax.cli import options, sweep, sweep_options
+from emnist_jax.cli import sweep, sweep_options
+from emnist_jax.cli.options import parse
 from experiments._options import options_of
 
 ROOT = Path(__file__).parent.parent
@@ -88,7 +89,7 @@ def test_the_commands_run_or_are_understood(page, monkeypatch, tmp_path):
         elif command == "emnist-jax":
             obey(*arguments)
         elif arguments[:1] == ["-m"]:
-            read(arguments[1], arguments[2:])
+            read(arguments[1], arguments[2:], monkeypatch)
         else:
             assert command in ("git", "pip", "python", "cd") or (ROOT / command).exists()
 
@@ -105,12 +106,12 @@ def obey(name, *arguments):
         sweep.run(chosen)
 
 
-def read(name, arguments):
+def read(name, arguments, monkeypatch):
     """Parse the arguments of a module as it would."""
     module = importlib.import_module(name)
     if name.startswith("experiments."):
         made = options_of(module.EXPERIMENT) if hasattr(module, "EXPERIMENT") else module.Options
-        options.parse(made, f"python -m {name}", module.__doc__, arguments)
+        parse(made, f"python -m {name}", module.__doc__, arguments)
 
 
 def test_a_command_that_fails_is_noticed(monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from emnist_jax import rules, train
+from emnist_jax.adapters import Other, adapted
 from emnist_jax.data import Dataset
 from emnist_jax.engine import programs
 from emnist_jax.engine.grid import Grid, check_seeds, make_grid
@@ -187,9 +188,8 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
     )
 
 
-def _with_classes(model: nn.Module, data: Dataset) -> nn.Module:
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model={model!r} is no Flax module; give ej.MLP() or one of your own")
+def _with_classes(model: nn.Module | Other, data: Dataset) -> nn.Module:
+    model = adapted(model)
     unknown = getattr(model, "classes", 0) is None
     return model.clone(classes=len(data.classes)) if unknown else model
 

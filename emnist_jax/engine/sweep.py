@@ -8,6 +8,7 @@ from inspect import signature
 import flax.linen as nn
 
 from emnist_jax import rules, train
+from emnist_jax.adapters import Other
 from emnist_jax.engine.grid import GridLike
 from emnist_jax.errors import InputError, nearest
 
@@ -17,8 +18,9 @@ class Sweep:
     """All that decides the curves of a sweep but the data; `run` trains it.
 
     Attributes:
-        model: a Flax module called as `module(x, train=False)`; a field `classes` that is None is
-            set to the data's number of classes.
+        model: a linen module called as `module(x, train=False)`, an NNX class, a function of `rngs`
+            that returns an NNX module, or functions `(init, apply)` (see `adapters`); a field
+            `classes` that is None is set to the data's number of classes.
         rule: a name (see `rules`), or a function of the learning rate and hyperparameters.
         grid: hyperparameters of the rule (or float fields of the model, such as `dropout`) with
             a number or a list of numbers each, or a list of whole settings.
@@ -42,7 +44,7 @@ class Sweep:
             epochs keeps it at each of them.
     """
 
-    model: nn.Module
+    model: nn.Module | Other
     rule: str | rules.Rule
     grid: GridLike
     seeds: int | Sequence[int] = 5
@@ -50,7 +52,7 @@ class Sweep:
     batch_size: int = 50
     order: str | int = "seed"
     metrics: Mapping[str, train.Metric] | None = None
-    variants: Mapping[str, nn.Module] | None = None
+    variants: Mapping[str, nn.Module | Other] | None = None
     dtype: str = "float32"
     precision: str = "default"
     keep: str | Sequence[int] | None = None

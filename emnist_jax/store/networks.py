@@ -14,9 +14,10 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax import hosts, models, train
+from emnist_jax.adapters import Other, adapted, class_of
 from emnist_jax.data import Split, pictures
 from emnist_jax.engine.grid import model_fields
-from emnist_jax.errors import InputError, check_count
+from emnist_jax.errors import InputError, check_count, short
 from emnist_jax.store.files import load_arrays, save_arrays
 
 FILE = "networks.safetensors"
@@ -284,10 +285,6 @@ class Networks:
         Raises:
             InputError: the file cannot be written.
         """
-        leaves = {
-            jax.tree_util.keystr(keys, simple=True, separator="/"): leaf
-            for keys, leaf in jax.tree_util.tree_leaves_with_path(self.variables)
-        }
         about = {
             "model": models.describe(self.model, defaults=True),
             "changed": models.describe(self.model),  # a default may be no literal
@@ -300,29 +297,31 @@ class Networks:
             "classes": self.classes,
             "form": self.form._asdict(),
         }
-        return save_arrays(path, leaves, {name: json.dumps(value) for name, value in about.items()})
+        written = {name: json.dumps(value) for name, value in about.items()}
+        return save_arrays(path, _named(self.variables), written)
 
 
-def load_networks(path: str | Path, model: nn.Module | type[nn.Module] | None = None) -> Networks:
+def load_networks(
+    path: str | Path, model: nn.Module | type[nn.Module] | Other | None = None
+) -> Networks:
     """Return the networks that a sweep with `keep` left in its folder.
 
     Args:
         path: the folder, or the safetensors file itself.
-        model: for a model that is not this package's its class, whose fields are set as in
-            training where they are plain values, or the model itself (a field `classes` that is
-            None is set); by default as the file describes it.
+        model: for a model that is not this package's its class (or function of `rngs`, or pair of
+            functions), whose fields are set as in training where they are plain values, or the
+            model itself (a field `classes` that is None is set); by default as the file describes
+            it.
 
     Raises:
         InputError: no such file, a damaged one, or a model that is missing or does not fit.
     """
-    from flax.traverse_util import unflatten_dict
-
     path, leaves, stored = hosts.first(_read, Path(path))
     if "labels" not in stored:
         raise InputError(f"{path}: written by an older version; train the networks again")
     about = {name: json.loads(value) for name, value in stored.items()}
     form = pictures.Form(**about["form"] | {"shape": tuple(about["form"]["shape"])})
-    variables, classes = unflatten_dict(leaves, sep="/"), tuple(about["classes"])
+    classes = tuple(about["classes"])
     if model is None and not about["built_in"]:
         name = about["model"].partition("(")[0]
         raise InputError(
@@ -331,11 +330,12 @@ def load_networks(path: str | Path, model: nn.Module | type[nn.Module] | None = 
         )
     if model is None:
         model = models.rebuild(about["model"])
-    elif isinstance(model, type):
-        model = _of_class(path, model, about["changed"])
+    elif own := class_of(model):
+        model = _of_class(path, own, about["changed"])
+    model = adapted(model)
     if getattr(model, "classes", 0) is None:
         model = model.clone(classes=len(classes))
-    _check_fit(path, model, variables, form)
+    variables = _variables(path, model, leaves, form)
     kept = xr.Dataset(
         {name: _variable(*about["labels"].pop(name)) for name in KEPT},
         {name: _variable(*parts) for name, parts in about["labels"].items()},
@@ -366,16 +366,30 @@ def _variable(dims: list[str], dtype: str, values: object) -> tuple[list[str], n
     return dims, np.asarray(values, dtype)
 
 
-def _check_fit(path: Path, model: nn.Module, variables: Mapping, form: pictures.Form) -> None:
-    """Refuse a model whose variables differ in names or shapes from those stored."""
+def _variables(
+    path: Path, model: nn.Module, leaves: Mapping[str, np.ndarray], form: pictures.Form
+) -> Mapping:
+    """Return the arrays stored as variables of the model; refuse other names and shapes."""
     image = jax.ShapeDtypeStruct((1, *form.shape), jnp.float32)
     try:
-        made = jax.eval_shape(model.init, jax.random.key(0), image)
-        same = jax.tree.map(lambda a, b: a.shape == b.shape[1:], dict(made), dict(variables))
+        made = dict(jax.eval_shape(model.init, jax.random.key(0), image))
     except Exception as error:  # the caller's own code raises whatever it likes
         raise InputError(f"{path}: no networks of {models.describe(model)}: {error}") from None
-    if not jax.tree.all(same):
+    shapes = {name: leaf.shape for name, leaf in _named(made).items()}
+    if shapes.keys() != leaves.keys():
+        differing = ", ".join(sorted(shapes.keys() ^ leaves.keys()))
+        raise InputError(f"{path}: no networks of {models.describe(model)}: {short(differing)}")
+    if shapes != {name: leaf.shape[1:] for name, leaf in leaves.items()}:
         raise InputError(f"{path}: networks of other widths than {models.describe(model)}")
+    return jax.tree.unflatten(jax.tree.structure(made), [leaves[name] for name in shapes])
+
+
+def _named(variables: Mapping) -> dict[str, jax.Array]:
+    """Return arrays by their places in variables: "params/dense_0/kernel"."""
+    return {
+        jax.tree_util.keystr(keys, simple=True, separator="/"): leaf
+        for keys, leaf in jax.tree_util.tree_leaves_with_path(variables)
+    }
 
 
 def predict(images: Pictures, networks: Networks | str | Path, top: int = 3) -> list[Prediction]:
