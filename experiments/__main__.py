@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from emnist_jax.cli.options import guarded
+from emnist_jax.console import show
 from emnist_jax.errors import InputError, nearest
 
 
@@ -20,8 +21,8 @@ def main() -> None:
         if not word.startswith("-"):
             raise InputError(f'no experiment "{word}": {nearest(word, modules)}')
     for name, about in modules.items():
-        print(f"{name:{max(map(len, modules))}}  {about.partition(chr(10))[0]}")
-    print("\nRun one by python -m experiments.NAME; each has --help.")
+        show(f"{name:{max(map(len, modules))}}  {about.partition(chr(10))[0]}")
+    show("\nRun one by python -m experiments.NAME; each has --help.")
 
 
 if __name__ == "__main__":

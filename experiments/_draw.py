@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import xarray as xr
 
+from emnist_jax.console import show
 from emnist_jax.figures import save_figure
 from emnist_jax.figures.tables import Table, save_table
 from experiments._experiment import Experiment, Runs
@@ -34,7 +35,7 @@ def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
         path = next(
             one for one in save_figure(figure.draw(runs), folder / name) if one.suffix == ".png"
         )
-        print(path)
+        show(path)
         caption = f"{figure.caption} {_protocol(experiment, runs, figure.of)}"
         figures.append((f"{experiment.name}/{name}.png", caption))
     for name, make in experiment.tables.items():

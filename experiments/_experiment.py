@@ -9,6 +9,7 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.cli.options import connect, guarded, parse
+from emnist_jax.console import show
 from emnist_jax.figures.tables import Table
 
 if TYPE_CHECKING:
@@ -96,6 +97,6 @@ def main(experiment: Experiment, about: str) -> None:
         options = parse(options_of(experiment), f"python -m experiments.{experiment.name}", about)
         connect(options)
         train(experiment, options)
-        print(draw(experiment, collect(options.out), options.out).text)
+        show(draw(experiment, collect(options.out), options.out).text)
 
     guarded(command)

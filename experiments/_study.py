@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from emnist_jax.cli.options import connect
+from emnist_jax.console import show
 from emnist_jax.errors import InputError, check_count, nearest
 from emnist_jax.store.files import write_text
 from experiments import (
@@ -124,7 +125,7 @@ def write_report(out: Path) -> Path:
             sections.append(draw(experiment, runs, out))
     beyond = {name: draw(experiment, runs, out) for name, experiment in BEYOND.items()}
     path = write_text(out / "README.md", report(runs, sections, beyond))
-    print(path)
+    show(path)
     return path
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import hosts
+from emnist_jax.console import show
 from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
 from emnist_jax.figures import confusion_matrix
@@ -56,7 +57,7 @@ def _train_and_test(sweep: ej.Sweep, data: ej.Dataset, folder: str, options: Opt
         return
     lost = curves is not None and not hosts.first((out / networks.FILE).exists)
     if curves is None or lost:
-        print(f"{folder}:", flush=True)  # above its progress; errors alone go to stderr
+        show(f"{folder}:")  # above its progress; errors alone go to stderr
     found = ej.run(
         sweep,
         data,

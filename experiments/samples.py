@@ -14,6 +14,7 @@ import numpy as np
 
 import emnist_jax as ej
 from emnist_jax.cli.options import guarded, parse
+from emnist_jax.console import show
 from emnist_jax.figures import plot_samples, save_figure
 from experiments._options import DATA, SIZE, option
 
@@ -40,7 +41,7 @@ def run(options: Options) -> Path:
     images, labels = data.train.images[chosen], data.train.labels[chosen]
     figure = plot_samples(images, labels, data.classes, note=data.name)
     save_figure(figure, (options.out / FIGURE).with_suffix(""))
-    print(options.out / FIGURE)
+    show(options.out / FIGURE)
     return options.out / FIGURE
 
 
