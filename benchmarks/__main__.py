@@ -63,8 +63,9 @@ def run(options: Options) -> None:
     found["minutes"] = (time.perf_counter() - began) / 60
     found = json.loads(json.dumps(found))
     write_text(folder / "results.json", json.dumps(found) + "\n")
-    table = Path(__file__).with_name("programs.md").read_text()
-    write_text(folder / "README.md", report.render(found) + "\n" + table)
+    read = Path(__file__).with_name("programs.md")  # by benchmarks.programs, if it has run
+    table = "\n" + read.read_text() if read.exists() else ""
+    write_text(folder / "README.md", report.render(found) + table)
     print(folder / "README.md")
 
 

@@ -166,15 +166,15 @@ def _around(scaling: Mapping, start: Mapping) -> list[tuple[str, str]]:
     for row in scaling["compilation"]:
         what = f"compile the programs, {row['network']}, Adam, 5 trials"
         lines.append((what, span(row)))
-    return [
-        *lines,
-        *(
-            (f"`python -c '{name}'`", span(start[name]))
-            for name in start
-            if " load" not in name and " start" not in name
-        ),
-        ("draw 26,320 glyphs", span(start["first load"])),
-        ("load them from the cache", span(start["second load"])),
-        ("first start of 25 dense trials, to the first epoch", span(start["first start"])),
-        ("the same, second start", span(start["second start"])),
+    return lines + [
+        (_STARTED.get(name, f"`python -c '{name}'`"), span(timing))
+        for name, timing in start.items()
     ]
+
+
+_STARTED = {
+    "first load": "draw 26,320 glyphs",
+    "second load": "load them from the cache",
+    "first start": "first start of 25 dense trials, to the first epoch",
+    "second start": "the same, second start",
+}

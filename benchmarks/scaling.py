@@ -268,8 +268,15 @@ def papers_sweeps() -> dict[str, tuple[str, ej.Sweep]]:
 
 
 def kind_of(sweep: ej.Sweep) -> tuple[str, str]:
-    """Return the network and the rule whose times stand for a sweep's: Adam's for its variants."""
-    (network,) = [name for name, one in MODELS.items() if describe(one) == describe(sweep.model)]
+    """Return the network and the rule whose times stand for a sweep's.
+
+    Adam's do for its variants, one batch normalisation's for all.
+    """
+    if sweep.model.batch_norm is not None:
+        return NORM, "adam"
+    (network,) = [
+        name for name, one in ours.NETWORKS.items() if describe(one) == describe(sweep.model)
+    ]
     return network, sweep.rule if sweep.rule in ours.RATES else "adam"
 
 
