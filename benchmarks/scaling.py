@@ -201,7 +201,7 @@ def compilation(data: ej.Dataset, quick: bool) -> list[dict]:
 def start(quick: bool) -> dict[str, dict]:
     """Time, in fresh processes: import, first and second load of data, first and second start.
 
-    A start is timed from before Python until the first epoch of 25 dense trials ends, less the time
+    A start is timed from before Python until the first epoch of 25 dense trials (their first chunk) ends, less the time
     of the second epoch: so it holds data (already drawn), compilation or its cache, and the first
     evaluation. Each round begins with an empty cache.
     """
@@ -214,7 +214,7 @@ def start(quick: bool) -> dict[str, dict]:
             for name in ("first load", "second load"):
                 times[name].append(float(_python(_LOAD, environment)))
             for name in ("first start", "second start"):
-                ended, _, _, epoch = map(float, _python(_START, environment).split())
+                ended, _, _, epoch, *_ = map(float, _python(_START, environment).split())
                 times[name].append(ended - epoch)
     return {name: Timing.of(seconds)._asdict() for name, seconds in times.items()}
 
