@@ -193,8 +193,20 @@ def test_a_changed_rule_of_the_callers_own_is_another_run(tmp_path, data):
     def rule(learning_rate):
         return optax.sgd(2 * learning_rate)
 
-    with pytest.raises(ej.InputError, match=r"another run .*own_code"):
+    with pytest.raises(ej.InputError, match=r"another run \(program"):
         run(data, tmp_path, rule=rule)
+
+
+def test_between_versions_the_callers_own_code_is_compared(tmp_path, data, monkeypatch):
+    def made(factor):
+        return lambda learning_rate: optax.sgd(factor * learning_rate)
+
+    before = run(data, tmp_path, rule=made(1.0))
+    monkeypatch.setattr("emnist_jax.engine.job.installed", lambda name: "another")
+    monkeypatch.setattr("emnist_jax.engine.job.program", lambda *_: "another")
+    assert_same_bits(run(data, tmp_path, rule=made(1.0)), before)
+    with pytest.raises(ej.InputError, match=r"another run \(own_code"):
+        run(data, tmp_path, rule=made(2.0))
 
 
 @pytest.mark.parametrize("damage", ["flip", "tear", "empty", "not safetensors"])
