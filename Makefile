@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test hosts trackers docs notebook faults lint bench lock home clean
+.PHONY: help demo test hosts trackers docs notebook faults lint bench programs lock home clean
 help:             ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -44,6 +44,11 @@ bench: $(READY)   ## speed, measured beside PyTorch and numpy
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
+programs:         ## the programs that a GPU and TPU cores would run, compiled here; neither is needed
+	$(PYTHON) -m venv .venv-programs
+	.venv-programs/bin/python -m pip install --quiet --disable-pip-version-check -e '.[programs]'
+	.venv-programs/bin/python -m benchmarks.programs
+
 lock:             ## pin the newest releases that pyproject.toml allows
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	    --python-version 3.11 --extra test --extra docs --group build pyproject.toml -o requirements.txt
@@ -52,4 +57,4 @@ home:             ## move the project to REPO=owner/name on GitHub: every mentio
 	git grep -lF emnist-jax/emnist_jax | xargs perl -pi -e 's{emnist-jax/emnist_jax}{$(REPO)}g'
 
 clean:            ## remove the environment, all runs and the site
-	rm -rf $(VENV) runs site
+	rm -rf $(VENV) .venv-programs runs site

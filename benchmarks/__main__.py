@@ -49,21 +49,23 @@ def run(options: Options) -> None:
     began = time.perf_counter()
     data = ej.load("glyphs")
     machine = roofline.machine()
+    effort = steps.QUICK if options.quick else steps.FULL
     found: dict[str, object] = {
         "quick": options.quick,
         "device": describe_devices(),
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "commit": commit(),
         "machine": machine,
-        "steps": steps.measure(data, steps.QUICK if options.quick else steps.FULL, machine),
-        "scaling": scaling.measure(data, machine, options.quick),
+        "steps": steps.measure(data, effort, machine),
     }
-    row = found["scaling"]["checkpoint"][0]
-    found["devices"] = devices.measure(data, row, options.quick)
+    found["scaling"] = scaling.measure(data, machine, found["steps"], options.quick)
+    found["memory"] = devices.measure()
     found["minutes"] = (time.perf_counter() - began) / 60
     found = json.loads(json.dumps(found))
-    write_text(folder / "results.json", json.dumps(found, indent=1) + "\n")
-    write_text(folder / "README.md", report.render(found))
+    write_text(folder / "results.json", json.dumps(found) + "\n")
+    read = Path(__file__).with_name("programs.md")  # by benchmarks.programs, if it has run
+    table = "\n" + read.read_text() if read.exists() else ""
+    write_text(folder / "README.md", report.render(found) + table)
     print(folder / "README.md")
 
 

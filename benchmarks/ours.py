@@ -1,17 +1,17 @@
 """This library as a contestant: its own runner, data path and compiled programs."""
 
+from collections import Counter
 from functools import cache
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import emnist_jax as ej
 from emnist_jax import train
 from emnist_jax.data import Split
 from emnist_jax.engine.chunks import Runner
-from emnist_jax.engine.job import make_plan
+from emnist_jax.engine.job import make_job
 
 NETWORKS: dict[str, nn.Module] = {
     "dense": ej.MLP(hidden=(100, 100)),
@@ -19,14 +19,16 @@ NETWORKS: dict[str, nn.Module] = {
     "C2": ej.ConvNet(channels=(5, 10), hidden=(150,)),
 }
 RATES = {"sgd": 0.03, "rmsprop": 1e-3, "adam": 1e-3}
-BATCH = 50
+BATCH, PAPER_IMAGES = 50, 100_000
+SEEDS = 5  # of every setting, where there are as many trials
+EPOCHS = 100  # that chunks are chosen for, of the paper's images
 
 
 class Sweep:
-    """A sweep over seeds, an epoch at a time, exactly as `ej.sweep` runs it.
+    """A sweep of settings x seeds, each seed with its own order, as `ej.sweep` trains it.
 
-    A sweep of more trials than fit in the cache trains chunk after chunk; here the same chunk is
-    trained as often as there are chunks.
+    A sweep of more trials than fit in the cache trains chunk after chunk; here one chunk of each
+    shape is trained as often as there are such chunks.
     """
 
     def __init__(
@@ -39,43 +41,43 @@ class Sweep:
         devices: int | None = None,
         at_once: int | None = None,
     ):
-        grid = {"learning_rate": RATES[rule]}
-        plan = make_plan(data, model, rule, grid, trials, 1, BATCH, None, "float32", None)
-        runner = Runner(plan, devices)
-        self.at_once = runner.fresh(at_once).chunk_size
-        self.runner = runner = runner.for_chunk(0, self.at_once)
-        self.chunk = runner.chunk(0, self.at_once)
-        self.state = runner.start(self.chunk, [])
-        self.trials, self.steps = trials, len(data.train.labels) // BATCH
-        left = trials % self.at_once if trials % self.at_once <= runner.mesh.size < trials else 0
-        self.chunks = -(-(trials - left) // self.at_once)
-        # The trials of a last chunk that is not padded to a whole one.
-        self.rest = Sweep(data, model, rule, left, devices=devices) if left else None
+        settings = max(1, trials // SEEDS)
+        grid = {"learning_rate": [RATES[rule] * 0.9**i for i in range(settings)]}
+        epochs = EPOCHS * PAPER_IMAGES // len(data.train)
+        sweep = ej.Sweep(model, rule, grid, trials // settings, epochs, BATCH)
+        self.runner = runner = Runner(make_job(sweep, data), devices)
+        rows = runner.layout(at_once)
+        self.trials, self.steps = trials, len(data.train) // BATCH
+        self.at_once = max(len(np.unique(one)) for one in rows)
+        counts = Counter(one.shape for one in rows)
+        self.chunks = [_Chunk(runner, one, counts.pop(one.shape, 0)) for one in rows]
+        self.chunks = [chunk for chunk in self.chunks if chunk.times]
 
     def epoch(self, _=None) -> None:
         """Train every trial for one epoch."""
-        for _ in range(self.chunks):
-            self.state = self.runner.run_epoch(self.chunk, self.state, 1)
-        if self.rest:
-            self.rest.epoch()
+        for chunk in self.chunks:
+            for _ in range(chunk.times):
+                chunk.trials = chunk.runner.run_epoch(chunk.placed, chunk.trials, 1)
 
     def evaluate(self) -> None:
         """Evaluate every trial on all training and validation images."""
-        for _ in range(self.chunks):
-            jax.block_until_ready(
-                self.runner.programs.evaluate(self.chunk.hyper, self.state, self.runner.data)
-            )
-        if self.rest:
-            self.rest.evaluate()
+        for chunk in self.chunks:
+            programs, data = chunk.runner.programs, chunk.runner.data
+            for _ in range(chunk.times):
+                jax.block_until_ready(programs.evaluate(chunk.placed.hyper, chunk.trials, data))
 
-    def compile(self) -> tuple:
-        """Compile the epoch's and the evaluation's program anew, and return them."""
-        args = self.chunk.hyper, self.chunk.seeds, self.state, np.int32(1)
-        programs, data = self.runner.programs, self.runner.data
-        return (
-            programs.epoch.lower(*args, *data["train"]).compile(),
-            programs.evaluate.lower(self.chunk.hyper, self.state, data).compile(),
-        )
+    def compile(self) -> dict[str, jax.stages.Compiled]:
+        """Compile the programs of the first chunk anew, and return them."""
+        return self.chunks[0].runner.compiled(self.chunks[0].rows)
+
+
+class _Chunk:
+    def __init__(self, runner: Runner, rows: np.ndarray, times: int):
+        self.rows, self.times = rows, times
+        if times:
+            self.runner = runner.for_chunk(rows)
+            self.placed = self.runner.chunk(rows)
+            self.trials = self.runner.start(self.placed, [])
 
 
 def part(data: ej.Dataset, images: int) -> ej.Dataset:
@@ -98,14 +100,10 @@ def part(data: ej.Dataset, images: int) -> ej.Dataset:
 
 def initial_weights(model: nn.Module, data: ej.Dataset, seed: int = 0) -> dict:
     """Return a network's untrained weights as numpy arrays, named as Flax names them."""
-    shape = (1, *data.train.images.shape[1:])
-    return jax.device_get(_initializer(model.clone(classes=len(data.classes)), shape)(seed))
+    pixels = train.Pixels(data.train.images.shape[1:], "float32")
+    return jax.device_get(_initializer(model.clone(classes=len(data.classes)), pixels)(seed))
 
 
 @cache
-def _initializer(model: nn.Module, shape: tuple[int, ...]):
-    def init(seed):
-        images = jnp.zeros(shape, jnp.uint8)
-        return train.init(model, ej.rules.sgd(0.0), seed, images, "float32").params
-
-    return jax.jit(init)
+def _initializer(model: nn.Module, pixels: train.Pixels):
+    return jax.jit(lambda seed: train.init(model, ej.rules.sgd(0.0), pixels, seed).params)

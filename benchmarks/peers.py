@@ -17,12 +17,12 @@ Weights = Mapping[str, object]  # a network's parameters, as `MLP` and `ConvNet`
 
 
 class Peer(Protocol):
-    """Trains `trials` networks on the same minibatches."""
+    """Trains `trials` networks, each on minibatches of its own."""
 
     trials: int
 
     def run(self, order: np.ndarray) -> None:
-        """Make one update on each row of `order`, (steps, batch) indices of images."""
+        """Make an update on each minibatch of `order`, (steps, trials, batch) indices of images."""
 
     def weights(self) -> list[Weights]:
         """Return the weights of each network."""
@@ -52,9 +52,9 @@ def orders(images: int, batch: int, seed: int = 0):
 
 
 def runner(peer: Peer, images: int, batch: int):
-    """Return a function that trains a peer for so many steps, in shuffled epochs."""
-    rows = orders(images, batch)
-    return lambda steps: peer.run(np.stack([next(rows) for _ in range(steps)]))
+    """Return a function that trains a peer for so many steps, each network in its own order."""
+    rows = [orders(images, batch, seed) for seed in range(peer.trials)]
+    return lambda steps: peer.run(np.stack([[next(own) for own in rows] for _ in range(steps)]))
 
 
 class FlaxLoop:
@@ -104,10 +104,10 @@ class FlaxLoop:
         return kernel.reshape(shape).transpose(axes).reshape(kernel.shape)
 
     def run(self, order: np.ndarray) -> None:
-        """Make one update on each row of `order`."""
+        """Make an update on each minibatch of `order`, (steps, 1, batch)."""
         import jax
 
-        for rows in order:
+        for rows in order[:, 0]:
             self.state = self.step(self.state, self.images[rows], self.labels[rows])
         jax.block_until_ready(self.state)
 

@@ -21,8 +21,8 @@ class Numpy:
         self.v = [np.zeros_like(p) for p in self.params]
 
     def run(self, order: np.ndarray) -> None:
-        """Make one update on each row of `order`."""
-        for rows in order:
+        """Make an update on each minibatch of `order`, (steps, 1, batch)."""
+        for rows in order[:, 0]:
             self.update(self.gradients(self.images[rows], self.labels[rows]))
 
     def weights(self) -> list[Weights]:

@@ -58,10 +58,12 @@ class _Loop:
     """What PyTorch's own training loops share."""
 
     threads: int
+    many = False  # whether a step takes the minibatches of several networks
 
     def run(self, order: np.ndarray) -> None:
-        """Make one update on each row of `order`."""
+        """Make an update on each minibatch of `order`, (steps, trials, batch)."""
         torch.set_num_threads(self.threads)
+        order = order if self.many else order[:, 0]
         for rows in torch.as_tensor(order, device=DEVICE):
             self.step(self.images[rows], self.labels[rows])
         if DEVICE == "cuda":
@@ -118,6 +120,8 @@ class Eager(_Loop):
 class Ensemble(_Loop):
     """Networks trained together: gradients of all by `vmap`, one fused optimiser over them."""
 
+    many = True
+
     def __init__(
         self,
         rule: str,
@@ -139,7 +143,7 @@ class Ensemble(_Loop):
         def loss(params, images, labels):
             return F.cross_entropy(functional_call(nets[0], params, (images,)), labels)
 
-        grads = vmap(grad(loss), in_dims=(0, None, None))
+        grads = vmap(grad(loss), in_dims=(0, 0, 0))
         self.grads = torch.compile(grads, dynamic=False) if compiled else grads
 
     def step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
@@ -170,9 +174,9 @@ class Processes:
             self.workers.append(worker)
 
     def run(self, order: np.ndarray) -> None:
-        """Make one update of every network on each row of `order`."""
-        for pipe in self.pipes:
-            pipe.send(order)
+        """Make an update of every network on its minibatches of `order` (steps, trials, batch)."""
+        for i, pipe in enumerate(self.pipes):
+            pipe.send(order[:, i : i + 1])
         for pipe in self.pipes:
             pipe.recv()
 

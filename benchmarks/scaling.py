@@ -1,5 +1,6 @@
 """How time and memory grow, and what everything around training costs."""
 
+import math
 import os
 import subprocess
 import sys
@@ -10,33 +11,23 @@ from functools import partial
 from pathlib import Path
 
 import jax
+import numpy as np
 
 import emnist_jax as ej
 from benchmarks import ours, roofline
+from benchmarks.goals import EAGER, fastest
 from benchmarks.timing import Timing, alternate, seconds_of
-from emnist_jax.engine import programs as parallel
-from emnist_jax.engine.chunks import arrays_of
+from emnist_jax.engine.memory import bytes_of
+from emnist_jax.models import describe
 from emnist_jax.store.checkpoint import Checkpoints
+from experiments._study import PAPER
 
-PAPER_IMAGES = 100_000
 DENSE, NORM = "dense", "dense, batch norm"
-BATCHES = "dense, batch norm of minibatches"  # in evaluation, too: 50 images at a time
-# The experiments of the paper at five seeds: name, network and rule, trials, epochs.
-PAPER = (
-    ("sgd", (DENSE, "sgd"), 25, 100),
-    ("rmsprop", (DENSE, "rmsprop"), 30, 100),
-    ("adam", (DENSE, "adam"), 160, 100),
-    ("forensics", (DENSE, "adam"), 120, 20),
-    ("batch_norm", (BATCHES, "adam"), 40, 100),
-    ("convnets", (DENSE, "adam"), 10, 40),
-    ("convnets", ("C1", "adam"), 10, 40),
-    ("convnets", ("C2", "adam"), 10, 60),
-)
-DENSE_EXPERIMENTS = "sgd", "rmsprop", "adam"
+MODELS = ours.NETWORKS | {NORM: ej.MLP(hidden=(100, 100), batch_norm=ej.BatchNorm())}
 ROUNDS, LIMIT = 3, 4.0
 
 
-def measure(data: ej.Dataset, machine: dict, quick: bool) -> dict[str, object]:
+def measure(data: ej.Dataset, machine: dict, steps: list[dict], quick: bool) -> dict[str, object]:
     """Run all studies and return their rows by name."""
     found: dict[str, object] = {}
     studies = {
@@ -53,7 +44,7 @@ def measure(data: ej.Dataset, machine: dict, quick: bool) -> dict[str, object]:
     for name, study in studies.items():
         print(name, file=sys.stderr, flush=True)
         found[name] = study()
-    found["paper"] = paper(found["evaluation"])
+    found["paper"] = paper(found["evaluation"], steps)
     return found
 
 
@@ -75,17 +66,11 @@ def _epochs(sweeps: dict[str, ours.Sweep]) -> dict[str, Timing]:
 
 def evaluation(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time an epoch, and the evaluation of all images that follows it."""
-    many = 5 if quick else 25
-    settings = [(DENSE, rule, many, 20_000) for rule in DENSE_EXPERIMENTS]
-    settings += [(name, "adam", 10, 10_000) for name in (NORM, BATCHES)]
-    settings += [("C1", "adam", 5, 1000), ("C2", "adam", 5, 1000)]
-    norms = {NORM: ej.BatchNorm(), BATCHES: ej.BatchNorm(statistics="minibatch")}
-    models = ours.NETWORKS | {
-        name: ej.MLP(hidden=(100, 100), batch_norm=norm) for name, norm in norms.items()
-    }
-    rows = []
+    many, rows = 5 if quick else 25, []
+    settings = [(DENSE, rule, many, 20_000) for rule in ours.RATES]
+    settings += [(NORM, "adam", 10, 10_000), ("C1", "adam", 5, 1000), ("C2", "adam", 5, 1000)]
     for network, rule, n, size in settings:
-        sweep = ours.Sweep(ours.part(data, size), models[network], rule, n)
+        sweep = ours.Sweep(ours.part(data, size), MODELS[network], rule, n)
         sweep.epoch()
         sweep.evaluate()
         timed = alternate({"epoch": sweep.epoch, "evaluation": sweep.evaluate}, ROUNDS, LIMIT)
@@ -99,17 +84,16 @@ def evaluation(data: ej.Dataset, quick: bool) -> list[dict]:
 
 def trials(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time and memory against the number of trials, all trained at once."""
-    part, counts = ours.part(data, 2000), (1, 4, 16) if quick else (1, 2, 4, 8, 16, 32, 64, 128)
+    part, counts = ours.part(data, 2000), (1, 5, 20) if quick else (1, 5, 10, 20, 40, 80)
     sweeps = {
         str(n): ours.Sweep(part, ours.NETWORKS["dense"], "adam", n, at_once=n) for n in counts
     }
     rows = []
     for (name, sweep), timing in zip(sweeps.items(), _epochs(sweeps).values(), strict=True):
-        program, _ = sweep.compile()
-        memory = program.memory_analysis()
+        memory = sweep.compile()["epoch"].memory_analysis()
         rows.append(
             _row(timing.times(1 / sweep.steps / int(name)), trials=int(name))
-            | {"state_mib": parallel.bytes_of(sweep.state) / 2**20}
+            | {"state_mib": bytes_of(sweep.chunks[0].trials) / 2**20}
             | {"scratch_mib": memory.temp_size_in_bytes / 2**20 if memory else None}
         )
     return rows
@@ -117,7 +101,7 @@ def trials(data: ej.Dataset, quick: bool) -> list[dict]:
 
 def chunks(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time of a large Adam sweep against how many trials are trained at once."""
-    part, counts = ours.part(data, 2000), (4, 40) if quick else (2, 4, 8, 12, 20, 40)
+    part, counts = ours.part(data, 2000), (5, 40) if quick else (2, 5, 10, 20, 40)
     sizes = [None, *counts]
     sweeps = {
         str(size): ours.Sweep(part, ours.NETWORKS["dense"], "adam", 40, at_once=size)
@@ -132,7 +116,7 @@ def chunks(data: ej.Dataset, quick: bool) -> list[dict]:
 
 def images(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time of a step against the number of training images."""
-    counts = (1000, 10_000) if quick else (1000, 10_000, PAPER_IMAGES)
+    counts = (1000, 10_000) if quick else (1000, 10_000, ours.PAPER_IMAGES)
     sweeps = {
         str(n): ours.Sweep(ours.part(data, n), ours.NETWORKS["dense"], "sgd", 10) for n in counts
     }
@@ -177,22 +161,23 @@ def checkpoint(data: ej.Dataset, quick: bool) -> list[dict]:
     rows = []
     for network, n in (("dense", 25), ("C1", 2 if quick else 5)):
         sweep = ours.Sweep(ours.part(data, 500), ours.NETWORKS[network], "adam", n, at_once=n)
-        arrays = arrays_of(sweep.state, sweep.chunk)
-        state = sweep.runner.fresh(n)._replace(chunk=0, epoch=1, arrays=arrays)
+        (chunk,), runner = sweep.chunks, sweep.runner
+        arrays = runner.arrays_of(chunk.trials, chunk.placed)
+        state = runner.fresh([chunk.rows])._replace(chunk=0, epoch=1, arrays=arrays)
         with tempfile.TemporaryDirectory() as folder:
-            configuration = sweep.runner.plan.configuration()
+            configuration = runner.job.configuration
             checkpoints = Checkpoints(Path(folder) / "checkpoint", configuration, "this device", 0)
             checkpoints.save(state)  # warm
             save = partial(checkpoints.save, state)
             timed = alternate({"save": save, "restore": checkpoints.restore}, ROUNDS)
-        size = parallel.bytes_of(arrays) / 2**20
+        size = bytes_of(arrays) / 2**20
         row = {"network": network, "trials": n, "mib": size}
         rows.append(row | {name: timing._asdict() for name, timing in timed.items()})
     return rows
 
 
 def compilation(data: ej.Dataset, quick: bool) -> list[dict]:
-    """Time to compile an epoch's and an evaluation's program, with no cache to help.
+    """Time to compile the programs of a sweep, with no cache to help.
 
     Each time for another number of images: JAX would not compile the same program again.
     """
@@ -213,7 +198,7 @@ def compilation(data: ej.Dataset, quick: bool) -> list[dict]:
     return rows
 
 
-def start(quick: bool) -> dict[str, object]:
+def start(quick: bool) -> dict[str, dict]:
     """Time, in fresh processes: import, first and second load of data, first and second start.
 
     A start is timed from before Python until the first epoch of 25 dense trials ends, less the time
@@ -224,23 +209,17 @@ def start(quick: bool) -> dict[str, object]:
     for _ in range(1 if quick else 3):
         with tempfile.TemporaryDirectory() as folder:
             environment = os.environ | {"EMNIST_JAX_CACHE": folder}
-            times["python"].append(seconds_of(partial(_python, "pass", environment)))
-            times["import"].append(seconds_of(partial(_python, "import emnist_jax", environment)))
+            for name in ("pass", _LIBRARIES, "import emnist_jax"):
+                times[name].append(seconds_of(partial(_python, name, environment)))
             for name in ("first load", "second load"):
                 times[name].append(float(_python(_LOAD, environment)))
             for name in ("first start", "second start"):
                 ended, _, _, epoch = map(float, _python(_START, environment).split())
                 times[name].append(ended - epoch)
-    return {"heavy": _python(_HEAVY, dict(os.environ))} | {
-        name: Timing.of(seconds)._asdict() for name, seconds in times.items()
-    }
+    return {name: Timing.of(seconds)._asdict() for name, seconds in times.items()}
 
 
-_HEAVY = """
-import sys, emnist_jax
-heavy = {"tensorflow_datasets", "matplotlib", "orbax", "scipy.stats"}
-print(sorted(heavy & sys.modules.keys()))
-"""
+_LIBRARIES = "import jax, flax.linen, optax"
 _LOAD = """
 import time, emnist_jax as ej
 began = time.perf_counter()
@@ -279,18 +258,50 @@ def _python(program: str, environment: dict) -> str:
     return done.stdout.strip()
 
 
-def paper(timed: list[dict]) -> dict[str, object]:
-    """Project the time of the paper's experiments from measured epochs and evaluations."""
+def papers_sweeps() -> dict[str, tuple[str, ej.Sweep]]:
+    """Return the paper's sweeps by folder, each once, with the experiment that trains it."""
+    return {
+        folder: (name, sweep)
+        for name, experiment in reversed(PAPER.items())
+        for folder, sweep in experiment.make().items()
+    }
+
+
+def kind_of(sweep: ej.Sweep) -> tuple[str, str]:
+    """Return the network and the rule whose times stand for a sweep's.
+
+    Adam's do for its variants, one batch normalisation's for all.
+    """
+    if sweep.model.batch_norm is not None:
+        return NORM, "adam"
+    (network,) = [
+        name for name, one in ours.NETWORKS.items() if describe(one) == describe(sweep.model)
+    ]
+    return network, sweep.rule if sweep.rule in ours.RATES else "adam"
+
+
+def paper(timed: list[dict], steps: list[dict]) -> list[dict[str, object]]:
+    """Project the time of the paper's experiments from measured epochs and evaluations.
+
+    PyTorch eager's from its fastest steps alone; those of Adam stand for RMSprop, those without
+    batch normalisation for those with it.
+    """
     seconds = {
         (r["network"], r["rule"]): (r["epoch"]["median"] + r["evaluation"]["median"])
         / r["trials"]
-        * (PAPER_IMAGES / r["images"])
+        * (ours.PAPER_IMAGES / r["images"])
         for r in timed
     }
-    rows = [
-        {"experiment": name, "network": of[0], "trials": trials, "epochs": epochs}
-        | {"hours": trials * epochs * seconds[of] / 3600}
-        for name, of, trials, epochs in PAPER
-    ]
-    dense = sum(row["hours"] for row in rows if row["experiment"] in DENSE_EXPERIMENTS)
-    return {"rows": rows, "dense_hours": dense}
+    rows: dict[tuple, dict] = {}
+    for name, sweep in papers_sweeps().values():
+        key = name, *kind_of(sweep), sweep.epochs
+        row = dict(zip(("experiment", "network", "rule", "epochs"), key, strict=True))
+        eager = fastest(steps, key[1].split(",")[0], {"sgd": "sgd"}.get(key[2], "adam"), EAGER)
+        row = rows.setdefault(key, row | {"trials": 0, "hours": 0.0, "eager_hours": eager and 0.0})
+        trials = sweep.seeds * math.prod(map(np.size, sweep.grid.values()))
+        row["trials"] += trials
+        row["hours"] += trials * sweep.epochs * seconds[key[1:3]] / 3600
+        if eager:
+            updates = trials * sweep.epochs * (ours.PAPER_IMAGES // ours.BATCH)
+            row["eager_hours"] += updates * eager["ms"] / 1000 / 3600
+    return list(rows.values())

@@ -287,24 +287,3 @@ def test_measured_memory_is_forecast_within_15_percent(study):
     # Of several devices no two need hold most at the same instant, which is what a process shows.
     measured = benchmark.run_alone(study, 1)
     assert abs(measured["error"]) < 0.15, measured
-
-
-def test_the_cost_model_adds_up():
-    parts = {
-        "step": 1e-4,
-        "evaluation_image": 1e-7,
-        "shuffle_image": 1e-8,
-        "replicate_bytes_per_second": 1e9,
-        "data_bytes": 1e8,
-        "trial_bytes": 1e6,
-        "exchange": 1e-2,
-        "exchange_bytes_per_second": 1e8,
-        "save_bytes_per_second": 1e8,
-    }
-    one, many = benchmark.model(parts, 8), benchmark.model(parts, 64)
-    assert one["training"] == pytest.approx(100 * (10 * (2000 * 1e-4 + 115_800 * 1e-7) + 1e-3))
-    assert one["exchange"] == 0 and many["exchange"] == pytest.approx(100 * 7 * 1e-2)
-    assert one["checkpoints"] == pytest.approx(80e6 / 1e8)
-    assert many["checkpoints"] == pytest.approx(2 * 640e6 / 1e8)
-    assert one["replication"] == many["replication"] == pytest.approx(0.8)
-    assert many["efficiency"] < one["efficiency"] < 1

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from emnist_jax import hosts, train
 from emnist_jax.engine import programs
@@ -33,9 +34,9 @@ class Chunk:
 class Runner:
     """Holds what all chunks of a sweep share: the data on the devices and the compiled programs."""
 
-    def __init__(self, job: Job, devices: int | None = None):
+    def __init__(self, job: Job, devices: int | Mesh | None = None):
         self.job = job
-        self.mesh = programs.row_mesh(devices)
+        self.mesh = devices if isinstance(devices, Mesh) else programs.row_mesh(devices)
         self.programs = programs.programs(job.structure, self.mesh, tuple(job.hyper))
         self.axes = programs.trial_axes(job.structure, job.hyper)
         self.trial = programs.trial_shapes(job.structure, job.hyper)

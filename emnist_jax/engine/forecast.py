@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
@@ -155,9 +156,14 @@ def _advice(runner: Runner, size: int, needed: Memory, has: int, resumed: bool) 
     return would
 
 
-def memory(runner: Runner, trials: np.ndarray) -> Memory:
-    """Return the memory that a chunk of trials (rows, k) takes on a device and the host."""
-    programs = runner.compiled(trials)
+def memory(
+    runner: Runner, trials: np.ndarray, programs: Mapping[str, jax.stages.Compiled] | None = None
+) -> Memory:
+    """Return the memory that a chunk of trials (rows, k) takes on a device and the host.
+
+    `programs` are those that `Runner.compiled` gives, where they are at hand.
+    """
+    programs = programs or runner.compiled(trials)
     used = {name: program.memory_analysis() for name, program in programs.items()}
     epoch = used["epoch"]
     data = bytes_of(runner.arrays)

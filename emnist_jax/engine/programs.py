@@ -19,10 +19,14 @@ from emnist_jax import rules, train
 from emnist_jax.engine.grid import model_fields
 
 ROWS, REPLICATED = PartitionSpec("rows"), PartitionSpec()
-# Of XLA on a CPU: wide vectors, and no copy of the weights in a step where none is needed.
-_CPU_OPTIONS = {
-    "xla_cpu_prefer_vector_width": 512,
-    "xla_cpu_copy_insertion_use_region_analysis": True,
+_OPTIONS = {  # of XLA, by platform
+    # Wide vectors, and no copy of the weights in a step where none is needed.
+    "cpu": {
+        "xla_cpu_prefer_vector_width": 512,
+        "xla_cpu_copy_insertion_use_region_analysis": True,
+    },
+    # No products in parts that are summed afterwards: a ConvNet's weights are copied for them.
+    "gpu": {"xla_gpu_experimental_force_split_k": 1},
 }
 
 
@@ -168,8 +172,7 @@ def programs(structure: Structure, mesh: Mesh, names: tuple[str, ...]) -> Progra
         mapped = jax.shard_map(
             precise, mesh=mesh, in_specs=in_specs, out_specs=ROWS, check_vma=False
         )
-        cpu = mesh.devices.flat[0].platform == "cpu"
-        return jax.jit(mapped, compiler_options=_cpu_options() if cpu else None, **options)
+        return jax.jit(mapped, compiler_options=_known_options(mesh), **options)
 
     each = ROWS, ROWS, ROWS, ROWS, REPLICATED, REPLICATED, REPLICATED
     return Programs(
@@ -186,12 +189,12 @@ def _joined(leaf: jax.Array, axis: int) -> jax.Array:
 
 
 @cache
-def _cpu_options() -> dict[str, int | bool]:
-    """Return those of `_CPU_OPTIONS` that this version of XLA knows."""
-    known = {}
-    for name, value in _CPU_OPTIONS.items():
+def _known_options(mesh: Mesh) -> dict[str, int | bool]:
+    """Return those of `_OPTIONS` that the XLA of these devices knows."""
+    known, number = {}, shapes(mesh, jax.ShapeDtypeStruct((), "float32"), REPLICATED)
+    for name, value in _OPTIONS.get(mesh.devices.flat[0].platform, {}).items():
         try:
-            jax.jit(lambda x: x, compiler_options={name: value}).lower(0.0).compile()
+            jax.jit(lambda x: x, compiler_options={name: value}).lower(number).compile()
         except jax.errors.JaxRuntimeError:
             continue
         known[name] = value

@@ -1,0 +1,47 @@
+"""The programs of an H100 and of TPU cores, compiled without them (`make programs`)."""
+
+from importlib.util import find_spec
+
+import pytest
+
+from benchmarks import programs
+
+TEXT = """
+%body (p: (s32[], f32[4,8])) -> (s32[], f32[4,8]) {
+  %p = (s32[], f32[4,8]{1,0}, u8[100,4,50]{2,1,0}) parameter(0)
+  %w = f32[4,8]{1,0} get-tuple-element(%p), index=1
+  %x = u8[100,4,50]{2,1,0} get-tuple-element(%p), index=2
+  %dot_fusion = f32[100,100]{1,0} fusion(%w, %x), kind=kCustom, calls=%inner
+  ROOT %transpose_fusion = (s32[], f32[8,4]{1,0}) fusion(%w, %dot_fusion), kind=kLoop, calls=%inner
+}
+
+%cond (p: s32[]) -> pred[] {
+  %c = s32[] constant(100)
+}
+
+ENTRY %main (a: f32[4,8]) -> f32[4,8] {
+  %while.1 = (s32[], f32[4,8]{1,0}) while(%a), condition=%cond, body=%body
+}
+"""
+
+
+def test_kernels_of_a_loop_and_the_bytes_they_read_and_write():
+    (loop,) = programs.loops(TEXT)
+    assert loop.trips == 100
+    # Of the array that leads with the steps, a step's part; f32[100,100] leads with them too.
+    assert [k[2:] for k in loop.kernels] == [(400, 128 + 200), (4 + 128, 128 + 400)]
+
+
+KERNELS = dict(zip(programs.CASES, (21, 24, 37, 45), strict=True))  # of a step on an H100, at most
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("libtpu"), reason="the programs extra is not installed")
+@pytest.mark.parametrize("case", programs.CASES)
+@pytest.mark.parametrize("target", programs.TARGETS[:2])
+def test_no_weight_is_moved_no_device_waits_and_memory_is_forecast(target, case):
+    found = programs.measure(programs.images(), *case, target)
+    assert (found["collectives"], found["moved"]) == (0, [])
+    assert abs(found["forecast"] / found["memory"] - 1) < 0.15
+    if target == "one H100":
+        assert found["kernels"] <= KERNELS[case]
