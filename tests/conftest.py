@@ -1,9 +1,24 @@
-"""Settings of every test: strict rank promotion, and a private cache folder."""
+"""Settings of every test: strict rank promotion, a private data cache, programs compiled once."""
+
+import os
 
 import jax
 import pytest
 
+jax.config.update("jax_num_cpu_devices", 2)  # whatever the machine, and whichever test is first
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_configure(config):
+    """Keep every compiled program, for all workers, processes and sessions of these tests."""
+    folder = str(config.cache.mkdir("programs"))
+    for name, value in {
+        "jax_compilation_cache_dir": folder,
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
 
 
 @pytest.fixture(autouse=True)
