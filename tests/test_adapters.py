@@ -14,6 +14,7 @@ from emnist_jax.adapters import adapted
 from emnist_jax.errors import InputError
 from emnist_jax.layers import dropout
 from emnist_jax.models import describe
+from emnist_jax.store.fingerprint import own_code
 
 
 def waves(_, shape, dtype=jnp.float32):
@@ -165,3 +166,20 @@ def test_a_function_of_rngs_is_kept_and_loads_again(data, tmp_path):
 def test_what_is_no_model_gets_one_clear_line(data, model, message):
     with pytest.raises(InputError, match=message):
         ej.sweep(data, model, "sgd", {"learning_rate": 0.1}, progress_bar=False)
+
+
+def scaled(scale):
+    class Scaled(nnx.Module):
+        def __init__(self, rngs, classes=4):
+            self.last = nnx.Linear(784, classes, rngs=rngs)
+
+        def __call__(self, x):
+            return self.last(scale * x.reshape(len(x), -1))
+
+    return Scaled
+
+
+@pytest.mark.parametrize("make", [scaled, lambda scale: (init, lambda params, x: scale * x)])
+def test_the_code_of_a_model_is_part_of_what_makes_a_run_the_same(make):
+    one, same, other = (own_code(adapted(make(scale))) for scale in (1.0, 1.0, 2.0))
+    assert one == same != other

@@ -217,6 +217,7 @@ def test_a_bad_file_is_named(text, message, tmp_path):
 OWN = '''
 import flax.linen as nn
 import optax
+from flax import nnx
 
 import beside
 
@@ -241,6 +242,13 @@ class Net(nn.Module):
 
 class Unready(nn.Module):
     width: int
+
+class Nnx(nnx.Module):
+    def __init__(self, rngs, classes, width=8, slope=0.0):
+        self.last = nnx.Linear(width, classes, rngs=rngs)
+
+def unready(rngs, classes, depth):
+    pass
 
 def sign_momentum(learning_rate, decay=beside.DECAY):
     sign = optax.scale_by_sign()
@@ -274,6 +282,8 @@ def test_models_and_rules_of_ones_own_have_their_options(here):
     assert (type(model).__name__, model.width, model.bias) == ("Net", 8, False)
     assert chosen.rule.__name__ == chosen.folder.name == "sign_momentum"
     assert chosen.grid == {"learning_rate": 0.1, "decay": (0, 0.5)}
+    chosen = parse("--model", "mine.py:Nnx", "--width", "5", "--slope", "0", ".1", *RATE)
+    assert ej.models.describe(chosen.model) == "Nnx(width=5)" and chosen.grid["slope"] == (0, 0.1)
     _, lines, _ = run("sweep", *words, "--help")
     text = " ".join(" ".join(lines).replace("│", "").split())
     assert "--width INT units, 100 % of them useful. (default: 8)" in text
@@ -317,6 +327,7 @@ def test_models_and_rules_of_ones_own_have_their_options(here):
         ([*RATE, "--rule", "emnist_jax.rules:adm"], 'did you mean "adam"'),
         ([*RATE, "--model", "mine.py:Nte"], 'did you mean "Net"'),
         ([*RATE, "--model", "mine.py:Unready"], "its field width has no default"),
+        ([*RATE, "--model", "mine.py:unready"], "its argument depth has no default"),
         ([*RATE, "--model", "broken.py:Net"], "ZeroDivisionError: division by zero"),
         ([*RATE, "--rule", "mine.py:helper"], "give one of: clash, sign_momentum"),
         ([*RATE, "--rule", "mine.py"], "name what to use of it, as in mine.py:"),

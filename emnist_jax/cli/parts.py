@@ -12,6 +12,7 @@ from flax import linen as nn
 
 import emnist_jax as ej
 from emnist_jax import rules
+from emnist_jax.adapters import class_of
 from emnist_jax.console import show
 from emnist_jax.data import SOURCES
 from emnist_jax.errors import InputError, nearest
@@ -72,16 +73,23 @@ def is_own(text: str) -> bool:
 
 
 def own_model(text: str) -> type[nn.Module]:
-    """Return the class of Flax modules that `text` names.
+    """Return the class of networks that `text` names, adapted where it is no linen class.
 
     Raises:
         InputError: there is none, or one of its fields has no default.
     """
-    found = _own(text, lambda one: inspect.isclass(one) and issubclass(one, nn.Module))
+    found = class_of(_own(text, _is_model))
     for name, field in found.__dataclass_fields__.items():
         if name not in ("classes", "parent", "name") and field.init and _is_required(field):
             raise InputError(f"{text}: its field {name} has no default; give it one")
     return found
+
+
+def _is_model(thing: object) -> bool:
+    try:
+        return class_of(thing) is not None
+    except InputError:  # an invalid argument, which is reported where the model is chosen
+        return True
 
 
 def own_rule(text: str) -> Callable:

@@ -26,7 +26,8 @@ from emnist_jax.store.networks import FILE, Networks, load_networks
 
 GROWS = ("settings", "seeds", "dims", "epochs")  # what a grown sweep may have more of
 CODE = ("code", "versions")  # what finished curves name, and are not refused for
-OLDER = {"order": 0, "precision": "default", "variants": {}}  # not recorded by older versions
+# Not recorded by older versions.
+OLDER = {"order": 0, "precision": "default", "variants": {}, "watch": []}
 
 
 class Stored(NamedTuple):

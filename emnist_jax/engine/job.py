@@ -9,14 +9,14 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from emnist_jax import rules, train
+from emnist_jax import rules, train, watch
 from emnist_jax.adapters import Other, adapted
 from emnist_jax.data import Dataset
 from emnist_jax.engine import programs
 from emnist_jax.engine.fit import program
 from emnist_jax.engine.grid import Grid, check_seeds, make_grid
 from emnist_jax.engine.sweep import Sweep
-from emnist_jax.errors import InputError, check_count, nearest
+from emnist_jax.errors import InputError, check_count, nearest, short
 from emnist_jax.models import ConvNet, describe
 from emnist_jax.store.fingerprint import LIBRARIES, installed, own_code, package_code
 
@@ -66,12 +66,13 @@ class Job:
     def variables(self) -> list[str]:
         """Return the names of the variables of the curves."""
         structure = self.structure
-        return [
+        measured = [
             f"{part}_{name}{one.suffix}"
             for one in structure.evaluations
             for part in ("train", "valid")
             for name, _ in structure.metrics
         ]
+        return [*measured, *structure.watch]
 
     @property
     def metric_dtype(self) -> np.dtype:
@@ -127,6 +128,7 @@ class Job:
             "seeds": self.seeds.tolist(),
             "settings": list(self.grid.settings),
             "split_hash": self.data.split_hash,
+            "watch": list(structure.watch),
             "variants": {
                 one.suffix.removeprefix("_"): describe(one.model, defaults=True)
                 for one in structure.evaluations[1:]
@@ -182,6 +184,7 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
             for suffix, model in models
         ),
         (*METRICS.items(), *_own_metrics(sweep.metrics)),
+        _check_watch(sweep.watch),
         sweep.precision,
     )
     grid = make_grid(sweep.grid, structure.rule, structure.model, sweep.dtype)
@@ -202,6 +205,15 @@ def _with_classes(model: nn.Module | Other, data: Dataset) -> nn.Module:
     model = adapted(model)
     unknown = getattr(model, "classes", 0) is None
     return model.clone(classes=len(data.classes)) if unknown else model
+
+
+def _check_watch(names: object) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise InputError(f"watch={short(names)}: give a list of {', '.join(watch.NAMES)}")
+    for name in names:
+        if name not in watch.NAMES:
+            raise InputError(f'watch: no "{name}": {nearest(str(name), watch.NAMES)}')
+    return tuple(names)
 
 
 def _check_order(order: object) -> int:

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from emnist_jax import rules, train
+from emnist_jax import rules, train, watch
 from emnist_jax.engine.grid import model_fields
 
 ROWS, REPLICATED = PartitionSpec("rows"), PartitionSpec()
@@ -58,6 +58,7 @@ class Structure(NamedTuple):
     batch_size: int
     evaluations: tuple[Evaluation, ...]
     metrics: tuple[tuple[str, train.Metric], ...]
+    watch: tuple[str, ...]  # what of the training is in the curves too
     precision: str  # of matrix products, as `jax.default_matmul_precision` has it
     program: str = ""  # what the functions above make now, see `identity`: they may change
 
@@ -138,6 +139,7 @@ def programs(structure: Structure, mesh: Mesh, names: tuple[str, ...]) -> Progra
         def row(hyper, seeds, trials, images, labels):
             def one(hyper, seed, trial):
                 key = train.key_for(seed, train.DROPOUT, number)
+                trial = watch.begin(trial) if structure.watch else trial
                 return train.epoch(*build(structure, hyper), pixels, trial, images, labels, key)
 
             return jax.vmap(one, in_axes=(0, 0, axes), out_axes=axes)(hyper, seeds, trials)
@@ -153,7 +155,7 @@ def programs(structure: Structure, mesh: Mesh, names: tuple[str, ...]) -> Progra
         metrics = dict(structure.metrics)
 
         def one(hyper, trial):
-            found = {}
+            found = watch.means(trial) if structure.watch else {}
             for suffix, model, batch in structure.evaluations:
                 own = with_fields(structure, model, hyper)
                 for part, arrays in parts.items():
@@ -208,7 +210,10 @@ def build(structure: Structure, hyper: Mapping[str, jax.Array | float]):
     """
     arguments, fields = rules.hyperparameters(structure.rule), model_fields(structure.model)
     own = {name: hyper[name] for name in hyper if name in arguments or name not in fields}
-    return with_fields(structure, structure.model, hyper), structure.rule(**own)
+    rule = structure.rule(**own)
+    if structure.watch and hasattr(rule, "update"):
+        rule = watch.watched(rule, structure.watch)
+    return with_fields(structure, structure.model, hyper), rule
 
 
 def with_fields(

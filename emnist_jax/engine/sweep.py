@@ -34,6 +34,9 @@ class Sweep:
             intervals over seeds then hold given that order, and are too narrow for any other.
         metrics: more functions (logits, labels) -> one number an image, by name, such as
             `{"macro_accuracy": train.macro_accuracy}`, the mean over classes.
+        watch: what to see of the training, as means over an epoch's updates: some of
+            "gradient_norm", "update_norm", "weight_norm", "update_ratio", "update_cosine" (see
+            `emnist_jax.watch`).
         variants: more models of the same variables, by name, to evaluate the trials with, such as
             one that normalises with minibatch statistics; adds `valid_accuracy_NAME` and so on.
         dtype: "float32", or "float64" (set `jax_enable_x64` first).
@@ -53,6 +56,7 @@ class Sweep:
     batch_size: int = 50
     order: str | int = "seed"
     metrics: Mapping[str, train.Metric] | None = None
+    watch: Sequence[str] = ()
     variants: Mapping[str, nn.Module | Other] | None = None
     dtype: str = "float32"
     precision: str = "default"
