@@ -4,9 +4,13 @@ import os
 
 import jax
 import pytest
+from hypothesis import settings
 
 jax.config.update("jax_num_cpu_devices", 2)  # whatever the machine, and whichever test is first
 jax.config.update("jax_numpy_rank_promotion", "raise")
+settings.register_profile("few", max_examples=150, deadline=None)
+settings.register_profile("many", max_examples=2500, deadline=None)
+settings.load_profile("few")
 
 
 def pytest_configure(config):

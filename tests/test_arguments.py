@@ -5,7 +5,7 @@ import math
 import numpy as np
 import optax
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import emnist_jax as ej
@@ -125,7 +125,7 @@ grids = st.one_of(
 )
 
 
-@settings(max_examples=2500, deadline=None)
+@pytest.mark.examples
 @given(grid=grids, seeds=st.one_of(st.integers(1, 5), anything))
 def test_any_grid_and_seeds_are_refused_in_one_line_or_meant(grid, seeds):
     try:
@@ -143,7 +143,7 @@ def test_any_grid_and_seeds_are_refused_in_one_line_or_meant(grid, seeds):
             assert ((hyper[bounded] >= 0) & (hyper[bounded] < 1)).all()
 
 
-@settings(max_examples=1500, deadline=None)
+@pytest.mark.examples
 @given(
     arguments=st.fixed_dictionaries(
         {},
