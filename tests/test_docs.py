@@ -55,6 +55,7 @@ def words(page, language="sh"):
     return [split for line in lines if (split := shlex.split(line, comments=True))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, text in PAGES.items() if "```python" in text])
 def test_the_python_blocks_run_in_order(page, monkeypatch, tmp_path):
     pictures = shutil.ignore_patterns("*.png", "*.svg")
@@ -72,6 +73,7 @@ def test_a_block_that_fails_or_prints_something_else_is_noticed(block):
         run("page", block)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if words(page)])
 def test_the_commands_run_or_are_understood(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

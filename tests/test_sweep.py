@@ -275,7 +275,7 @@ def test_provenance_names_what_made_the_curves(data):
         ({"rule": "rmsprp"}, 'did you mean "rmsprop"'),
         ({"dtype": "float16"}, "float16"),
         ({"keep": "bset"}, 'did you mean "best"'),
-        ({"model": "mlp"}, "no Flax module"),
+        ({"model": "mlp"}, "no model of a sweep"),
         ({"model": ej.MLP(classes=10)}, "it must give"),
         ({"model": ej.MLP(hidden=("a",))}, r"MLP\(hidden=\('a',\), classes=47\) with sgd cannot"),
         ({"model": nn.Dense(47)}, "cannot take a step"),
