@@ -4,12 +4,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test hosts trackers docs notebook faults lint bench programs lock home clean
+UV     := $(BIN)/uv
+CORE   := $(patsubst %,tests/test_%.py,train rules layers models grid join identify data_glyphs)
+
+.PHONY: help demo test versions hosts trackers docs notebook faults lint bench programs lock home clean
 help:             ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14) and "Python 3.11 to 3.14 is needed: make PYTHON=python3.13")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -20,6 +23,18 @@ demo: $(READY)    ## the paper's experiments in small, on characters drawn by th
 
 test: $(READY)    ## the test suite
 	$(BIN)/python -m pytest -q
+
+$(UV): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@touch $@
+
+# Wheels alone: an old release without one for this Python is no choice. promise, of tensorflow-datasets, has none.
+versions: $(UV)   ## the core tests with the lowest and with the newest versions that are allowed
+	for which in lowest-direct highest; do \
+	    env=$(VENV)/$$which; $(UV) venv --quiet --clear --python $(BIN)/python $$env && \
+	    $(UV) pip install --quiet --python $$env --resolution $$which \
+	        --only-binary :all: --no-binary promise -e '.[test]' && \
+	    $$env/bin/python -m pytest -q -n auto $(CORE) || exit 1; done
 
 hosts: $(READY)   ## the tests of several hosts: processes over loopback, killed and resumed
 	$(BIN)/python -m pytest -q -m hosts
@@ -49,9 +64,9 @@ programs:         ## the programs that a GPU and TPU cores would run, compiled h
 	.venv-programs/bin/python -m pip install --quiet --disable-pip-version-check -e '.[programs]'
 	.venv-programs/bin/python -m benchmarks.programs
 
-lock:             ## pin the newest releases that pyproject.toml allows
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-	    --python-version 3.11 --extra test --extra docs --group build pyproject.toml -o requirements.txt
+lock: $(UV)       ## pin the newest releases that pyproject.toml allows
+	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+	    --python-version 3.11 --extra test --extra docs --extra parquet --group build pyproject.toml -o requirements.txt
 
 home:             ## move the project to REPO=owner/name on GitHub: every mention of its address
 	git grep -lF emnist-jax/emnist_jax | xargs perl -pi -e 's{emnist-jax/emnist_jax}{$(REPO)}g'

@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -129,6 +129,17 @@ def start_jax() -> None:
             advice = f"JAX_PLATFORMS={chosen} finds no device: unset it, or set JAX_PLATFORMS=cpu"
             raise InputError(advice) from error
         raise InputError(f"JAX finds no device: {error}") from error
+
+
+def float64() -> AbstractContextManager:
+    """Return a context in which JAX computes in float64; before 0.8 it is an experimental name."""
+    import jax
+
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return enable_x64(True)
 
 
 def cores() -> int:

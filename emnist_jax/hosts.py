@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import wraps
+from inspect import signature
 from threading import Event, Thread, current_thread, main_thread
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -68,6 +69,9 @@ def connect(
     prepare()
     # Its signal handler would take the SIGTERM on which a sweep saves and stops.
     jax.config.update("jax_enable_preemption_service", False)
+    options = signature(jax.distributed.initialize).parameters
+    late = "shutdown_timeout_seconds"  # from JAX 0.9 on; before, its own default holds
+    shutdown = {late: END_SECONDS} if late in options else {}
     _prepare_last_words()
     try:
         with _patience(), _ended_by_ctrl_c():
@@ -78,7 +82,7 @@ def connect(
                 # Later than our own end: JAX's would be an abort with a stack trace.
                 initialization_timeout=2 * COME_SECONDS,
                 heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-                shutdown_timeout_seconds=END_SECONDS,
+                **shutdown,
             )
     except Exception as error:  # a cluster's own client raises what it likes
         _no_last_words()

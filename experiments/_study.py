@@ -30,7 +30,7 @@ from experiments._draw import Section, draw
 from experiments._experiment import Experiment, Runs
 from experiments._options import COORDINATOR, DATA, SEEDS, SPLIT, Options, option, options_of
 from experiments._train import collect, train
-from experiments.report import report
+from experiments.report import about_glyphs, report
 
 
 def _by_name(*modules: ModuleType) -> dict[str, Experiment]:
@@ -125,7 +125,7 @@ def write_report(out: Path) -> Path:
             sections.append(draw(experiment, runs, out))
     beyond = {name: draw(experiment, runs, out) for name, experiment in BEYOND.items()}
     path = write_text(out / "README.md", report(runs, sections, beyond))
-    show(path)
+    show("\n".join(filter(None, (str(path), about_glyphs(runs)))))
     return path
 
 

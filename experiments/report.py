@@ -48,7 +48,9 @@ def report(
         beyond: the same by experiment, of those whose questions are in `claims.BEYOND`.
     """
     judgements = [judge(claim, runs) for claim in PAPER]
-    lines = ["# The paper's claims, measured", "", ABOUT, "", *_data_lines(runs), ""]
+    lines = ["# The paper's claims, measured", ""]
+    lines += [f"**{notice}**", ""] if (notice := about_glyphs(runs)) else []
+    lines += [ABOUT, "", *_data_lines(runs), ""]
     lines += ["## Summary", "", count(judgements), ""]
     lines += [f"{i}. {line}" for i, line in enumerate(summary(judgements, runs), 1)]
     lines += ["", "## Claims", "", claims_table(judgements).markdown()]
@@ -58,6 +60,17 @@ def report(
     lines += _beyond_lines(runs, beyond) if beyond else []
     lines += ["## Times and devices", "", runs_table(runs).markdown()]
     return "\n".join(lines)
+
+
+def about_glyphs(runs: Mapping[str, xr.Dataset]) -> str | None:
+    """Return what verdicts on glyphs are not about, or None where the data are others."""
+    if {curves.attrs.get("data") for curves in runs.values()} != {"glyphs"}:
+        return None
+    images = counted(next(iter(runs.values())))
+    return (
+        "A small demonstration on glyphs, characters that the program draws"
+        f"{images and f' ({images})'}: its verdicts are about neither EMNIST nor the paper."
+    )
 
 
 def _body(section: Section) -> list[str]:

@@ -5,6 +5,11 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+if not hasattr(jax, "enable_x64"):  # its name before JAX 0.8
+    from jax.experimental import enable_x64
+
+    jax.enable_x64 = enable_x64
+
 
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path_factory, monkeypatch):

@@ -191,6 +191,15 @@ def test_wrong_names(name, hint):
     assert error.value.__context__ is None or error.value.__suppress_context__
 
 
+def test_without_tensorflow_datasets_a_line_says_what_to_give(monkeypatch):
+    def missing(name):
+        raise tfds.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(tfds.metadata, "version", missing)
+    with pytest.raises(InputError, match=r"mnist: .* no wheel for Windows: give files .*gzip\.zip"):
+        load("mnist")
+
+
 def test_a_name_that_needs_tensorflow_says_so():
     try:
         import tensorflow  # noqa: F401

@@ -120,6 +120,21 @@ def test_a_command_that_fails_is_noticed(monkeypatch, tmp_path):
         obey("predict", ".", "letter.png")
 
 
+def test_every_message_of_troubleshooting_is_one_of_the_codes():
+    code = "".join(path.read_text() for path in ROOT.glob("emnist_jax/**/*.py"))
+    code = re.sub(r'"\s*f?"', "", code)  # lines of one text
+    rows = re.findall(r"^\| (.*?) \|", PAGES["docs/troubleshooting.md"], re.MULTILINE)
+    messages = [
+        part
+        for row in rows
+        for message in re.findall("`(.*?)`", row)
+        for part in message.split(" ... ")
+    ]
+    assert len(messages) > 9
+    for message in messages:
+        assert message.removesuffix(" ...") in code, message
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_to_a_file(page):
     for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", FENCE.sub("", PAGES[page])):

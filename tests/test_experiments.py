@@ -305,7 +305,10 @@ def test_the_paper_runs_and_rebuilds_its_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paper, "PRESETS", {"demo": {"sgd": small}, "paper": {}})
     options = paper.Options(preset="demo", only=("sgd",), out=tmp_path)
     path = paper.run(options)
-    first, printed = path.read_text(), capsys.readouterr().out.split()
+    first, shown = path.read_text(), capsys.readouterr().out
+    notice, printed = shown.splitlines()[-1], shown.split()
+    assert notice.endswith("its verdicts are about neither EMNIST nor the paper.")
+    assert first.splitlines()[2] == f"**{notice}**"  # right below the title
     figures = [p for p in printed if p.endswith(".png")]
     assert len(figures) == len(set(figures)) == 3  # the samples, and two of SGD
     assert "## SGD (B1)" in first and "sgd has 1 epochs, this needs 100" in first

@@ -16,7 +16,7 @@ from experiments._draw import Section, protocol
 from experiments._verdicts import claims_table, corrections_table, readings_table, summary
 from experiments.claims import PAPER, Verdict, judge, judge_reading
 from experiments.claims.judge import Estimate
-from experiments.report import report, runs_table
+from experiments.report import about_glyphs, report, runs_table
 
 WORLD = paper_world.world()
 
@@ -92,6 +92,12 @@ def test_readings_of_adam_are_compared_on_the_claims_that_all_were_tested_on():
     assert f"Of {sum(both)} tested under each of these: Algorithm 1 {sum(both)}; " in (
         _verdicts.which_adam(runs)
     )
+
+
+def test_only_a_report_of_glyphs_alone_begins_with_what_it_is_not_about():
+    glyphs = WORLD["sgd"].assign_attrs(data="glyphs")
+    assert "neither EMNIST nor the paper" in about_glyphs({"sgd": glyphs})
+    assert about_glyphs({"sgd": glyphs, "adam": WORLD["adam"]}) is None
 
 
 def test_runs_table_has_sizes_times_and_devices():

@@ -19,6 +19,7 @@ from emnist_jax.engine import ranges
 from emnist_jax.engine.grid import GridLike, check_seeds, make_grid, model_fields
 from emnist_jax.engine.job import KEEP, PRECISIONS
 from emnist_jax.errors import InputError, check_count, nearest
+from emnist_jax.watch import NAMES as WATCHED
 
 PROG = "emnist-jax sweep"
 
@@ -59,6 +60,8 @@ class Options(common.Options, _First):
     """of the minibatches: each seed's own, or this one for all seeds"""
     precision: Literal[PRECISIONS] = "default"
     """of matrix products"""
+    watch: tuple[Literal[WATCHED], ...] = ()
+    """what to see of the training, as means over an epoch's updates"""
     keep: Annotated[
         tuple[str, ...] | None, otherwise("none", f"{{{','.join(KEEP)}}} or INT ...")
     ] = None
@@ -102,6 +105,7 @@ class Chosen(NamedTuple):
             options.batch_size,
             _number(options.order),
             precision=options.precision,
+            watch=options.watch,
             keep=_keep(options.keep),
         )
 

@@ -32,8 +32,19 @@ def data_dir() -> Path:
 
 
 def state(name: str) -> str:
-    """Return what a cached copy of `name` depends on; the prepared files never change."""
-    return f"{name} {data_dir()} {metadata.version('tensorflow-datasets')}"
+    """Return what a cached copy of `name` depends on; the prepared files never change.
+
+    Raises:
+        InputError: TensorFlow Datasets is not installed, as on Windows.
+    """
+    try:
+        version = metadata.version("tensorflow-datasets")
+    except metadata.PackageNotFoundError:
+        raise InputError(
+            f"{name}: data sets by name need tensorflow-datasets and array_record, and the latter "
+            "has no wheel for Windows: give files instead (EMNIST's gzip.zip), or use WSL"
+        ) from None
+    return f"{name} {data_dir()} {version}"
 
 
 def read(name: str) -> Source:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
+from emnist_jax._setup import float64
 from emnist_jax.errors import InputError
 
 UPDATES, SHAPE = 10, (4, 8)
@@ -52,7 +52,7 @@ def observe(rule: optax.GradientTransformation | Callable, name: str) -> Steps:
     """
     grads, theta = gradients(), [_weights()]
     try:
-        with jax.enable_x64(True):
+        with float64():
             changes, noise = zip(*_updates(rule, grads, theta, name), strict=True)
     except InputError:
         raise
@@ -101,7 +101,7 @@ def is_transformation(rule: object) -> bool:
 
 def replay(rule: optax.GradientTransformation, seen: Steps, updates: int) -> np.ndarray:
     """Return the changes that a transformation's first updates make of the weights observed."""
-    with jax.enable_x64(True):
+    with float64():
         state, changes = rule.init(jnp.asarray(seen.theta[0].reshape(SHAPE))), []
         for g, weights in zip(seen.grads[:updates], seen.theta, strict=False):
             g, weights = (jnp.asarray(a.reshape(SHAPE)) for a in (g, weights))
