@@ -75,7 +75,7 @@ def race(
     equal rules at most 1 - `level` end with a verdict. Each trial counts with its best epoch.
 
     Args:
-        mine: a sweep; its `seeds` are those of the race, whatever it says.
+        mine: a sweep; the race sets its `seeds`.
         other: the sweep to race it with, of the same epochs and minibatch order.
         data: what both train on.
         out: a folder; the same call goes on where it was interrupted, and a larger `most_seeds`

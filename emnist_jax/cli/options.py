@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def otherwise(default: str, metavar: str) -> object:
-    """Annotate an option whose default, None, stands for something that its help should say."""
+    """Annotate an option whose default, None, stands for something that its help should name."""
     return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
@@ -180,7 +180,7 @@ def flag(name: str) -> str:
 
 
 def _read_all(options: T) -> T:
-    """Return options with their words read as what their types say."""
+    """Return options with their words read as their types."""
     hints = get_type_hints(type(options))
     read = {}
     for one in fields(options):
@@ -240,7 +240,7 @@ def connect(options: object) -> None:
 
 
 def guarded(command: Callable[[], object]) -> None:
-    """Call a command: bad input is one line and exit code 2, a stopped run says how to go on.
+    """Call a command: bad input is one line and exit code 2, a stopped run prints how to go on.
 
     A lost host is one line and exit code 1. What cannot be printed (a closed pipe, a full disk,
     characters that the encoding lacks) is left out.

@@ -1,4 +1,4 @@
-"""The options of `emnist-jax sweep`, which depend on the rule and the model: what they come to."""
+"""The options of `emnist-jax sweep`, which depend on the rule and the model, and their values."""
 
 import inspect
 import tomllib
@@ -72,11 +72,11 @@ class Options(common.Options, _First):
     name: Annotated[str | None, otherwise("the rule's name", "TEXT")] = None
     """results go to OUT/NAME"""
     plan: bool = False
-    """say what the sweep would take, and train nothing"""
+    """print what the sweep would take, and train nothing"""
 
 
 class Chosen(NamedTuple):
-    """What a command line comes to."""
+    """The parsed options."""
 
     options: Options
     model: nn.Module
@@ -200,13 +200,13 @@ def _settable(name: str, default: object) -> bool:
     return whole or isinstance(default, float | int) or (name == "batch_norm" and default is None)
 
 
-# What they come to
+# The parsed options
 
 
 def _checked(
     options: Options, rule: str | rules.Rule, function: rules.Rule, module: type[nn.Module]
 ) -> Chosen:
-    """Return what options come to, checked as far as possible without data."""
+    """Return the parsed options, checked as far as possible without data."""
     model = _make_model(vars(options.of_model), module)
     grid = _make_grid(options, function, model)
     make_grid(grid, function, model)  # refuses values out of range
@@ -272,7 +272,9 @@ def _make_grid(options: Options, rule: rules.Rule, model: nn.Module) -> GridLike
         return ranges.draw(values, options.samples, options.sample_seed, options.sampler)
     for name, one in values.items():
         if isinstance(one, ranges.Distribution):
-            raise InputError(f"{flag(name)} is to be drawn from: say how often, --samples 30")
+            raise InputError(
+                f"{flag(name)} is a distribution: give the number of draws, --samples 30"
+            )
     return {name: one if len(one) > 1 else one[0] for name, one in values.items()}
 
 

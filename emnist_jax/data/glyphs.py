@@ -20,7 +20,7 @@ _POINTS = 120  # dots an image; the longest line is about 90 pixels long
 # Images drawn together, from one seed: changing it changes the images.
 _CHUNK = 512
 
-# How people differ: standard deviations, in units of the character's box unless said otherwise.
+# How people differ: standard deviations, in units of the character's box unless noted otherwise.
 _JITTER = 0.035  # of each control point
 _BEND = 0.035  # of each of the waves of the smooth field
 _WAVES = 3

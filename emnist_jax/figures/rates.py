@@ -135,7 +135,7 @@ def plot_best_against_rate(
       curves: labelled curves with dimensions `x`, `seed`, `epoch` and, if given, `hue`; or
         {name: curves}, each with its own rates and, at each, at the best of its other settings.
       x: dimension of positive numbers, drawn on a log axis.
-      hue: dimension told apart by colour and marker.
+      hue: dimension shown by colour and marker.
 
     Raises:
       InputError: an unknown or left-over dimension, or values of `x` that are not positive numbers.

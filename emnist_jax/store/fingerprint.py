@@ -42,7 +42,7 @@ def digest(found: Iterator[str] | list[str]) -> str:
 
 
 def lines(thing: object, seen: dict[int, object]) -> Iterator[str]:
-    """Yield what tells a thing from another, in any process: its values, the code of its functions.
+    """Yield what identifies a thing in any process: its values, the code of its functions.
 
     No address, set order, install path, docstring or comment is among it.
     """
