@@ -65,5 +65,5 @@ def test_a_models_methods_count():
     assert own_code(Model) != own_code(Other)
 
 
-def test_what_libraries_hold_is_told_by_their_versions():
+def test_what_libraries_hold_is_identified_by_their_versions():
     assert own_code(rules.adam, optax.lion) is None
