@@ -53,6 +53,7 @@ def found(tmp_path_factory):
     return dict(np.load(folder / "curves.npz"))
 
 
+@pytest.mark.slow
 # What is left is the order of sums in matrix products of other sizes; 2 epochs, 20 updates.
 @pytest.mark.parametrize(("dtype", "bound"), [("float64", 1e-12), ("float32", 1e-4)])
 @pytest.mark.parametrize("count", COUNTS[1:])
@@ -87,7 +88,7 @@ class StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("devices", [1, 3])
+@pytest.mark.parametrize("devices", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_run_goes_on_on_another_number_of_devices(tmp_path, monkeypatch, devices):
     """Begun here on as many devices as there are, ended in a process with others."""
     save = Checkpoints.save
@@ -160,6 +161,7 @@ def command_line(words):
     main.main("sweep")
 
 
+@pytest.mark.slow
 def test_10_000_trials_on_8_devices_are_planned_from_the_command_line(tmp_path):
     words = "--plan --learning-rate logspace(-4,-1,2000) --size 660 --hidden 8 --epochs 2"
     process = start(command_line, words, log=tmp_path / "log", devices=8)
@@ -173,6 +175,7 @@ def test_10_000_trials_on_8_devices_are_planned_from_the_command_line(tmp_path):
     assert re.match(r"time:     about \d+ \w+ \(", seconds)
 
 
+@pytest.mark.slow
 def test_10_000_trials_that_cannot_fit_are_refused_with_advice(tmp_path):
     """In 2**40 bytes a trial; so wide that this needs no more than their shapes."""
     words = "--plan --learning-rate logspace(-4,-1,2000) --size 660 --hidden 8"
@@ -281,6 +284,7 @@ def test_memory_is_what_the_arrays_take():
     assert kept - made.memory.host == 3 * 5 * weights * 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="measured on Linux only")
 @pytest.mark.parametrize("study", benchmark.STUDIES)
 def test_measured_memory_is_forecast_within_15_percent(study):

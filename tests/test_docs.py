@@ -62,6 +62,7 @@ def words(page, language="sh"):
     return [split for line in lines if (split := shlex.split(line, comments=True))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, text in PAGES.items() if "```python" in text])
 def test_the_python_blocks_run_in_order(page, monkeypatch, tmp_path):
     pictures = shutil.ignore_patterns("*.png", "*.svg")
@@ -87,6 +88,7 @@ def test_the_outputs_shown_are_those_of_the_curves_stored(page):
     assert shown and set("".join(shown).splitlines()) <= {*computed}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if words(page)])
 def test_the_commands_run_or_are_understood(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
