@@ -108,7 +108,7 @@ def _check_arguments(coordinator: str, processes: int | None, process: int | Non
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """Say, while this process connects, who is waited for; end it when they do not come."""
+    """Print, while this process connects, which others it waits for; end it if they do not come."""
     come = Event()
 
     def watch():

@@ -320,7 +320,7 @@ def test_a_full_disk_keeps_the_older_checkpoints(tmp_path, monkeypatch, data):
     assert_same_bits(run(data, tmp_path), expected)
 
 
-def test_check_same_ignores_what_it_is_told_to(tmp_path):
+def test_check_same_ignores_the_names_given(tmp_path):
     check_same(tmp_path, {"a": [1, 2], "code": 1}, {"a": (1, 2), "code": 2}, ignore=("code",))
     with pytest.raises(ej.InputError, match="code 1 there, 2 here"):
         check_same(tmp_path, {"code": 1}, {"code": 2})

@@ -67,7 +67,7 @@ def test_a_rule_under_a_schedule_counts():
     assert own_code(own[0]) != own_code(own[1])
 
 
-def test_what_libraries_hold_is_told_by_their_versions():
+def test_what_libraries_hold_is_identified_by_their_versions():
     assert own_code(rules.adam, optax.lion) is None
 
 

@@ -200,7 +200,7 @@ def plot_comparison(
         top = max(float(row.accuracy.max()) for row in rows.values())
         axes.set_ylim(max(axes.get_ylim()[0], top - SHOWN), top + SHOWN / 20)
         axes.set_ylabel("best validation accuracy (%)")
-        axes.legend(loc="best", fontsize=10)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=10)
         _finish_rates(axes, rows, x)
     right.axvline(0, color=GREY, linewidth=1, linestyle="--")
     labels = []
