@@ -87,13 +87,14 @@ def race(
         run: what trains a sweep on data into a folder and grows it.
 
     Returns:
-        A `Race`: print it, or `.plot()` it.
+        The race, to print or to `.plot()`.
 
     Raises:
         InputError: numbers out of range, or sweeps of different epochs or orders.
 
-    >>> print(race(mine, adam, data, "runs/race"))  # doctest: +SKIP
-    mine - adam after 12 seeds: +0.8 points [0.1, 1.5]: mine is better
+    Examples:
+        >>> print(race(mine, adam, data, "runs/race"))  # doctest: +SKIP
+        mine - adam after 12 seeds: +0.8 points [0.1, 1.5]: mine is better
     """
     check_count("step", step)
     check_count("tuning_seeds", tuning_seeds)
