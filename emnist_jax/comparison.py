@@ -146,7 +146,7 @@ def compare(
 
     Examples:
         >>> print(compare(mine, adam))  # doctest: +SKIP
-        mine - adam after 5 settings: +0.2 points [-1.2, 1.8]: undecided; about 34 seeds would decide
+        mine - adam after 5 settings: +0.2 points [-1.2, 1.6]: undecided; 34 seeds would decide
     """
     named = _named(curves)
     require_alike(named)
