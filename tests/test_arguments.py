@@ -5,7 +5,7 @@ import math
 import numpy as np
 import optax
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import emnist_jax as ej
@@ -51,9 +51,9 @@ REFUSED = {
     "a list of rules": ({"rule": ["sgd"]}, "give a rule's name"),
     "a rule with its numbers": ({"rule": optax.adam(0.1)}, "lambda learning_rate: optax.adam"),
     "a rule that branches": ({"rule": branching}, "with branching cannot take a step"),
-    "branching told apart": ({"rule": branching}, "depends on a number that is traced"),
-    "model": ({"model": "MLP"}, "is no Flax module"),
-    "model class": ({"model": ej.MLP}, "is no Flax module"),
+    "branching on a number": ({"rule": branching}, "depends on a number that is traced"),
+    "model": ({"model": "MLP"}, "is no model of a sweep"),
+    "model class": ({"model": ej.MLP}, "is no model of a sweep"),
     "batch": ({"batch_size": 31}, "batch_size=31 is larger than the 30 training images"),
     "no epochs": ({"epochs": 0}, "epochs=0"),
     "endless": ({"epochs": 10**12}, "epochs="),
@@ -125,7 +125,7 @@ grids = st.one_of(
 )
 
 
-@settings(max_examples=2500, deadline=None)
+@pytest.mark.examples
 @given(grid=grids, seeds=st.one_of(st.integers(1, 5), anything))
 def test_any_grid_and_seeds_are_refused_in_one_line_or_meant(grid, seeds):
     try:
@@ -143,7 +143,7 @@ def test_any_grid_and_seeds_are_refused_in_one_line_or_meant(grid, seeds):
             assert ((hyper[bounded] >= 0) & (hyper[bounded] < 1)).all()
 
 
-@settings(max_examples=1500, deadline=None)
+@pytest.mark.examples
 @given(
     arguments=st.fixed_dictionaries(
         {},

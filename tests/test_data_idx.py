@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from idx_files import arrays, emnist_files, idx_bytes, write_folder, write_zip
 
@@ -225,7 +225,7 @@ def test_a_member_too_large_is_not_unpacked(tmp_path, monkeypatch, name):
         (TRAIN_IMAGES, "give the folder that holds them"),
     ],
 )
-def test_another_kind_of_file_is_told_what_to_do(tmp_path, name, advice):
+def test_another_kind_of_file_is_refused_with_advice(tmp_path, name, advice):
     (tmp_path / name).write_bytes(gzip.compress(b"whatever"))
     with pytest.raises(InputError, match=advice) as error:
         load(tmp_path / name)
@@ -247,7 +247,7 @@ def test_damaged_archives(tmp_path):
         load(tmp_path / "gzip.zip")
 
 
-@settings(max_examples=2000, deadline=None)
+@pytest.mark.examples
 @given(
     raw=st.one_of(
         st.binary(max_size=60),
@@ -275,7 +275,7 @@ def test_any_bytes_are_refused_or_decoded_rightly(raw, ndim, zipped, cut):
         assert idx_bytes(array) == whole and array.size > 0 and array.ndim == ndim
 
 
-@settings(max_examples=1000, deadline=None)
+@pytest.mark.examples
 @given(
     shape=st.lists(st.integers(1, 5), min_size=3, max_size=3),
     zipped=st.booleans(),

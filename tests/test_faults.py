@@ -5,6 +5,8 @@ import os
 import pytest
 from faults import damage, kills, victim
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):

@@ -28,12 +28,14 @@ def kinds(notebook):
     return [sorted(output.get("data", {})) for output in outputs(notebook)]
 
 
+@pytest.mark.slow
 def test_it_runs_and_shows_what_it_showed_when_it_was_committed(executed):
     committed = nbformat.read(PATH, as_version=4)
     assert kinds(executed) == kinds(committed)
     assert sum("image/png" in kind for kind in kinds(committed)) >= 5
 
 
+@pytest.mark.slow
 def test_the_progress_bar_needs_no_widget_and_ends_full(executed):
     shown = [str(output.get("data", {}).get("text/html", "")) for output in outputs(executed)]
     bars = [re.sub("<[^>]*>", "", html) for html in shown if "━" in html]
