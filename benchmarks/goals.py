@@ -95,7 +95,7 @@ def _scaling(scaling: Mapping) -> Iterator[Goal]:
         start["from emnist_jax import sweep"]["median"]
         - start["import jax, flax.linen, optax"]["median"]
     )
-    text = f"`from emnist_jax import sweep`: under {IMPORT} s more than JAX, flax.linen and optax alone"
+    text = f"`from emnist_jax import sweep`: under {IMPORT} s beside JAX, flax.linen and optax"
     yield Goal(text, f"{beside:.2f} s", beside < IMPORT, WHY["import"])
     second = start["second start"]
     text = f"second start of a sweep to its first epoch: under {START} s"
