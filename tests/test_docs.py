@@ -17,7 +17,7 @@ from PIL import Image
 
 import emnist_jax as ej
 from emnist_jax import figures, stats
-from emnist_jax.cli import sweep, sweep_options
+from emnist_jax.cli import main, sweep, sweep_options
 from emnist_jax.cli.options import parse
 from experiments._options import options_of
 
@@ -115,7 +115,7 @@ def obey(name, *arguments):
     """Run a command, in small and if that is cheap; else parse its arguments."""
     if name != "sweep":
         if name != "export" or all(map(importlib.util.find_spec, TRACKERS)):
-            importlib.import_module(f"emnist_jax.cli.{name}").command(arguments)
+            main.run([name, *arguments])
         return
     here = not ELSEWHERE & {*arguments}
     chosen = sweep_options.parse([*arguments, *(SMALL_SWEEP if here else ())])
