@@ -43,7 +43,7 @@ def cached(request: tuple, state: str, build: Callable[[], Dataset]) -> Dataset:
     """Return the dataset of `request`, from the cache if it is there whole, else from `build`.
 
     Args:
-        request: what is asked for (source, split, size, ...), of plain values.
+        request: the source, split, size, ..., as plain values.
         state: anything that differs when the source differs, such as `fingerprint`.
         build: makes the dataset; called at most once.
     """
