@@ -4,12 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 UV     := $(BIN)/uv
 CORE   := $(patsubst %,tests/test_%.py,train rules layers models grid join identify data_glyphs)
 
-.PHONY: help demo test versions hosts trackers docs notebook faults lint bench programs lock home clean
+.PHONY: help demo test test-all versions hosts trackers docs notebook faults lint bench programs lock home clean
 help:             ## say what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14) and "Python 3.11 to 3.14 is needed: make PYTHON=python3.13")'
@@ -21,8 +22,11 @@ $(READY): requirements.txt pyproject.toml
 demo: $(READY)    ## the paper's experiments in small, on characters drawn by the program
 	$(BIN)/python -m experiments.paper --preset demo --out runs/demo
 
-test: $(READY)    ## the test suite
-	$(BIN)/python -m pytest -q
+test: $(READY)    ## the tests of every module, in minutes
+	$(PYTEST)
+
+test-all: test    ## the slow tests too: simulations, pages, memory, kills, many random examples
+	$(PYTEST) -m 'slow or examples' --hypothesis-profile many
 
 $(UV): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -37,7 +41,7 @@ versions: $(UV)   ## the core tests with the lowest and with the newest versions
 	    $$env/bin/python -m pytest -q -n auto $(CORE) || exit 1; done
 
 hosts: $(READY)   ## the tests of several hosts: processes over loopback, killed and resumed
-	$(BIN)/python -m pytest -q -m hosts
+	$(PYTEST) -m hosts
 
 trackers: $(READY) ## the tests of exports and trackers, with their packages installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[trackers]'
@@ -71,5 +75,5 @@ lock: $(UV)       ## pin the newest releases that pyproject.toml allows
 home:             ## move the project to REPO=owner/name on GitHub: every mention of its address
 	git grep -lF emnist-jax/emnist_jax | xargs perl -pi -e 's{emnist-jax/emnist_jax}{$(REPO)}g'
 
-clean:            ## remove the environment, all runs and the site
-	rm -rf $(VENV) .venv-programs runs site
+clean:            ## remove the environments, all runs, the site and compiled programs of tests
+	rm -rf $(VENV) .venv-programs .pytest_cache runs site

@@ -24,6 +24,7 @@ def pytest_configure(config):
         jax.config.update(name, value)
         os.environ[name.upper()] = str(value)
 
+
 if not hasattr(jax, "enable_x64"):  # its name before JAX 0.8
     from jax.experimental import enable_x64
 

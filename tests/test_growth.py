@@ -1,6 +1,8 @@
 """A folder that grows holds what a run of the whole gives, and is never left half-grown."""
 
 import json
+import shutil
+from functools import cache
 
 import jax
 import numpy as np
@@ -39,7 +41,25 @@ def data():
 
 
 def run(sweep, data, out=None, **options):
-    return ej.run(sweep, data, out, progress_bar=False, **options)
+    options = {"trials_at_once": 4, "progress_bar": False} | options  # few shapes to compile
+    return ej.run(sweep, data, out, **options)
+
+
+@pytest.fixture(scope="module")
+def begun(data, tmp_path_factory):
+    """Return a function that copies the folder of the small sweep, and its results."""
+
+    @cache
+    def trained(keep):
+        folder = tmp_path_factory.mktemp("begun")
+        return folder, run(SWEEP.replace(keep=keep), data, folder, keep_state=True)
+
+    def copied(out, keep=None):
+        folder, results = trained(keep)
+        shutil.copytree(folder, out, dirs_exist_ok=True)
+        return results
+
+    return copied
 
 
 def assert_same(one, other):
@@ -52,9 +72,9 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("changes", GROWN.values(), ids=GROWN)
-def test_what_grows_equals_a_run_at_once(tmp_path, data, capsys, changes):
+def test_what_grows_equals_a_run_at_once(tmp_path, data, begun, capsys, changes):
     small = SWEEP.replace(keep=changes.get("keep", "best"))
-    run(small, data, tmp_path, keep_state=True)
+    expected = begun(tmp_path, small.keep)
     whole = small.replace(**changes)
     grown = run(whole, data, tmp_path, keep_state=True)
     assert "4 trials kept" in capsys.readouterr().out
@@ -65,13 +85,12 @@ def test_what_grows_equals_a_run_at_once(tmp_path, data, capsys, changes):
     # The smaller sweep is a selection of the grown one.
     if "epochs" not in changes:
         curves, networks = run(small, data, tmp_path)
-        expected = run(small, data)
         assert_same((curves, networks), expected)
         assert curves.valid_error.dims == expected[0].valid_error.dims
 
 
-def test_a_run_killed_while_it_grows_loses_nothing(tmp_path, data, monkeypatch):
-    small = run(SWEEP, data, tmp_path, keep_state=True)
+def test_a_run_killed_while_it_grows_loses_nothing(tmp_path, data, begun, monkeypatch):
+    small = begun(tmp_path)
     whole = SWEEP.replace(seeds=4, epochs=3)
     expected, save = run(whole, data), Checkpoints.save
     stops = 0
@@ -83,9 +102,7 @@ def test_a_run_killed_while_it_grows_loses_nothing(tmp_path, data, monkeypatch):
     monkeypatch.setattr(Checkpoints, "save", save_and_stop)
     while stops < 30:
         try:
-            grown = run(
-                whole, data, tmp_path, keep_state=True, checkpoint_minutes=0, trials_at_once=4
-            )
+            grown = run(whole, data, tmp_path, keep_state=True, checkpoint_minutes=0)
             break
         except ConnectionError:
             stops += 1
