@@ -26,8 +26,8 @@ def measure() -> list[dict[str, object]]:
 def measure_device(model: nn.Module, each: int) -> dict[str, object]:
     """Train networks for an epoch; return their memory on a device, forecast and measured.
 
-    What a CPU device takes is told by how much the process grows, so this needs a process of its
-    own, and arrays so large that the rest does not count.
+    What a CPU device takes is read from the process's growth, so this needs a process of its own,
+    and arrays so large that the rest does not count.
     """
     devices = jax.device_count()
     rates = {"learning_rate": np.geomspace(1e-4, 1e-3, each).tolist()}

@@ -91,8 +91,11 @@ def _scaling(scaling: Mapping) -> Iterator[Goal]:
     text = f"evaluation of 115,800 images: under {EVALUATED:.0%} of training in a dense SGD epoch"
     yield Goal(text, f"{row['share']:.0%}", row["share"] < EVALUATED, WHY["evaluation"])
     start = scaling["start"]
-    beside = start["import emnist_jax"]["median"] - start["import jax, flax.linen, optax"]["median"]
-    text = f"`import emnist_jax`: under {IMPORT} s more than JAX, flax.linen and optax alone"
+    beside = (
+        start["from emnist_jax import sweep"]["median"]
+        - start["import jax, flax.linen, optax"]["median"]
+    )
+    text = f"`from emnist_jax import sweep`: under {IMPORT} s beside JAX, flax.linen and optax"
     yield Goal(text, f"{beside:.2f} s", beside < IMPORT, WHY["import"])
     second = start["second start"]
     text = f"second start of a sweep to its first epoch: under {START} s"

@@ -28,7 +28,7 @@ class Sweep:
     """A sweep of settings x seeds, each seed with its own order, as `ej.sweep` trains it.
 
     A sweep of more trials than fit in the cache trains chunk after chunk; here one chunk of each
-    shape is trained as often as there are such chunks.
+    shape is trained as often as it occurs.
     """
 
     def __init__(

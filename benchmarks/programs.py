@@ -2,7 +2,7 @@
 
 XLA compiles for a device from a description of it; the H100's is `h100.txt`. Nothing here is timed:
 what a step launches, reads and writes is counted in the compiled program, and a lower bound of the
-time follows from it. What it cannot tell are the choices of the autotuner, which needs the device.
+time follows from it. It leaves out the choices of the autotuner, which needs the device.
 """
 
 import os

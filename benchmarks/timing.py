@@ -71,7 +71,7 @@ def race(
 
     Runs are made long enough to last about `seconds`. A shorter one goes before each (a whole one
     where the program cannot choose): threads that slept while another contestant ran take 50 ms to
-    spread over the cores again, which would tell in a run of .1 s and not in an epoch of .1
+    spread over the cores again, which shows in a run of .1 s and not in an epoch of .1
     minutes.
     """
     steps = {c.name: c.steps or _calibrate(c.run, seconds) for c in contestants}

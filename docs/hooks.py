@@ -23,7 +23,7 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, config, files):
     """Turn links `../FILE` of the pages in docs/ to the site's results/, or to the repository."""
-    if "/" in page.file.src_uri:
+    if page.file.src_uri.startswith("results/"):
         return markdown
     markdown = re.sub(r"\]\(\.\./(results/[^)]*)\)", r"](\1)", markdown)
     return re.sub(r"\]\(\.\./([^)]*)\)", rf"]({config.repo_url}/blob/main/\1)", markdown)

@@ -138,14 +138,15 @@ def compare(
         level: confidence level.
 
     Returns:
-        A `Comparison`: print it, show it in a notebook, or `.plot()` it.
+        The comparison, to print, to show in a notebook, or to `.plot()`.
 
     Raises:
         InputError: fewer than two rules or seeds, or curves of different data, split, epochs,
             seeds or minibatch orders, naming what differs.
 
-    >>> print(compare(mine, adam))  # doctest: +SKIP
-    mine - adam after 5 settings: +0.2 points [-1.2, 1.8]: undecided; about 34 seeds would decide
+    Examples:
+        >>> print(compare(sgd, adam))  # doctest: +SKIP
+        sgd - adam after 5 settings: -0.7 points [-3.0, 1.5]: undecided; about 54 seeds would decide
     """
     named = _named(curves)
     require_alike(named)

@@ -2,7 +2,7 @@
 
 JAX's distributed runtime connects them: it finds out who takes part, moves arrays between hosts and
 ends every process when one dies. A sweep then sees the devices of all hosts. The functions below
-are all that a sweep says to other hosts; called in a single process they do the plain thing.
+are all the communication a sweep has; in a single process they are ordinary local calls.
 """
 
 import atexit
@@ -47,19 +47,19 @@ def connect(
 ) -> None:
     """Join the processes of a run, one a host; call it before anything is computed.
 
-    Who waits for others says so. When they have not come in `COME_SECONDS`, this process ends with
-    a line that says that, and exit code 2. An exception that nothing catches ends it at once from
+    A process that waits prints so. If the others do not come in `COME_SECONDS`, it ends with a line
+    about that and exit code 2. An exception that nothing catches ends it at once from
     here on, so that the others need not wait for it.
 
     Args:
-        coordinator: "auto" asks the cluster that started this process (SLURM, Open MPI,
+        coordinator: "auto" takes it from the cluster that started this process (SLURM, Open MPI,
             Kubernetes, Cloud TPU: see `jax.distributed.initialize`). Else host:port of process 0,
             the port free there and open to the others.
         processes: how many there are; with "auto" the cluster knows.
         process: the number of this one, from 0; likewise.
 
     Raises:
-        InputError: no such cluster, an address or numbers that cannot be meant, hosts of unlike
+        InputError: no such cluster, an invalid address or number, hosts of unlike
             numbers of devices, or JAX has connected or computed something already.
     """
     if not alone():
@@ -108,7 +108,7 @@ def _check_arguments(coordinator: str, processes: int | None, process: int | Non
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """Say, while this process connects, who is waited for; end it when they do not come."""
+    """Print, while this process connects, which others it waits for; end it if they do not come."""
     come = Event()
 
     def watch():
@@ -131,7 +131,7 @@ def _patience() -> Iterator[None]:
 
 def _others() -> str:
     run = _connection()
-    if run.coordinator_address is None:  # the cluster is still being asked
+    if run.coordinator_address is None:  # the cluster has not answered yet
         return "the cluster to name all processes and their address"
     return f"all {run.num_processes} processes to connect at {run.coordinator_address}"
 
@@ -212,29 +212,29 @@ def first(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """
     if alone():
         return function(*args, **kwargs)
-    said = b""
+    sent = b""
     if is_first():
         try:
-            said = pickle.dumps((function(*args, **kwargs), None))
+            sent = pickle.dumps((function(*args, **kwargs), None))
         except InputError as error:
-            said = pickle.dumps((None, error))
-    found, error = pickle.loads(_broadcast(said))
+            sent = pickle.dumps((None, error))
+    found, error = pickle.loads(_broadcast(sent))
     if error is not None:
         raise error
     return found
 
 
 @_together
-def _broadcast(said: bytes) -> bytes:
+def _broadcast(sent: bytes) -> bytes:
     """Return the bytes of the first host."""
-    told = multihost_utils.broadcast_one_to_all(np.int32(divmod(len(said), PIECE)))
-    length = int(told[0]) * PIECE + int(told[1])
+    whole, rest = multihost_utils.broadcast_one_to_all(np.int32(divmod(len(sent), PIECE)))
+    length = int(whole) * PIECE + int(rest)
     pieces = []
     for start in range(0, length, PIECE):
         # Powers of two, so that few programs are compiled.
         size = 1 << (min(PIECE, length - start) - 1).bit_length()
         piece = np.zeros(size, np.uint8)
-        own = np.frombuffer(said[start : start + size], np.uint8)
+        own = np.frombuffer(sent[start : start + size], np.uint8)
         piece[: len(own)] = own
         pieces.append(multihost_utils.broadcast_one_to_all(piece).tobytes())
     return b"".join(pieces)[:length]
@@ -316,7 +316,7 @@ def _check_devices() -> None:
 def leave(code: int, wait_seconds: float = 5) -> NoReturn:
     """End this process with an exit code, whether or not the others end with it.
 
-    They are waited for a little: what ended this process has often been said to all.
+    It waits for them a little: what ended this process has often ended them, too.
     """
     if alone():
         sys.exit(code)
@@ -348,36 +348,36 @@ def _ending_at_once(show: Callable) -> Callable:
     return hook
 
 
-# What a process cannot say itself, as it is no more: another reads its last words until they end.
-_SAY = """
+# The program of a helper process: it reads this one's last words, and reports why it died.
+_REPORT = """
 import sys
-said = sys.stdin.read()
-if said != "all is said":
-    aborted = said.startswith("Fatal Python error: Aborted")
-    sys.stderr.write(sys.argv[1] if aborted else said + sys.argv[2])
+words = sys.stdin.read()
+if words != "done":
+    aborted = words.startswith("Fatal Python error: Aborted")
+    sys.stderr.write(sys.argv[1] if aborted else words + sys.argv[2])
 """
 _ABORTED = f"error: JAX ended this process, as another host died or is out of reach; {AGAIN}\n"
 _KILLED = f"error: this process was killed, by a signal or for want of memory; {AGAIN}\n"
-_speaker: subprocess.Popen | None = None
+_reporter: subprocess.Popen | None = None
 
 
 def _prepare_last_words() -> None:
-    """Let a process of its own say, should this one be ended from outside or by JAX, what that was.
+    """Start a helper process that reports why this one died, if JAX or a signal ends it.
 
     When a host is lost, JAX's runtime aborts this process from a thread of its own, with a stack
-    trace and no chance for Python to say anything but what `faulthandler` says.
+    trace, and Python can write no more than `faulthandler` does.
     """
-    global _speaker
-    _speaker = subprocess.Popen(
-        [sys.executable, "-ESc", _SAY, _ABORTED, _KILLED],
+    global _reporter
+    _reporter = subprocess.Popen(
+        [sys.executable, "-ESc", _REPORT, _ABORTED, _KILLED],
         stdin=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is not meant for it
+        start_new_session=True,  # Ctrl-C must not end it
     )
-    faulthandler.enable(_speaker.stdin, all_threads=False)
+    faulthandler.enable(_reporter.stdin, all_threads=False)
 
 
 def _no_last_words() -> None:
-    if _speaker is not None:
+    if _reporter is not None:
         faulthandler.disable()
         with suppress(BrokenPipeError):
-            _speaker.communicate(b"all is said")
+            _reporter.communicate(b"done")

@@ -75,7 +75,7 @@ def race(
     equal rules at most 1 - `level` end with a verdict. Each trial counts with its best epoch.
 
     Args:
-        mine: a sweep; its `seeds` are those of the race, whatever it says.
+        mine: a sweep; the race sets its `seeds`.
         other: the sweep to race it with, of the same epochs and minibatch order.
         data: what both train on.
         out: a folder; the same call goes on where it was interrupted, and a larger `most_seeds`
@@ -87,13 +87,14 @@ def race(
         run: what trains a sweep on data into a folder and grows it.
 
     Returns:
-        A `Race`: print it, or `.plot()` it.
+        The race, to print or to `.plot()`.
 
     Raises:
         InputError: numbers out of range, or sweeps of different epochs or orders.
 
-    >>> print(race(mine, adam, data, "runs/race"))  # doctest: +SKIP
-    mine - adam after 12 seeds: +0.8 points [0.1, 1.5]: mine is better
+    Examples:
+        >>> print(race(mine, adam, data, "runs/race"))  # doctest: +SKIP
+        mine - adam after 12 seeds: +0.8 points [0.1, 1.5]: mine is better
     """
     check_count("step", step)
     check_count("tuning_seeds", tuning_seeds)

@@ -24,7 +24,7 @@ Rule = Callable[..., optax.GradientTransformation]
 Correction = Literal["exact", "constant", "none"]
 _DECAY_RATES = {"b1", "b2", "b3", "beta", "beta1", "beta2", "beta3", "rho"}
 _DECAY_RATES |= {"decay", "decay_rate", "momentum", "dropout"}  # all of them in [0, 1)
-_NO_RULES = {"lbfgs", "momo", "momo_adam", "sophia"}  # they ask for the loss, not gradients alone
+_NO_RULES = {"lbfgs", "momo", "momo_adam", "sophia"}  # they need the loss, not gradients alone
 _NO_RULES |= {"dpsgd"}  # clips the gradient of each image, of which `train` takes the mean
 _NO_RULES |= {"schedule_free_sgd"}  # is evaluated at an average that its state does not hold
 _NO_RULES |= {"galore"}  # under vmap its branch, a singular value decomposition, runs every update
@@ -104,7 +104,7 @@ def adam_variant(
     correct_m: Correction = "exact",
     correct_v: Correction = "exact",
 ) -> optax.GradientTransformation:
-    """Adam with the slips that implementations of it make, each by itself.
+    """Adam with the slips that implementations of it make, one an argument.
 
     Args:
         learning_rate: eta.
@@ -373,7 +373,7 @@ def name_of(rule: str | Rule) -> str:
 
 
 def check_value(name: str, value: float) -> None:
-    """Refuse a value that cannot be meant: learning rate and eps > 0, decay rates in [0, 1).
+    """Refuse an invalid value; valid are learning rate and eps > 0, decay rates in [0, 1).
 
     Raises:
         InputError: naming the hyperparameter and its range.

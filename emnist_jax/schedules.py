@@ -3,11 +3,10 @@
     rule = cosine("adam", steps=schedules.steps(data, epochs=10, batch_size=50), warmup=100)
     sweep(data, model, rule, {"learning_rate": [1e-3, 1e-4], "b1": [0, 0.9]}, epochs=10)
 
-A schedule must know how many updates there will be, which a rule's name cannot tell it; so it is a
-function that makes a rule of a rule. The shape (0 to 1) multiplies the rule's finished update:
-where the update is proportional to the learning rate, as it is for every rule of `rules` but
-`schedule_free_adamw` (which is refused), this is the rule at learning rate eta * shape(t), and eta
-stays a number on an axis of the sweep.
+A schedule needs the number of updates, so it is a function that wraps a rule. The shape (0 to 1)
+multiplies the rule's finished update: where the update is proportional to the learning rate, as it
+is for every rule of `rules` but `schedule_free_adamw` (which is refused), this is the rule at
+learning rate eta * shape(t), and eta stays a number on an axis of the sweep.
 """
 
 from collections.abc import Callable

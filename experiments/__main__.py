@@ -10,7 +10,7 @@ from emnist_jax.errors import InputError, nearest
 
 
 def main() -> None:
-    """Print the modules; a word after them is taken for the name of one, and told the command."""
+    """Print the modules; a name after them is refused with the command that runs it."""
     modules = {
         path.stem: ast.get_docstring(ast.parse(path.read_text("utf-8")))
         for path in sorted(Path(__file__).parent.glob("[!_]*.py"))

@@ -2,49 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, make_dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
-
-import tyro
+from typing import TYPE_CHECKING, Any
 
 import emnist_jax as ej
+from emnist_jax.cli import options as common
+from emnist_jax.cli.options import option
 
 if TYPE_CHECKING:
     from experiments._experiment import Experiment
 
 
-def option(kind: Any, text: str, otherwise: str = "", metavar: str | None = None) -> Any:
-    """Return an option's type with its help, which names what stands for None, if anything."""
-    hint = f"(default: {otherwise})" if otherwise else None
-    return Annotated[kind, tyro.conf.arg(help=text, metavar=metavar, help_behavior_hint=hint)]
+EACH = "as each has"
+HELP = {
+    "size": "use a fixed random subset of so many images in all (glyphs: draw so many)",
+    "seeds": "random initialisations and orders of every setting: seeds 0, 1, ...",
+    "epochs": "passes over the training images",
+    "batch_size": "images a minibatch",
+}
 
 
-DATA = "glyphs (drawn), a TFDS name (emnist/balanced), a path of IDX files or images"
-SIZE = "a fixed random subset of so many images in all (glyphs: draw so many)"
-SPLIT = "paper: all images pooled and split again; official: the source's own test part"
-SEEDS = "random initialisations and orders of every setting: seeds 0, 1, ..."
-COORDINATOR = (
-    "to use several hosts, give the same command on each: with auto under SLURM, Open MPI, "
-    "Kubernetes or on a Cloud TPU, or with HOST:PORT of process 0 and the next two options"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
+@dataclass(frozen=True)
+class Options(common.Options):
     """Options of every experiment."""
 
-    data: option(str, DATA) = "glyphs"
-    split: option(Literal["paper", "official"], SPLIT) = "paper"
-    size: option(int | None, SIZE, "all", "INT") = None
-    seeds: option(int | None, SEEDS, "as each has", "INT") = 5
-    epochs: option(int | None, "passes over the training images", "as each has", "INT") = None
-    batch_size: option(int, "images a minibatch") = 50
-    out: option(Path, "folder of results; what is there is resumed or kept") = Path("runs")
-    overwrite: option(bool, "begin again, whatever is there") = False
-    trials_at_once: option(int | None, "trials trained together", "what suits", "INT") = None
-    coordinator: option(str | None, COORDINATOR, "none", "HOST:PORT") = None
-    processes: option(int | None, "number of hosts", "as auto finds", "INT") = None
-    process: option(int | None, "which of them this is: 0, 1, ...", "as auto finds", "INT") = None
+    seeds: option(int | None, EACH, "INT", HELP["seeds"]) = 5
+    epochs: option(int | None, EACH, "INT", HELP["epochs"]) = None
 
 
 def options_of(experiment: "Experiment") -> type[Options]:
@@ -58,19 +40,16 @@ def options_of(experiment: "Experiment") -> type[Options]:
     for name in ("seeds", "epochs", "batch_size"):
         values = {getattr(sweep, name) for sweep in sweeps.values()}
         usual[name] = own.pop(name, values.pop() if len(values) == 1 else None)
-    added = [(name, _as_usual(Options.__annotations__[name], of), of) for name, of in usual.items()]
+    added = []
+    for name, default in usual.items():
+        none = "" if default else "all" if name == "size" else EACH
+        added.append((name, option(int | None, none, "INT", HELP[name]), default))
     own |= {name: values for name, (_, values) in axes(sweeps).items()}
     for name, default in own.items():
         kind = tuple[float, ...] if isinstance(default, tuple) else type(default)
         text = experiment.help.get(name, f"values of {name.replace('_', ' ')} in the grid")
-        added.append((name, option(kind, text), default))
-    return make_dataclass("Options", added, bases=(Options,), frozen=True, kw_only=True)
-
-
-def _as_usual(kind: Any, default: object) -> Any:
-    """Return an option's type without the account of None, where it has another default."""
-    (about,) = kind.__metadata__
-    return kind if default is None else option(get_args(kind)[0], about.help, "", about.metavar)
+        added.append((name, option(kind, help=text), default))
+    return make_dataclass("Options", added, bases=(Options,), frozen=True)
 
 
 def axes(sweeps: Mapping[str, ej.Sweep]) -> dict[str, tuple[str, float | tuple[float, ...]]]:

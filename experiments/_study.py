@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from emnist_jax.cli.options import connect
+from emnist_jax.cli.options import Running, connect, option
 from emnist_jax.console import show
 from emnist_jax.errors import InputError, check_count, nearest
 from emnist_jax.store.files import write_text
@@ -28,7 +28,7 @@ from experiments import (
 )
 from experiments._draw import Section, draw
 from experiments._experiment import Experiment, Runs
-from experiments._options import COORDINATOR, DATA, SEEDS, SPLIT, Options, option, options_of
+from experiments._options import Options, options_of
 from experiments._train import collect, train
 from experiments.report import about_glyphs, report
 
@@ -43,23 +43,22 @@ Values = Mapping[str, Mapping[str, Any]]
 """Options by experiment."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudyOptions:
+@dataclass(frozen=True)
+class StudyOptions(Running):
     """Options of several experiments; a preset's values, then these, replace their own."""
 
-    data: option(str | None, DATA, "glyphs in the demo, else emnist/balanced", "STR") = None
-    split: option(Literal["paper", "official"], SPLIT) = "paper"
-    seeds: option(int | None, SEEDS, "as each experiment has", "INT") = None
-    only: option(
-        tuple[str, ...], "run these; the report shows all there are", "all", "NAME ..."
-    ) = ()
-    out: option(Path | None, "folder of results", "runs/ and the preset", "PATH") = None
-    overwrite: option(bool, "begin again, whatever is there") = False
-    report_only: option(bool, "run nothing: the report from the curves that are there") = False
-    trials_at_once: option(int | None, "trials trained together", "what suits", "INT") = None
-    coordinator: option(str | None, COORDINATOR, "none", "HOST:PORT") = None
-    processes: option(int | None, "number of hosts", "as auto finds", "INT") = None
-    process: option(int | None, "which of them this is: 0, 1, ...", "as auto finds", "INT") = None
+    data: option(str | None, "glyphs in the demo, else emnist/balanced", "STR") = None
+    """glyphs (drawn), a TensorFlow Datasets name (emnist/balanced), a path of IDX files, images"""
+    split: Literal["paper", "official"] = "paper"
+    """paper: all images pooled and split again; official: the source's own test part"""
+    seeds: option(int | None, "as each experiment has", "INT") = None
+    """random initialisations and orders of every setting: seeds 0, 1, ..."""
+    only: option(tuple[str, ...], "all", "NAME ...") = ()
+    """run these; the report shows all there are"""
+    out: option(Path | None, "runs/ and the preset", "PATH") = None
+    """folder of results"""
+    report_only: bool = False
+    """run nothing: the report from the curves that are there"""
 
 
 def check(options: StudyOptions, experiments: Mapping[str, Experiment], *counts: str) -> None:

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from emnist_jax.cli.options import guarded, parse
-from experiments._options import option
+from emnist_jax.cli.options import guarded, option, parse
 from experiments._study import BEYOND, StudyOptions, check, run_all, write_report
 
 _SMALL = {"size": 1880, "seeds": 2, "epochs": 2}
@@ -33,20 +32,14 @@ PRESETS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Options(StudyOptions):
     """Options of the whole."""
 
-    preset: option(
-        Literal["demo", "short", "full"],
-        "demo: few small images, minutes; short: each as it stands, on part of the data; full: all",
-    ) = "short"
-    cifar10: option(
-        str | None,
-        "the second data set of the experiment cifar10; the demo compares glyphs with itself",
-        "glyphs in the demo, else cifar10",
-        "STR",
-    ) = None
+    preset: Literal["demo", "short", "full"] = "short"
+    """demo: few small images, minutes; short: each as it stands, on part of the data; full: all"""
+    cifar10: option(str | None, "glyphs in the demo, else cifar10", "STR") = None
+    """the second data set of the experiment cifar10; the demo compares glyphs with itself"""
 
 
 def run(options: Options) -> Path:

@@ -94,7 +94,8 @@ def races_table(runs: Runs) -> Table:
 @styled
 def draw_coverage(runs: Runs):
     """Draw the coverage of intervals over seeds with orders of their own and with a shared one."""
-    figure, axes = new_figure(7, 3.2)
+    figure = new_figure(7, 3.2)
+    axes = figure.subplots()
     for i, (order, found) in enumerate(
         (("own order", own_order(runs)), ("shared order", shared_order(runs)))
     ):

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from emnist_jax.cli.options import guarded, parse
+from emnist_jax.cli.options import guarded, option, parse
 from experiments import samples
-from experiments._options import SEEDS, option
 from experiments._study import PAPER, StudyOptions, check, run_all, write_report
 
 _SMALL = {"size": 2820, "seeds": 3, "epochs": 10}
@@ -30,21 +29,16 @@ PRESETS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Options(StudyOptions):
     """Options of the whole."""
 
-    preset: option(
-        Literal["demo", "paper"],
-        "demo: few small images, few epochs and seeds, minutes; paper: the full protocol, hours",
-    ) = "paper"
-    adam_seeds: option(int | None, f"of Adam's grid alone: {SEEDS}", "as --seeds", "INT") = None
-    convnet_epochs: option(
-        int | None,
-        "epochs of the ConvNets; the longer runs of C1 and C2 have two and three times as many",
-        "as that experiment has",
-        "INT",
-    ) = None
+    preset: Literal["demo", "paper"] = "paper"
+    """demo: few small images, few epochs and seeds, minutes; paper: the full protocol, hours"""
+    adam_seeds: option(int | None, "as --seeds", "INT") = None
+    """of Adam's grid alone: random initialisations and orders of every setting"""
+    convnet_epochs: option(int | None, "as that experiment has", "INT") = None
+    """epochs of the ConvNets; the longer runs of C1 and C2 have two and three times as many"""
 
 
 def run(options: Options) -> Path:

@@ -10,8 +10,8 @@ As it stands, with 26,320 images, it took 13 + 52 minutes on two CPU cores (paus
 second line, with all of EMNIST, is projected on the same cores at 12 hours.
 
 Besides the usual rules: Lion (Chen et al., 2023), schedule-free AdamW (Defazio et al., 2024), and
-ADOPT (Taniguchi et al., 2024) as the most recent: it is said to converge with any b2, which is what
-the paper found of such weight in Adam; every operation of it is elementwise, so that all its
+ADOPT (Taniguchi et al., 2024) as the most recent, proved to converge with any b2, which mattered so
+much in the paper's Adam; every operation of it is elementwise, so that all its
 hyperparameters are axes of one compiled program. (Muon's orthogonalisation costs several times the
 network's own operations here; Prodigy has no learning rate to compare.)
 """

@@ -13,24 +13,27 @@ from typing import Literal
 import numpy as np
 
 import emnist_jax as ej
-from emnist_jax.cli.options import guarded, parse
+from emnist_jax.cli.options import guarded, option, parse
 from emnist_jax.console import show
 from emnist_jax.figures import plot_samples, save_figure
-from experiments._options import DATA, SIZE, option
 
 FIGURE = Path("samples/figure_1_samples.png")
-SPLIT = "which images are training images, from which the samples are drawn"
 
 
 @dataclass(frozen=True)
 class Options:
     """Options of this experiment."""
 
-    data: option(str, DATA) = "glyphs"
-    split: option(Literal["paper", "official"], SPLIT) = "paper"
-    size: option(int | None, SIZE, "all", "INT") = None
-    seed: option(int, "which 25 of the training images") = 0
-    out: option(Path, "folder of results; the figure goes to samples/ in it") = Path("runs")
+    data: str = "glyphs"
+    """glyphs (drawn), a TensorFlow Datasets name (emnist/balanced), a path of IDX files, images"""
+    split: Literal["paper", "official"] = "paper"
+    """which images are training images, from which the samples are drawn"""
+    size: option(int | None, "all", "INT") = None
+    """use a fixed random subset of so many images in all (glyphs: draw so many)"""
+    seed: int = 0
+    """which 25 of the training images"""
+    out: Path = Path("runs")
+    """folder of results; the figure goes to samples/ in it"""
 
 
 def run(options: Options) -> Path:

@@ -51,7 +51,7 @@ REFUSED = {
     "a list of rules": ({"rule": ["sgd"]}, "give a rule's name"),
     "a rule with its numbers": ({"rule": optax.adam(0.1)}, "lambda learning_rate: optax.adam"),
     "a rule that branches": ({"rule": branching}, "with branching cannot take a step"),
-    "branching told apart": ({"rule": branching}, "depends on a number that is traced"),
+    "branching on a number": ({"rule": branching}, "depends on a number that is traced"),
     "model": ({"model": "MLP"}, "is no model of a sweep"),
     "model class": ({"model": ej.MLP}, "is no model of a sweep"),
     "batch": ({"batch_size": 31}, "batch_size=31 is larger than the 30 training images"),

@@ -253,7 +253,12 @@ def test_the_report_holds_every_contestant_and_whole_tables():
 
 TIMED = timing.Timing.of([3.0, 1.0, 2.0])._asdict()
 ROW = {"seconds": 0.002, "least": 0.001, "most": 0.003, "rounds": 3}
-STARTS = "import jax, flax.linen, optax", "import emnist_jax", "first start", "second start"
+STARTS = (
+    "import jax, flax.linen, optax",
+    "from emnist_jax import sweep",
+    "first start",
+    "second start",
+)
 KINDS = dict.fromkeys(scaling.kind_of(sweep) for _, sweep in scaling.papers_sweeps().values())
 SCALING = {
     "evaluation": [

@@ -200,6 +200,18 @@ def test_a_changed_rule_of_the_callers_own_is_another_run(tmp_path, data):
         run(data, tmp_path, rule=rule)
 
 
+def test_between_versions_the_callers_own_code_is_compared(tmp_path, data, monkeypatch):
+    def made(factor):
+        return lambda learning_rate: optax.sgd(factor * learning_rate)
+
+    before = run(data, tmp_path, rule=made(1.0))
+    monkeypatch.setattr("emnist_jax.engine.job.installed", lambda name: "another")
+    monkeypatch.setattr("emnist_jax.engine.job.program", lambda *_: "another")
+    assert_same_bits(run(data, tmp_path, rule=made(1.0)), before)
+    with pytest.raises(ej.InputError, match=r"another run \(own_code"):
+        run(data, tmp_path, rule=made(2.0))
+
+
 @pytest.mark.parametrize("damage", ["flip", "tear", "empty", "not safetensors"])
 @pytest.mark.parametrize("damaged", [1, 2])
 def test_damaged_checkpoints_are_passed_over(tmp_path, monkeypatch, capsys, data, damage, damaged):
@@ -308,7 +320,7 @@ def test_a_full_disk_keeps_the_older_checkpoints(tmp_path, monkeypatch, data):
     assert_same_bits(run(data, tmp_path), expected)
 
 
-def test_check_same_ignores_what_it_is_told_to(tmp_path):
+def test_check_same_ignores_the_names_given(tmp_path):
     check_same(tmp_path, {"a": [1, 2], "code": 1}, {"a": (1, 2), "code": 2}, ignore=("code",))
     with pytest.raises(ej.InputError, match="code 1 there, 2 here"):
         check_same(tmp_path, {"code": 1}, {"code": 2})

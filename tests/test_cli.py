@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ class Kinds:
 
     run: tyro.conf.Positional[Path | None] = None
     """a folder"""
-    count: Annotated[int | None, options.otherwise("all", "INT")] = None
+    count: options.option(int | None, "all", "INT") = None
     """how many"""
     rate: float = 0.5
     """how much"""

@@ -36,7 +36,7 @@ def test_rgb_folder_with_test_part(tmp_path):
     assert (len(data.train), len(data.valid)) == (21, 3)
 
 
-def test_class_folders_alone_are_told_where_they_belong(tmp_path):
+def test_class_folders_alone_are_refused_with_where_they_belong(tmp_path):
     write(tmp_path / "pets", "train", {"dog": 2, "cat": 2})
     with pytest.raises(InputError, match=f"it is a part of one itself, give {tmp_path}/pets"):
         load(tmp_path / "pets" / "train")

@@ -225,7 +225,7 @@ def test_a_member_too_large_is_not_unpacked(tmp_path, monkeypatch, name):
         (TRAIN_IMAGES, "give the folder that holds them"),
     ],
 )
-def test_another_kind_of_file_is_told_what_to_do(tmp_path, name, advice):
+def test_another_kind_of_file_is_refused_with_advice(tmp_path, name, advice):
     (tmp_path / name).write_bytes(gzip.compress(b"whatever"))
     with pytest.raises(InputError, match=advice) as error:
         load(tmp_path / name)

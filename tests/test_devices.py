@@ -227,7 +227,7 @@ def test_a_host_without_room_for_what_is_kept_is_refused_with_advice(monkeypatch
         plan(keep="best")
 
 
-def test_a_lack_on_another_host_is_told_on_this_one_too(monkeypatch):
+def test_a_lack_on_another_host_is_reported_on_this_one_too(monkeypatch):
     """With a trial a device, all that there is to advise on is there already."""
     monkeypatch.setattr(hosts, "any_of", lambda *flags: (True,))
     with pytest.raises(ej.InputError, match="would fit"):

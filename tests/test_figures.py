@@ -448,7 +448,7 @@ def test_budget_lines_bands_and_what_follows_the_last_setting():
     assert {text.get_text() for text in end_labels(axes)} == {"SGD (3)", "Adam (5)"}
 
 
-def test_intervals_are_drawn_and_written_and_missing_ones_said():
+def test_intervals_are_drawn_and_written_and_missing_ones_noted():
     mean, low, high = [0.3, np.nan, -1.25], [-0.1, np.nan, -1.5], [0.7, np.nan, -1.0]
     figure = figures.plot_intervals(["a", "b", "c"], mean, low, high, reference=0)
     (axes,) = figure.axes
@@ -571,7 +571,7 @@ def test_weights_find_the_layer():
         figures.plot_weights(np.ones((15, 4)))
 
 
-def test_units_left_out_are_said():
+def test_units_left_out_are_noted():
     figure = figures.plot_weights(np.random.default_rng(0).normal(size=(4, 120)))
     assert "the first 100 of 120 units" in caption_of(figure)
 

@@ -144,7 +144,7 @@ def test_an_update_function_is_named_with_its_slips(name):
     assert bool(found.differences) == bool(words)
 
 
-@pytest.mark.parametrize("name", rules.RULES.keys() & KNOWN.keys())
+@pytest.mark.parametrize("name", sorted(rules.RULES.keys() & KNOWN.keys()))
 def test_each_rule_of_ours_is_named_under_an_alias(name):
     found = rules.identify(lambda learning_rate: rules.RULES[name](learning_rate))
     assert (found.name, found.matched, found.slips) == (name, True, ())

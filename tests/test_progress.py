@@ -232,7 +232,7 @@ def test_parts_of_curves_are_shown_as_tables_too():
         assert "<caption>glyphs" in curves_html(curves)
 
 
-def test_a_notebook_is_told_by_its_kernel_not_by_imports(monkeypatch):
+def test_a_notebook_is_recognised_by_its_kernel_not_by_imports(monkeypatch):
     import ipykernel  # noqa: F401 - as whoever starts a notebook has done
 
     assert not in_notebook()

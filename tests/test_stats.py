@@ -68,7 +68,7 @@ def test_interval_keeps_the_other_dimensions_and_works_in_float64():
     assert out["mean"].dtype == np.float64
 
 
-def test_missing_values_propagate_unless_asked_and_are_counted():
+def test_missing_values_propagate_unless_skipped_and_are_counted():
     x = seeds([[1, 2, np.nan], [4, 5, 6], [7, np.inf, np.nan]], learning_rate=[1, 2, 3])
     for method in ("t", "percentile", "bca"):
         out = stats.interval(x, method=method)

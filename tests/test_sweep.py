@@ -2,10 +2,13 @@
 
 import dataclasses
 import itertools
+from functools import partial
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import xarray as xr
 
@@ -101,6 +104,71 @@ def test_a_whole_grid_compiles_once_and_new_numbers_never_again(data, monkeypatc
     sweep(data, "rmsprop", {"learning_rate": [0.1, 0.01], "decay": [0.5, 0.9]}, model)
     sweep(data, "rmsprop", {"learning_rate": [0.2, 0.02], "decay": [0.0, 0.99]}, model)
     assert len(traced) == 1
+
+
+FACTOR = 1.0
+
+
+@jax.jit
+def factor(logits, labels):
+    return FACTOR + 0 * logits[:, 0]
+
+
+def test_code_that_changed_since_the_last_sweep_is_compiled_anew(data, monkeypatch):
+    def rule(learning_rate):
+        return optax.sgd(FACTOR * learning_rate)
+
+    first = sweep(data, rule, metrics={"factor": factor})
+    monkeypatch.setitem(globals(), "FACTOR", 2.0)
+    second = sweep(data, rule, metrics={"factor": factor})
+    doubled = sweep(data, "sgd", {"learning_rate": [0.6, 0.06, 0.006]})
+    assert (first.valid_factor == 1).all() and (second.valid_factor == 2).all()
+    np.testing.assert_allclose(second.valid_error, doubled.valid_error, rtol=1e-4)
+
+
+class Normalised(nn.Module):
+    momentum: float = 0.9
+    classes: int | None = None
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Dense(16)(x.reshape(len(x), -1))
+        x = nn.BatchNorm(use_running_average=not train, momentum=self.momentum)(x)
+        return nn.Dense(self.classes)(nn.relu(x))
+
+
+def test_a_name_that_rule_and_model_share_goes_to_both(data):
+    both = sweep(data, optax.sgd, {"learning_rate": 0.1, "momentum": [0.5, 0.8]}, Normalised())
+    for momentum in (0.5, 0.8):
+        rule = partial(optax.sgd, momentum=momentum)
+        model = Normalised(momentum=momentum)
+        alone = sweep(data, rule, {"learning_rate": 0.1}, model)
+        np.testing.assert_allclose(both.sel(momentum=momentum).valid_error, alone.valid_error, 1e-4)
+
+
+class Half(nn.Module):
+    classes: int | None = None
+    kind: object = jnp.bfloat16
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        layer = partial(nn.Dense, dtype=self.kind, param_dtype=self.kind, name="averaged")
+        return layer(self.classes)(x.reshape(len(x), -1))
+
+
+def test_bfloat16_models_stay_so_and_are_measured_in_float32(data, tmp_path):
+    def right(logits, labels):
+        return (logits.argmax(-1) == labels).astype(jnp.bfloat16)
+
+    options = {"metrics": {"right": right}, "keep": "last", "out": tmp_path}
+    curves, networks = sweep(data, "adam", {"learning_rate": 1e-2}, Half(), **options)
+    assert {leaf.dtype for leaf in jax.tree.leaves(networks.variables)} == {jnp.dtype("bfloat16")}
+    count = curves.train_right.values.astype(np.float64) * len(data.train)
+    np.testing.assert_allclose(count, count.round(), atol=1e-3)  # bfloat16 counts to 256
+    np.testing.assert_array_equal(curves.train_right, curves.train_accuracy)
+    found = ej.load_networks(tmp_path, Half()).evaluate(data.valid)
+    np.testing.assert_allclose(found.error, curves.valid_error.isel(epoch=-1), rtol=1e-5)
+    assert (curves.valid_accuracy.isel(epoch=-1) > 0.1).all()
 
 
 def test_epoch_0_is_the_untrained_network_and_equal_for_all_settings(data):
@@ -221,6 +289,59 @@ def test_bad_arguments_get_one_clear_line(data, wrong, message):
     with pytest.raises(InputError, match=message) as caught:
         sweep(data, **wrong)
     assert "\n" not in str(caught.value)
+
+
+class Odd(nn.Module):
+    kind: str = ""
+    array: object = None
+    classes: int | None = None
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        dense = nn.initializers.lecun_normal()
+        if self.kind == "boxed":
+            dense = nn.with_partitioning(dense, (None, "a"))
+        if self.kind == "key":
+            self.variable("state", "key", jax.random.key, 0)
+        mean = self.variable("state", "mean", jnp.zeros, ())
+        if train and self.kind == "type":
+            mean.value = x.mean().astype(jnp.bfloat16)
+        return nn.Dense(self.classes, kernel_init=dense)(x.reshape(len(x), -1))
+
+
+def stateful(state, change):
+    def rule(learning_rate):
+        def update(grads, state, params=None):
+            return jax.tree.map(lambda g: -learning_rate * g, grads), change(state, grads)
+
+        return optax.GradientTransformation(lambda _: state, update)
+
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"rule": stateful(jnp.int32(0), lambda s, g: s + 1.0)}, "is int32.* before .* float32"),
+        ({"rule": stateful(None, lambda s, g: g)}, "of another structure after an update"),
+        ({"rule": stateful([], lambda s, g: [*s, 1])}, "of another structure after an update"),
+        ({"rule": lambda learning_rate: optax.lookahead(optax.sgd(0.1), 5, 0.5)}, "lookahead"),
+        ({"rule": lambda learning_rate: optax.sgd(0.1 if learning_rate > 1 else 1)}, "is traced"),
+        ({"model": Odd("type")}, r"\['mean'\] is float32\(\) before"),
+        ({"model": Odd("boxed")}, "with_partitioning"),
+        ({"model": Odd("key"), "keep": "last"}, "a random key, which no file holds"),
+        ({"model": Odd(array=np.arange(3))}, "a field of the model, or the rule, is an array"),
+    ],
+)
+def test_states_and_fields_that_cannot_be_trained_get_one_line(data, wrong, message):
+    with pytest.raises(InputError, match=message) as caught:
+        sweep(data, **wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_switched_off_jit_is_refused_in_a_line(data):
+    with jax.disable_jit(), pytest.raises(InputError, match="JAX_DISABLE_JIT is set"):
+        sweep(data)
 
 
 @pytest.mark.parametrize("by_seed", [True, False])

@@ -3,15 +3,13 @@
 emnist-jax compare runs/mine runs/adam --figure comparison
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
+from tyro.conf import Positional
 
 import emnist_jax as ej
-from emnist_jax.cli.options import otherwise, parse
+from emnist_jax.cli.options import option
 from emnist_jax.console import show
 
 
@@ -19,19 +17,14 @@ from emnist_jax.console import show
 class Options:
     """Options of this command."""
 
-    runs: tyro.conf.Positional[Annotated[tuple[Path, ...], otherwise("none", "RUN ...")]] = ()
+    runs: Positional[option(tuple[Path, ...], "none", "RUN ...")] = ()
     """folders of finished runs; the first is compared with each of the others"""
-    k: Annotated[int | None, otherwise("as many as the least tuned has", "INT")] = None
+    k: option(int | None, "as many as the least tuned has", "INT") = None
     """settings that each rule is given"""
-    epoch: Annotated[int | None, otherwise("each trial's best", "INT")] = None
+    epoch: option(int | None, "each trial's best", "INT") = None
     """read all trials at this epoch"""
-    figure: Annotated[Path | None, otherwise("none", "FIGURE")] = None
+    figure: option(Path | None, "none", "FIGURE") = None
     """also draw it, to FIGURE.png and FIGURE.svg"""
-
-
-def command(args: Sequence[str]) -> None:
-    """Run from the words of a command line."""
-    run(parse(Options, "emnist-jax compare", __doc__, args))
 
 
 def run(options: Options) -> None:

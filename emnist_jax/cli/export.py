@@ -7,15 +7,14 @@ csv and parquet hold a row a trial and epoch. TensorBoard reads what tensorboard
 Biases uploads wandb/ by `wandb sync`. All but csv need packages of the extra `trackers`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
+from tyro.conf import Positional
 
 import emnist_jax as ej
-from emnist_jax.cli.options import otherwise, parse
+from emnist_jax.cli.options import option
 from emnist_jax.console import show
 from emnist_jax.store import export
 
@@ -24,7 +23,7 @@ from emnist_jax.store import export
 class Options:
     """Options of this command."""
 
-    run: tyro.conf.Positional[Annotated[Path | None, otherwise("none", "RUN")]] = None
+    run: Positional[option(Path | None, "none", "RUN")] = None
     """folder of a finished run"""
     to: tuple[Literal["csv", "parquet", "tensorboard", "wandb"], ...] = ("csv",)
     """what to write, several at once if you like"""
@@ -32,11 +31,6 @@ class Options:
     """trackers: a run a trial, or a run a setting with means over seeds"""
     project: str = "emnist_jax"
     """Weights & Biases: the project"""
-
-
-def command(args: Sequence[str]) -> None:
-    """Run from the words of a command line."""
-    run(parse(Options, "emnist-jax export", __doc__, args))
 
 
 def run(options: Options) -> None:

@@ -3,15 +3,13 @@
 emnist-jax join runs/part0 runs/part1 runs/part2 --out runs/whole
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
+from tyro.conf import Positional
 
 import emnist_jax as ej
-from emnist_jax.cli.options import otherwise, parse
+from emnist_jax.cli.options import option
 from emnist_jax.console import show
 from emnist_jax.figures import summarise
 
@@ -20,15 +18,10 @@ from emnist_jax.figures import summarise
 class Options:
     """Options of this command."""
 
-    parts: tyro.conf.Positional[Annotated[tuple[Path, ...], otherwise("none", "RUN ...")]] = ()
+    parts: Positional[option(tuple[Path, ...], "none", "RUN ...")] = ()
     """folders of finished runs, split by seeds, settings or both"""
-    out: Annotated[Path | None, otherwise("none", "FOLDER")] = None
+    out: option(Path | None, "none", "FOLDER") = None
     """folder of the curves of the whole"""
-
-
-def command(args: Sequence[str]) -> None:
-    """Run from the words of a command line."""
-    run(parse(Options, "emnist-jax join", __doc__, args))
 
 
 def run(options: Options) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from emnist_jax.cli.options import guarded
+from emnist_jax.cli.options import guarded, parse
 from emnist_jax.console import show
 from emnist_jax.errors import InputError, nearest
 
@@ -36,8 +36,11 @@ def run(words: Sequence[str]) -> None:
         show("\nEach has --help.")
     elif name not in COMMANDS:
         raise InputError(f'no command "{name}": {nearest(name, COMMANDS)}')
+    elif name == "sweep":  # whose options depend on the rule and the model
+        import_module("emnist_jax.cli.sweep").command(args)
     else:
-        import_module(f"emnist_jax.cli.{name}").command(args)
+        module = import_module(f"emnist_jax.cli.{name}")
+        module.run(parse(module.Options, f"emnist-jax {name}", module.__doc__, args))
 
 
 if __name__ == "__main__":

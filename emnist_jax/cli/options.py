@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -25,20 +25,24 @@ from emnist_jax.errors import InputError, nearest
 T = TypeVar("T")
 
 
-def otherwise(default: str, metavar: str) -> object:
-    """Annotate an option whose default, None, stands for something that its help should say."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+def option(
+    kind: Any, otherwise: str = "", metavar: str | None = None, help: str | None = None
+) -> Any:
+    """Return an option's type with what stands for None, if anything, in its help.
+
+    The help itself is the string below the field, unless it is given here.
+    """
+    hint = f"(default: {otherwise})" if otherwise else None
+    return Annotated[kind, tyro.conf.arg(help=help, metavar=metavar, help_behavior_hint=hint)]
 
 
 @dataclass(frozen=True)
-class Options:
-    """Options of every command that trains."""
-
+class _Protocol:
     data: str = "glyphs"
     """glyphs (drawn), a TensorFlow Datasets name (emnist/balanced), a path of IDX files, images"""
     split: Literal["paper", "official"] = "paper"
     """paper: all images pooled and split again; official: the source's own test part"""
-    size: Annotated[int | None, otherwise("all", "INT")] = None
+    size: option(int | None, "all", "INT") = None
     """use a fixed random subset of so many images in all (glyphs: draw so many)"""
     epochs: int = 10
     """passes over the training images"""
@@ -46,17 +50,28 @@ class Options:
     """images a minibatch"""
     out: Path = Path("runs")
     """folder of results; what was interrupted there is resumed, what is complete is skipped"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """Options that change no result: whether to begin again, how many trials at once, hosts."""
+
     overwrite: bool = False
     """begin again, whatever is there"""
-    trials_at_once: Annotated[int | None, otherwise("as many as suit the devices", "INT")] = None
+    trials_at_once: option(int | None, "as many as suit the devices", "INT") = None
     """trials trained together"""
-    coordinator: Annotated[str | None, otherwise("none", "HOST:PORT")] = None
+    coordinator: option(str | None, "none", "HOST:PORT") = None
     """to use several hosts, give the same command on each: with auto under SLURM, Open MPI,
     Kubernetes or on a Cloud TPU, or with HOST:PORT of process 0 and the next two options"""
-    processes: Annotated[int | None, otherwise("as many as auto finds", "INT")] = None
+    processes: option(int | None, "as many as auto finds", "INT") = None
     """number of hosts, each with one process"""
-    process: Annotated[int | None, otherwise("as auto finds", "INT")] = None
+    process: option(int | None, "as auto finds", "INT") = None
     """which of them this is: 0, 1, ...; process 0 reads and writes the results"""
+
+
+@dataclass(frozen=True)
+class Options(Running, _Protocol):
+    """Options of every command that trains."""
 
 
 def parse(
@@ -180,7 +195,7 @@ def flag(name: str) -> str:
 
 
 def _read_all(options: T) -> T:
-    """Return options with their words read as what their types say."""
+    """Return options with their words read as their types."""
     hints = get_type_hints(type(options))
     read = {}
     for one in fields(options):
@@ -222,14 +237,14 @@ def _missing(options: type, args: Sequence[str]) -> str:
     return "an option lacks its value"
 
 
-def connect(options: object) -> None:
+def connect(options: Running) -> None:
     """Start JAX, with the other hosts that the options name, if any; the first one alone prints.
 
     Raises:
         InputError: they cannot be reached, or JAX finds no device.
     """
     names = "coordinator", "processes", "process"
-    given = [getattr(options, name, None) for name in names]  # what trains nothing has none
+    given = [getattr(options, name) for name in names]
     if given != [None, None, None]:
         if given[0] is None:
             raise InputError("--processes and --process need --coordinator HOST:PORT, or auto")
@@ -240,7 +255,7 @@ def connect(options: object) -> None:
 
 
 def guarded(command: Callable[[], object]) -> None:
-    """Call a command: bad input is one line and exit code 2, a stopped run says how to go on.
+    """Call a command: bad input is one line and exit code 2, a stopped run prints how to go on.
 
     A lost host is one line and exit code 1. What cannot be printed (a closed pipe, a full disk,
     characters that the encoding lacks) is left out.

@@ -9,15 +9,14 @@ ink on light paper is inverted where the training images are light on dark; a ch
 scaled and centred like them. --figure draws the pictures as the networks see them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
+from tyro.conf import Positional
 
 import emnist_jax as ej
-from emnist_jax.cli.options import connect, otherwise, parse
+from emnist_jax._setup import start_jax
+from emnist_jax.cli.options import option
 from emnist_jax.cli.parts import own_model
 from emnist_jax.console import show
 from emnist_jax.figures import plot_samples, save_figure
@@ -27,31 +26,23 @@ from emnist_jax.figures import plot_samples, save_figure
 class Options:
     """Options of this command."""
 
-    run: tyro.conf.Positional[Annotated[Path | None, otherwise("none", "RUN")]] = None
+    run: Positional[option(Path | None, "none", "RUN")] = None
     """folder of a run that kept its networks: --keep best"""
-    pictures: tyro.conf.Positional[
-        Annotated[tuple[Path, ...], otherwise("none", "PICTURE ...")]
-    ] = ()
+    pictures: Positional[option(tuple[Path, ...], "none", "PICTURE ...")] = ()
     """PNG or JPEG files, a character or an object each"""
-    model: Annotated[str | None, otherwise("one of this package", "FILE.py:CLASS")] = None
+    model: option(str | None, "one of this package", "FILE.py:CLASS") = None
     """the class of networks of your own, as they were trained with"""
     top: int = 3
     """classes to name"""
-    figure: Annotated[Path | None, otherwise("none", "FIGURE")] = None
+    figure: option(Path | None, "none", "FIGURE") = None
     """also draw what the networks see, to FIGURE.png and FIGURE.svg"""
-
-
-def command(args: Sequence[str]) -> None:
-    """Run from the words of a command line."""
-    options = parse(Options, "emnist-jax predict", __doc__, args)
-    connect(options)
-    run(options)
 
 
 def run(options: Options) -> list:
     """Print the most probable classes of each picture."""
     if options.run is None or not options.pictures:
         raise ej.InputError("give the folder of a run, then the path of a picture or several")
+    start_jax()
     networks = ej.load_networks(options.run, options.model and own_model(options.model))
     predictions = networks.predict(options.pictures, options.top)
     for path, prediction in zip(options.pictures, predictions, strict=True):

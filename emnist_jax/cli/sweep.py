@@ -102,7 +102,7 @@ def ranked(curves: xr.Dataset) -> xr.Dataset:
 def figures(curves: xr.Dataset) -> dict:
     """Return learning curves and, where there are several, accuracies against learning rates.
 
-    The first dimension of the grid is told apart by colour, a second of few values by panels; the
+    The first dimension of the grid is shown by colour, a second of few values by panels; the
     others stand at the best setting. Of two dimensions or more there is a heat map. Of ranked
     samples, the best are drawn.
     """

@@ -1,4 +1,4 @@
-"""The options of `emnist-jax sweep`, which depend on the rule and the model: what they come to."""
+"""The options of `emnist-jax sweep`, which depend on the rule and the model, and their values."""
 
 import inspect
 import tomllib
@@ -13,7 +13,7 @@ from flax import linen as nn
 import emnist_jax as ej
 from emnist_jax import rules, schedules
 from emnist_jax.cli import options as common
-from emnist_jax.cli.options import flag, flags, otherwise, parse_known
+from emnist_jax.cli.options import flag, flags, option, parse_known
 from emnist_jax.cli.parts import find_model, find_rule, first_paragraph, is_own, show_list
 from emnist_jax.engine import ranges
 from emnist_jax.engine.grid import GridLike, check_seeds, make_grid, model_fields
@@ -28,15 +28,13 @@ PROG = "emnist-jax sweep"
 class _First:
     """The options on which the others depend, and the one that trains nothing."""
 
-    config: Annotated[Path | None, otherwise("none", "FILE")] = None
+    config: option(Path | None, "none", "FILE") = None
     """a TOML file of options, see above"""
-    rule: Annotated[str | None, otherwise("adam", "NAME")] = None
+    rule: option(str | None, "adam", "NAME") = None
     """learning rule, see --list, or your own: file.py:function"""
-    model: Annotated[str | None, otherwise("mlp", "NAME")] = None
+    model: option(str | None, "mlp", "NAME") = None
     """mlp or convnet, or your own: file.py:Class"""
-    list: Annotated[
-        Literal["rules", "models", "data"] | None, otherwise("train", "{rules,models,data}")
-    ] = None
+    list: option(Literal["rules", "models", "data"] | None, "train", "{rules,models,data}") = None
     """print what there is of rules, models or data, and train nothing"""
 
 
@@ -46,7 +44,7 @@ class Options(common.Options, _First):
 
     seeds: tuple[int, ...] = (5,)
     """random initialisations of every setting: how many, or which, as in 3 5 7"""
-    samples: Annotated[int | None, otherwise("a grid", "INT")] = None
+    samples: option(int | None, "a grid", "INT") = None
     """draw so many settings instead of a grid"""
     sample_seed: int = 0
     """of the draw"""
@@ -56,27 +54,25 @@ class Options(common.Options, _First):
     """of the learning rate"""
     warmup: int = 0
     """updates over which it first rises"""
-    order: Annotated[str, tyro.conf.arg(metavar="seed or INT")] = "seed"
+    order: option(str, metavar="seed or INT") = "seed"
     """of the minibatches: each seed's own, or this one for all seeds"""
     precision: Literal[PRECISIONS] = "default"
     """of matrix products"""
     watch: tuple[Literal[WATCHED], ...] = ()
     """what to see of the training, as means over an epoch's updates"""
-    keep: Annotated[
-        tuple[str, ...] | None, otherwise("none", f"{{{','.join(KEEP)}}} or INT ...")
-    ] = None
+    keep: option(tuple[str, ...] | None, "none", f"{{{','.join(KEEP)}}} or INT ...") = None
     """keep every trial's network, to predict with: as it was at its best epoch, by validation
     accuracy or error, at the end, or at these epochs"""
     keep_state: bool = False
     """keep the final states too, so that more epochs can go on from there"""
-    name: Annotated[str | None, otherwise("the rule's name", "TEXT")] = None
+    name: option(str | None, "the rule's name", "TEXT") = None
     """results go to OUT/NAME"""
     plan: bool = False
-    """say what the sweep would take, and train nothing"""
+    """print what the sweep would take, and train nothing"""
 
 
 class Chosen(NamedTuple):
-    """What a command line comes to."""
+    """The parsed options."""
 
     options: Options
     model: nn.Module
@@ -200,13 +196,13 @@ def _settable(name: str, default: object) -> bool:
     return whole or isinstance(default, float | int) or (name == "batch_norm" and default is None)
 
 
-# What they come to
+# The parsed options
 
 
 def _checked(
     options: Options, rule: str | rules.Rule, function: rules.Rule, module: type[nn.Module]
 ) -> Chosen:
-    """Return what options come to, checked as far as possible without data."""
+    """Return the parsed options, checked as far as possible without data."""
     model = _make_model(vars(options.of_model), module)
     grid = _make_grid(options, function, model)
     make_grid(grid, function, model)  # refuses values out of range
@@ -272,7 +268,9 @@ def _make_grid(options: Options, rule: rules.Rule, model: nn.Module) -> GridLike
         return ranges.draw(values, options.samples, options.sample_seed, options.sampler)
     for name, one in values.items():
         if isinstance(one, ranges.Distribution):
-            raise InputError(f"{flag(name)} is to be drawn from: say how often, --samples 30")
+            raise InputError(
+                f"{flag(name)} is a distribution: give the number of draws, --samples 30"
+            )
     return {name: one if len(one) > 1 else one[0] for name, one in values.items()}
 
 

@@ -128,7 +128,7 @@ def _remove_replaced(path: Path) -> None:
 def _code_version() -> str:
     """Return a hash of this package's files: new code never meets old arrays."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in sorted(filter(Path.is_file, Path(__file__).parent.iterdir())):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

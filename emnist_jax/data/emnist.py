@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from emnist_jax.data.dataset import Source, as_split, freeze
-from emnist_jax.data.strokes import CLASSES as MERGED
 from emnist_jax.errors import InputError
 
 _DIGITS = tuple("0123456789")
 _UPPER = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+MERGED = (*_DIGITS, *_UPPER, *"abdefghnqrt")  # the others look like their capitals
 # The label of each class in the files, for official variants that come without a mapping file.
 OFFICIAL_CODES: dict[str, dict[int, str]] = {
     "byclass": dict(enumerate(_DIGITS + _UPPER + tuple("abcdefghijklmnopqrstuvwxyz"))),
@@ -57,9 +57,9 @@ def as_source(
     """Return parts of files with upright images and labels 0 .. n-1, checked.
 
     The classes are those stored with the labels, else of the EMNIST variant that the name or the
-    labels tell, else the labels themselves.
+    labels identify, else the labels themselves.
 
-    EMNIST stores its images transposed. Files are EMNIST's if their name says so, in any letter
+    EMNIST stores its images transposed. Files are EMNIST's if they are named so, in any letter
     case, or if they hold images of 28x28 with an official mapping, or with the classes of a variant
     with letters. Ten digits without a mapping may be MNIST's, which are upright.
 
@@ -120,7 +120,7 @@ def parse_mapping(raw: bytes, name: str) -> dict[int, str]:
 
 
 def encoding(raw: bytes) -> str:
-    """Return the encoding that a byte-order mark tells, else UTF-8; neither keeps the mark."""
+    """Return the encoding of a byte-order mark, else UTF-8; neither keeps the mark."""
     wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return "utf-16" if wide else "utf-8-sig"
 

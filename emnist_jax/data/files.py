@@ -112,8 +112,8 @@ def read(path: Path, files: Iterable[Path], variant: str | None = None, **option
         options: `transposed` (see `emnist.as_source`), `background` (see `pictures.read`).
 
     Raises:
-        InputError: files are missing, unreadable or malformed, or which variant is meant is not
-            clear.
+        InputError: files are missing, unreadable or malformed, or the
+            variant is ambiguous.
     """
     members = {file.name: file.read_bytes for file in files}
     return _read(members, path, path.parent if path.is_file() else path, variant, **options)
@@ -206,7 +206,7 @@ def _read(
 
 
 def _choose_prefix(files: Iterable[File], path: Path, variant: str | None) -> str:
-    """Return the prefix meant by `variant`; the only one there is if None."""
+    """Return the prefix of `variant`; the only one there is if None."""
     found = {file.prefix.lower(): file.prefix for file in files if file.kind != "mapping"}
     if not found:
         raise InputError(

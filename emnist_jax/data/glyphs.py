@@ -1,6 +1,6 @@
 """`glyphs`: the 47 classes of EMNIST Balanced drawn by the program itself.
 
-Every image is a pen line. The control points of a class's strokes (see `strokes.py`) are jittered,
+Every image is a pen line. The control points of a class's strokes (see `strokes.txt`) are jittered,
 joined by Catmull-Rom curves, bent by a smooth random field, then slanted, rotated, scaled and
 shifted. The line is rasterised as a sum of Gaussian dots: a dot is a product of a row and a column
 profile, so a whole image is one matrix product. Only raw 64-bit draws of PCG64, which numpy keeps
@@ -8,10 +8,11 @@ stable across versions, are used.
 """
 
 import functools
+from pathlib import Path
 
 import numpy as np
 
-from emnist_jax.data.strokes import CLASSES, STROKES
+from emnist_jax.data.emnist import MERGED as CLASSES
 from emnist_jax.errors import InputError
 
 DEFAULT_SIZE = 26_320
@@ -20,7 +21,7 @@ _POINTS = 120  # dots an image; the longest line is about 90 pixels long
 # Images drawn together, from one seed: changing it changes the images.
 _CHUNK = 512
 
-# How people differ: standard deviations, in units of the character's box unless said otherwise.
+# How people differ: standard deviations, in units of the character's box unless noted otherwise.
 _JITTER = 0.035  # of each control point
 _BEND = 0.035  # of each of the waves of the smooth field
 _WAVES = 3
@@ -145,7 +146,8 @@ def _templates() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         spacing (v, p): distance from dot to dot, in boxes.
         variants (47, 2): first variant and number of variants of each class.
     """
-    paths = [_parse(text) for name in CLASSES for text in STROKES[name]]
+    strokes = read_strokes()
+    paths = [_parse(text) for name in CLASSES for text in strokes[name]]
     widest = max(len(control) for control, _ in paths)
     controls = np.zeros((len(paths), widest, 2), np.float32)
     curves = np.zeros((len(paths), _POINTS, widest), np.float32)
@@ -153,8 +155,18 @@ def _templates() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     for i, (control, arcs) in enumerate(paths):
         controls[i, : len(control)] = control
         curves[i, :, : len(control)], spacing[i] = _dots(control, arcs)
-    counts = np.array([len(STROKES[name]) for name in CLASSES])
+    counts = np.array([len(strokes[name]) for name in CLASSES])
     return controls, curves, spacing, np.stack([np.cumsum(counts) - counts, counts], 1)
+
+
+def read_strokes() -> dict[str, list[str]]:
+    """Return the variants of each class, see `strokes.txt`."""
+    found: dict[str, list[str]] = {}
+    for line in Path(__file__).with_name("strokes.txt").read_text("utf-8").splitlines():
+        name, _, variant = line.partition(" ")
+        if name != "#":
+            found.setdefault(name, []).append(variant)
+    return found
 
 
 def _parse(text: str) -> tuple[np.ndarray, list[list[int]]]:

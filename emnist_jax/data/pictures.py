@@ -85,7 +85,7 @@ def read(
 ) -> np.ndarray:
     """Return a picture (height, width, channels) uint8, grey or RGB; of several frames the first.
 
-    Levels of 16 bits are scaled to 8. What EXIF says of the orientation is done.
+    Levels of 16 bits are scaled to 8. EXIF's orientation is followed.
 
     Args:
         source: a path, where ~ is the home, or an open file.

@@ -84,7 +84,7 @@ def forecast(
     Its programs are compiled, and a few steps of one chunk are timed: seconds, however large it is.
 
     Raises:
-        InputError: bad arguments, or the sweep does not fit; the message says what would.
+        InputError: bad arguments, or the sweep does not fit; the message names what would.
     """
     start_jax()
     data = data if isinstance(data, Dataset) else load(data)

@@ -47,7 +47,7 @@ def make_grid(grid: GridLike, rule: rules.Rule, model: nn.Module, dtype: str = "
     """
     listed = isinstance(grid, Sequence) and all(isinstance(one, Mapping) for one in grid)
     if not (listed or isinstance(grid, Mapping)):
-        raise InputError(f"grid={short(grid)}: give a mapping of names to lists, or a list of such")
+        raise InputError(f"grid={short(grid)}: give {{name: values}}, or a list of mappings")
     made = _product(grid) if isinstance(grid, Mapping) else _listed(grid)
     if not grid or not made.settings:
         raise InputError('the grid is empty; give at least {"learning_rate": [0.1]}')

@@ -62,7 +62,7 @@ def read(job: Job, folder: Path) -> Stored | None:
 
 
 def covers(stored: Stored, job: Job) -> bool:
-    """Return whether a finished run holds all that the job asks for."""
+    """Return whether a finished run holds all trials and epochs of the job."""
     # What is kept as the best or the last of more epochs is not that of fewer.
     shorter = job.epochs < stored.epochs and not isinstance(job.keep, str)
     enough = job.epochs == stored.epochs or shorter
@@ -70,7 +70,7 @@ def covers(stored: Stored, job: Job) -> bool:
 
 
 def selection(stored: Stored, job: Job) -> xr.Dataset:
-    """Return the curves that the job asks for of a run that covers it."""
+    """Return the job's curves, selected from a run that covers it."""
     same = len(stored.numbers) == job.trials and stored.epochs == job.epochs
     dims = (*job.dims, "epoch")
     if same and all(values.dims == dims for values in stored.curves.values()):
@@ -90,7 +90,7 @@ def rows_of(stored: Stored, job: Job) -> np.ndarray:
 
 
 def select_networks(stored: Stored, job: Job, folder: Path) -> Networks:
-    """Return the networks that the job asks for of a run that covers it."""
+    """Return the job's networks, selected from a run that covers it."""
     found = _networks(folder, job)
     rows = rows_of(stored, job)
     if rows.tolist() == list(range(len(stored.numbers))):
@@ -114,15 +114,15 @@ def grown(stored: Stored, runner: Runner, folder: Path, trials_at_once: int | No
     """Return the state of a job that begins with what a folder holds.
 
     Raises:
-        InputError: the folder holds what the job does not ask for, or has no states to go on from.
+        InputError: the folder holds trials that the job lacks, or has no states to go on from.
     """
     job = runner.job
     extra = int((stored.numbers < 0).sum())
     if extra or stored.epochs > job.epochs:
         what = f"{extra} trials" if extra else f"{stored.epochs} epochs"
         raise InputError(
-            f"{folder} holds {what} that this sweep lacks, and lacks others: ask for both, choose "
-            "another --out (or --name, where there is one), or use --overwrite"
+            f"{folder} holds {what} that this sweep lacks, and lacks others: train the sweep of "
+            "both, choose another --out (or --name, where there is one), or use --overwrite"
         )
     chunks, begun = [], []
     if job.epochs > stored.epochs or state_files(folder, stored.epochs):

@@ -26,11 +26,11 @@ def identity(function: Callable, *args: object) -> str:
     that a global it reads has changed. Where a trace is kept that is true no longer, all that JAX
     keeps is dropped, compiled programs included.
     """
-    kept = jax.make_jaxpr(function)(*args)
+    kept = jax.make_jaxpr(lambda *args: function(*args))(*args)  # a new function has no trace
     if not _keeps_own(kept.jaxpr):
         return digest(_equations(kept))
     with set_xla_metadata(trace=next(_TRACES)):  # traces are kept for a context: this one is new
-        fresh = digest(_equations(jax.make_jaxpr(function)(*args)))
+        fresh = digest(_equations(jax.make_jaxpr(lambda *args: function(*args))(*args)))
     if fresh != digest(_equations(kept)):
         jax.clear_caches()
     return fresh

@@ -151,7 +151,7 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
         InputError: an invalid field of the sweep, or parts that do not fit together.
     """
     if jax.config.jax_disable_jit:
-        raise InputError("JAX_DISABLE_JIT is set: unset it, a sweep is one compiled program")
+        raise InputError("JAX_DISABLE_JIT is set: unset it, for a sweep is one compiled program")
     check_count("epochs", sweep.epochs)
     check_count("batch_size", sweep.batch_size)
     if sweep.batch_size > len(data.train.labels):

@@ -50,7 +50,7 @@ def parse(name: str, words: Sequence[str]) -> Values:
     """Return what the words for a hyperparameter mean: its values, or a distribution.
 
     Raises:
-        InputError: naming the hyperparameter and the word that cannot be meant.
+        InputError: naming the hyperparameter and the invalid word.
     """
     read = [_read(name, word) for word in words]
     if any(isinstance(one, Distribution) for one in read):

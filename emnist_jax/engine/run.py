@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import flax.linen as nn
 import numpy as np
@@ -33,7 +34,11 @@ from emnist_jax.store.provenance import describe_devices, provenance, runs_of
 
 
 def sweep(
-    data: Dataset | str | tuple, model: nn.Module, rule: str | rules.Rule, grid: GridLike, **options
+    data: Dataset | str | tuple,
+    model: nn.Module,
+    rule: str | rules.Rule,
+    grid: GridLike,
+    **options: Any,
 ) -> xr.Dataset | tuple[xr.Dataset, Networks]:
     """Train every setting of a grid with every seed and return their curves.
 

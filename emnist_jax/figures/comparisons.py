@@ -82,7 +82,7 @@ def plot_intervals(
 
     Args:
       labels: names of the rows, from the top.
-      mean: estimates; NaN where nothing was measured, which the row then says.
+      mean: estimates; NaN where nothing was measured, as the row then notes.
       low: lower ends of the intervals.
       high: upper ends.
       reference: one number, drawn as a line (0 for differences), or one a row, drawn as diamonds
@@ -127,8 +127,8 @@ def plot_intervals(
     )
     for row in rows:
         measured = np.isfinite(mean[row])
-        told = [f"{x[row]:.{digits}f}" for x in (mean, low, high)]
-        text = f"{told[0]}  [{told[1]}, {told[2]}]" if measured else "not measured"
+        shown = [f"{x[row]:.{digits}f}" for x in (mean, low, high)]
+        text = f"{shown[0]}  [{shown[1]}, {shown[2]}]" if measured else "not measured"
         text = text.replace("-", "\N{MINUS SIGN}")
         axes.annotate(
             text,
@@ -236,7 +236,7 @@ def plot_pairs(
     Args:
       x: scores with the dimension of the settings and `seed`.
       y: scores of the same settings, in the same order.
-      groups: a name a setting, told apart by colour and marker.
+      groups: a name a setting, shown by colour and marker.
       labels: of the two axes.
       ranks: of the two axes of the panel of ranks, 1 for the highest mean score.
       note: text for the caption.

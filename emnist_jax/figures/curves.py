@@ -135,7 +135,7 @@ def plot_curves(
     Args:
       curves: labelled curves with dimensions `seed`, `epoch`, `hue` and `col`; or {name: curves},
         each drawn at its best setting, which the caption names.
-      hue: dimension told apart by colour and marker.
+      hue: dimension shown by colour and marker.
       col: dimension laid out in panels side by side.
       variables: names of variables in `curves`.
       band: `t95`, a 95 % t interval of the mean; `sd`, a sample standard deviation each way;

@@ -52,7 +52,7 @@ def plot_heatmap(
       col: dimension laid out in panels side by side; None for one panel.
       floor: accuracy in percent at which the colours begin; the cells below it share the darkest.
         Default: the lowest cell that neither failed (has less than half of the best one's
-        accuracy) nor lies by itself far below those that did not (Tukey's fence).
+        accuracy) nor lies far below those that did not (Tukey's fence).
 
     Raises:
       InputError: an unknown dimension, one given twice, or one left over.

@@ -135,7 +135,7 @@ def plot_best_against_rate(
       curves: labelled curves with dimensions `x`, `seed`, `epoch` and, if given, `hue`; or
         {name: curves}, each with its own rates and, at each, at the best of its other settings.
       x: dimension of positive numbers, drawn on a log axis.
-      hue: dimension told apart by colour and marker.
+      hue: dimension shown by colour and marker.
 
     Raises:
       InputError: an unknown or left-over dimension, or values of `x` that are not positive numbers.
@@ -200,7 +200,7 @@ def plot_comparison(
         top = max(float(row.accuracy.max()) for row in rows.values())
         axes.set_ylim(max(axes.get_ylim()[0], top - SHOWN), top + SHOWN / 20)
         axes.set_ylabel("best validation accuracy (%)")
-        axes.legend(loc="best", fontsize=10)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=10)
         _finish_rates(axes, rows, x)
     right.axvline(0, color=GREY, linewidth=1, linestyle="--")
     labels = []

@@ -211,7 +211,7 @@ def search_others(
         numbers = {"learning_rate": 0.01, **numbers}
         if "learning_rate" in values:
             numbers["learning_rate"] = values["learning_rate"]
-        with suppress(Exception), warnings.catch_warnings():  # a rule that asks for more: not it
+        with suppress(Exception), warnings.catch_warnings():  # it needs other arguments: no match
             warnings.simplefilter("ignore")
             one = replay(function(**numbers), seen, 1)[0]
             if "learning_rate" not in values:

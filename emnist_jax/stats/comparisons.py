@@ -60,7 +60,7 @@ def rank_correlation(
         generator = np.random.default_rng(rng)
         means = [resampled_seed_weights(len(z), resamples, generator) @ z for z in (x, y)]
         draws = _spearman(*means)
-        # A resample in which a side ties throughout has no correlation; it says nothing either way.
+        # A resample in which a side ties throughout has no correlation; it is left out.
         draws = draws[np.isfinite(draws)]
         if draws.size:
             ends = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])

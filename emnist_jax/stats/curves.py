@@ -74,8 +74,8 @@ def early_stopping(curves: xr.Dataset, patience: int = 5, by: str = "valid_accur
     Returns:
         As `best`, for the epochs until it stopped: the curves at `best_epoch`, and `diverged` (of
         the whole curves). `epochs` (float) is the number trained, and inf where training had not
-        stopped by the last epoch: such a trial is censored, and what it returns may not be final.
-        `stopped` (bool) tells them apart; `median_time(found.epochs)` deals with both.
+        stopped by the last epoch: that trial is censored, and what it returns may not be final.
+        `stopped` (bool) marks the others; `median_time(found.epochs)` deals with both.
 
     Raises:
         InputError: as `best_index`, or a patience that is no whole number above 0.

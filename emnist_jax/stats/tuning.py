@@ -110,9 +110,9 @@ def difference_after_k(
 
     The two may have different settings and numbers of settings. Seeds are resampled together
     (only those both have are used), settings independently. Arguments as in `best_after_k`; every
-    dimension but `seed` spans settings. `same_settings` says that the i-th setting of both is one
-    draw, such as the same quantile of each rule's range: settings are then resampled together too,
-    and what a lucky draw gives to both cancels.
+    dimension but `seed` spans settings. With `same_settings` the i-th setting of both is one draw,
+    such as the same quantile of each rule's range: settings are then resampled together too, and
+    what a lucky draw gives to both cancels.
 
     Returns:
         Along `k` = 1..min(N_a, N_b): `difference`, `lower`, `upper`; `n`, the common seeds.

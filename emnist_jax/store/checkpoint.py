@@ -215,13 +215,13 @@ def check_same(
     names = {*begun, *now} - {code, *ignore}
     differing = {name for name in names if begun.get(name) != now.get(name)}
     if differing:
-        said = "; ".join(
+        named = "; ".join(
             f"{name} {_short(begun.get(name))} there, {_short(now.get(name))} here"
             for name in sorted(differing)
             if not _FOLLOWS.get(name, set()) & differing
         )
         raise InputError(
-            f"{folder} holds another run ({said}); "
+            f"{folder} holds another run ({named}); "
             "choose another --out (or --name, where there is one), or use --overwrite"
         )
 

@@ -31,7 +31,7 @@ def load_curves(path: str | Path) -> xr.Dataset:
     Of a folder it is the `curves.nc`, as a sweep leaves it.
 
     Raises:
-        InputError: no such file, not such a file, or a damaged one.
+        InputError: no file, another kind of file, or a damaged one.
     """
     path = Path(path)
     path = path / "curves.nc" if path.is_dir() else path

@@ -93,7 +93,7 @@ def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]
 
     Raises:
         InputError: no such file, or one that cannot be read.
-        DamagedError: not such a file, or a damaged one.
+        DamagedError: another kind of file, or a damaged one.
     """
     from safetensors import safe_open
 

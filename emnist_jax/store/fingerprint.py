@@ -42,7 +42,7 @@ def digest(found: Iterator[str] | list[str]) -> str:
 
 
 def lines(thing: object, seen: dict[int, object]) -> Iterator[str]:
-    """Yield what tells a thing from another, in any process: its values, the code of its functions.
+    """Yield what identifies a thing in any process: its values, the code of its functions.
 
     No address, set order, install path, docstring or comment is among it.
     """
@@ -122,7 +122,9 @@ def _function_parts(function: types.FunctionType) -> dict[str, object]:
         with suppress(ValueError):  # not assigned yet
             parts[name] = cell.cell_contents
     parts["__wrapped__"] = getattr(function, "__wrapped__", None)
-    if _of_library(scope["__name__"]):  # which may close over the caller's, as a schedule does
+    if _of_library(
+        scope.get("__name__", "__main__")
+    ):  # which may close over the caller's, as a schedule does
         return parts
     names, found = _names(code), {}
     for space in (scope, *(vars(sys.modules[name]) for name in names & sys.modules.keys())):

@@ -1,4 +1,4 @@
-"""The trained networks of a sweep: kept at an epoch, evaluated, asked for predictions, stored."""
+"""The trained networks of a sweep: kept at an epoch, evaluated, predicting, stored."""
 
 import json
 import os
@@ -164,7 +164,7 @@ class Networks:
         """Return class probabilities (grid dimensions, image, class) of images (n, h, w, c) uint8.
 
         They are the mean of the softmax over the seeds' networks, which answer as an ensemble;
-        `networks.sel(seed=0)` asks one.
+        `networks.sel(seed=0)` is one alone.
         """
         logits = self.logits(images)
         found = xr.apply_ufunc(jax.nn.softmax, logits.astype("float32")).assign_coords(

@@ -31,7 +31,7 @@ def provenance(configuration: Mapping[str, object]) -> dict[str, str]:
 
 
 def _command() -> str:
-    """Return the command line; that of a notebook's kernel would say nothing but a file's path."""
+    """Return the command line; that of a notebook's kernel is but a file's path."""
     return "notebook" if in_notebook() else shlex.join(["python", *sys.orig_argv[1:]])
 
 

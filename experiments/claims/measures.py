@@ -166,7 +166,7 @@ def worst_step(scores: xr.DataArray, along: str = "b2") -> xr.DataArray:
 def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataArray, ...]:
     """Return score, and values, of the best setting, chosen for each seed on the other seeds.
 
-    The best of many noisy means is too high; a seed that had no say in the choice is not.
+    The best of many noisy means is too high; one read on seeds that did not choose is not.
     """
     n = score.sizes["seed"]
     if n < 2:

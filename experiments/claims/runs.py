@@ -28,7 +28,7 @@ class Runs:
     Args:
         datasets: by path below the folder of results: "sgd", "convnets/c1", "convnets/c1/test".
         reading: one of `READINGS`. "adam_undamped" lacks the factor (1 - b1), which is Adam at
-            the learning rate eta / (1 - b1): such a run is read at that rate, not trained again.
+            the learning rate eta / (1 - b1): that run is read at that rate, not trained again.
         macro: read every accuracy as the mean over classes.
     """
 

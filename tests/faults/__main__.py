@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import damage, kills, victim
+from . import damage, edits, kills, victim
 
 KILLS = 60
 
@@ -34,7 +34,7 @@ def main() -> int:
         count("killed at a random moment", killed.kills, killed.lost)
         for what, number in killed.inside.items():
             print(f"  of them inside a write of {what}: {number}")
-        for scenario in damage.SCENARIOS:
+        for scenario in (*damage.SCENARIOS, *edits.SCENARIOS):
             what = scenario.__doc__.splitlines()[0].rstrip(".")
             try:
                 count(what, *scenario(folder / scenario.__name__, reference))
