@@ -22,8 +22,8 @@ $(READY): requirements.txt pyproject.toml
 demo: $(READY)    ## the paper's experiments in small, on characters drawn by the program
 	$(BIN)/python -m experiments.paper --preset demo --out runs/demo
 
-test: $(READY)    ## the tests of every module, in minutes
-	$(PYTEST)
+test: $(READY)    ## the tests of every module, in minutes; compiled fast, not to be fast
+	XLA_FLAGS=--xla_backend_optimization_level=1 $(PYTEST)
 
 test-all: test    ## the slow tests too: simulations, pages, memory, kills, many random examples
 	$(PYTEST) -m 'slow or examples' --hypothesis-profile many

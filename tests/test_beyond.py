@@ -283,6 +283,7 @@ def test_the_second_data_set_is_an_option(tmp_path):
     assert sources[0] is not sources[1]  # the one of --data, the other of --cifar10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BEYOND_EXPERIMENTS)
 def test_figures_tables_and_finding_are_drawn_from_hand_made_runs(name, tmp_path):
     one = BEYOND_EXPERIMENTS[name]

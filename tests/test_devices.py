@@ -66,6 +66,7 @@ def test_curves_are_those_of_one_device(found, dtype, bound, count):
         np.testing.assert_allclose(many, one, rtol=bound, atol=0)
 
 
+@pytest.mark.slow
 def test_devices_say_nothing_to_each_other_within_an_epoch():
     if jax.device_count() == 1:
         pytest.skip("one device has nobody to talk to")
@@ -139,10 +140,11 @@ def test_the_forecast_is_of_the_chunks_that_a_sweep_takes():
     assert made.trials_at_once == train("float32").trials_at_once
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_and_what_is_advised_fits(monkeypatch, tmp_path):
     devices = jax.device_count()
     few = {"learning_rate": np.linspace(0.001, 0.1, 12).tolist()}
-    memory = plan(grid=few, trials_at_once=12 * devices).memory
+    memory = plan(grid=few, seeds=devices, trials_at_once=12 * devices).memory
     monkeypatch.setattr(forecasts, "memory_of", lambda device: memory.total)
     grid = {"learning_rate": np.linspace(0.001, 0.1, 40 * devices).tolist()}
     with pytest.raises(
@@ -274,7 +276,8 @@ def test_what_connects_to_nothing_is_refused_at_once(given):
 
 def test_memory_is_what_the_arrays_take():
     """Of a network written out by hand: 784 x 8 + 8 + 8 x 47 + 47 weights and as many moments."""
-    made = plan(seeds=1, trials_at_once=5 * jax.device_count())
+    devices = jax.device_count()
+    made = plan(seeds=devices, trials_at_once=5 * devices)
     weights = 784 * 8 + 8 + 8 * 47 + 47
     assert made.memory.trials == pytest.approx(5 * 3 * weights * 4, rel=0.01)
     data = ej.load("glyphs", size=660)
@@ -282,10 +285,10 @@ def test_memory_is_what_the_arrays_take():
     assert made.memory.data == images * (784 + 4)
     assert Memory(1, 2, 3, 4).total == 6
     # Three times what a checkpoint holds: the chunk, and of every trial 4 metrics of 11 epochs.
-    a_checkpoint = 5 * jax.device_count() * 3 * weights * 4 + 5 * 4 * 11 * 4
+    a_checkpoint = 5 * devices * (3 * weights * 4 + 4 * 11 * 4)
     assert made.memory.host == pytest.approx(3 * a_checkpoint, rel=0.01)
-    kept = plan(seeds=1, trials_at_once=5 * jax.device_count(), keep="best").memory.host
-    assert kept - made.memory.host == 3 * 5 * weights * 4
+    kept = plan(seeds=devices, trials_at_once=5 * devices, keep="best").memory.host
+    assert kept - made.memory.host == 3 * 5 * devices * weights * 4
 
 
 @pytest.mark.slow

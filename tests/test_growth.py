@@ -159,21 +159,23 @@ def test_the_order_is_the_seeds_whatever_else_trains(data):
                 x.reshape(len(x), -1)
             )
 
-    sweep = ej.Sweep(Zero(), "sgd", RATES, 3, 1, dtype="float64")
+    sweep = ej.Sweep(Zero(), "sgd", RATES, 4, 1, dtype="float64")
     curves = run(sweep, data)
     assert (curves.valid_error.isel(epoch=1).std("seed") > 1e-6).all()
-    alone = run(sweep.replace(grid={"learning_rate": [3e-3, 1e-4]}, seeds=[2]), data)
+    pairs = {"trials_at_once": 2}
+    alone = run(sweep.replace(grid={"learning_rate": [3e-3, 1e-4]}, seeds=[2]), data, **pairs)
     both = {"learning_rate": 3e-3, "seed": 2}
     np.testing.assert_allclose(
         alone.valid_error.sel(both), curves.valid_error.sel(both), rtol=1e-12
     )
     for order in (0, 2):
-        fixed = run(sweep.replace(order=order), data).valid_error
+        fixed = run(sweep.replace(order=order), data, **pairs).valid_error
         assert (fixed.std("seed") < 1e-12).all()
         same = np.allclose(fixed.sel(seed=0), curves.valid_error.sel(seed=order), rtol=1e-12)
         assert same  # the order of a seed is the fixed order of its number
 
 
+@pytest.mark.slow
 def test_variants_evaluate_one_training_in_two_ways(data):
     running = ej.MLP(hidden=(4,), batch_norm=ej.BatchNorm())
     minibatch = running.clone(batch_norm=ej.BatchNorm(statistics="minibatch"))
