@@ -108,10 +108,9 @@ def race(
         begin = 0
         if not all(_is_single(one) for one in sweeps.values()):
             begin = tuning_seeds
-            sweeps = {
-                name: _at_best(one, run(one.replace(seeds=begin), data, folder / name / "tuning"))
-                for name, one in sweeps.items()
-            }
+            for name, one in sweeps.items():
+                tuned = run(one.replace(seeds=begin), data, folder / name / "tuning")
+                sweeps[name] = one.replace(grid=_setting(best_setting(tuned)))
         for n in range(min(step, most_seeds), most_seeds + step, step):
             seeds = list(range(begin, begin + min(n, most_seeds)))
             curves = by_rule(
@@ -132,11 +131,6 @@ def _is_single(sweep: Sweep) -> bool:
     if isinstance(sweep.grid, Sequence):
         return len(sweep.grid) == 1
     return all(np.size(values) == 1 for values in sweep.grid.values())
-
-
-def _at_best(sweep: Sweep, curves: xr.Dataset) -> Sweep:
-    """Return the sweep at the setting that is best in its curves."""
-    return sweep.replace(grid=_setting(best_setting(curves)))
 
 
 def _setting(curves: xr.Dataset) -> dict[str, float]:

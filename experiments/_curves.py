@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 
 import xarray as xr
+from flax import linen as nn
 
+from emnist_jax.figures import plot_intervals
 from emnist_jax.stats import interval
+from experiments._networks import multiply_adds, parameters
 from experiments.claims.measures import best_accuracy, held_out_best
 
 Mean = tuple[float, tuple[float, float]]
@@ -48,6 +51,25 @@ def signed(found: Mean, unit: str = "points") -> str:
     """Return a difference in words: +0.52 points [0.31, 0.73]."""
     mean, (lower, upper) = found
     return f"{mean:+.2f} {unit} [{lower:.2f}, {upper:.2f}]".replace("  ", " ")
+
+
+def plot_differences(found: Mapping[str, Mean], xlabel: str):
+    """Draw mean differences over seeds with their intervals, a row each."""
+    rows = [(what, mean, *bounds) for what, (mean, bounds) in found.items()]
+    note = "mean difference and 95 % t interval over seeds"
+    return plot_intervals(*zip(*rows, strict=True), reference=0, xlabel=xlabel, note=note)
+
+
+def size_row(model: nn.Module, curves: xr.Dataset, **more: xr.DataArray) -> dict[str, object]:
+    """Return a network's size, its tuned accuracy, more of it, and its time, for a table."""
+    mean, bounds = over_seeds(tuned(curves))
+    row = {
+        "parameters": parameters(model),
+        "multiply-adds an image": multiply_adds(model),
+        "best (%)": mean,
+        "95 %": bounds,
+    }
+    return row | more | {"s an epoch": curves.attrs.get("seconds_per_epoch", float("nan"))}
 
 
 def peak_limits(curves: xr.Dataset) -> tuple[float, float] | None:

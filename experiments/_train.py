@@ -12,7 +12,6 @@ from emnist_jax import hosts
 from emnist_jax.console import show
 from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
-from emnist_jax.figures import confusion_matrix
 from emnist_jax.store import networks
 from emnist_jax.store.curves import checksum, load_curves, save_curves
 from experiments._experiment import Experiment
@@ -98,13 +97,8 @@ def test(kept: ej.Networks, data: ej.Dataset, sweep: ej.Sweep) -> xr.Dataset:
 
 
 def _tested(kept: ej.Networks, data: ej.Dataset) -> xr.Dataset:
-    split, names = data.test, list(data.classes)
-    predicted = kept.logits(split.images).argmax("class").values.reshape(-1, len(split.labels))
-    matrices = [confusion_matrix(split.labels, row, len(names)) for row in predicted]
-    shape = (*kept.epoch.shape, len(names), len(names))
-    dims = (*kept.epoch.dims, "true", "predicted")
-    tested = kept.evaluate(split).assign_coords(true=names, predicted=names)
-    return tested.assign(confusion=(dims, np.asarray(matrices, np.int32).reshape(shape)))
+    confusion = kept.confusion(data.test).astype(np.int32)
+    return kept.evaluate(data.test).assign(confusion=confusion)
 
 
 def collect(folder: Path) -> dict[str, xr.Dataset]:

@@ -35,14 +35,10 @@ READING_NAMES = {
 def claims_table(judgements: Sequence[Judgement]) -> Table:
     """Return a row a claim: what the paper says, what was measured, the verdict."""
     rows = [
-        {
-            "claim": j.claim.id,
-            "where": j.claim.where,
-            "the paper": j.claim.says,
-            "measured here": j.claim.measured.words,
-            "bounds": j.claim.criterion.words,
-            "why these": j.claim.criterion.why,
-            "result": result(j),
+        {"claim": j.claim.id, "where": j.claim.where, "the paper": j.claim.says}
+        | {"measured here": j.claim.measured.words}
+        | _bounds_and_result(j)
+        | {
             "seeds": (j.estimate and j.estimate.seeds) or None,
             "undamped Adam": j.undamped and in_words(j.undamped, j.claim.unit),
             "verdict": f"**{j.verdict}**",
@@ -55,18 +51,18 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
 def questions_table(judgements: Sequence[Judgement]) -> Table:
     """Return a row a question beyond the paper: the answer put to the test, and the verdict."""
     rows = [
-        {
-            "question": j.claim.id,
-            "answer put to the test": j.claim.says,
-            "measured": j.claim.measured.words,
-            "bounds": j.claim.criterion.words,
-            "why these": j.claim.criterion.why,
-            "result": result(j),
-            "verdict": f"**{j.verdict}**",
-        }
+        {"question": j.claim.id, "answer put to the test": j.claim.says}
+        | {"measured": j.claim.measured.words}
+        | _bounds_and_result(j)
+        | {"verdict": f"**{j.verdict}**"}
         for j in judgements
     ]
     return Table(rows)
+
+
+def _bounds_and_result(j: Judgement) -> dict[str, str]:
+    about = j.claim.criterion
+    return {"bounds": about.words, "why these": about.why, "result": result(j)}
 
 
 def readings_table(runs: Runs) -> Table:

@@ -11,12 +11,21 @@ step of C1 and 1.7 ms of C2: 20 minutes as it stands, with 26,320 images; 100 mi
 """
 
 from emnist_jax import ConvNet, Sweep
-from emnist_jax.figures import plot_curves, plot_intervals
+from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
-from experiments._curves import Mean, over_seeds, peak_limits, signed, together, tuned
+from experiments._curves import (
+    Mean,
+    over_seeds,
+    peak_limits,
+    plot_differences,
+    signed,
+    size_row,
+    together,
+    tuned,
+)
 from experiments._experiment import Experiment, Figure, Runs, main
-from experiments._networks import CHOSEN, multiply_adds, parameters
+from experiments._networks import CHOSEN
 
 CHANNELS = ((5,), (10,), (20,), (5, 10), (10, 10), (10, 20))
 HEADS = ((150,), (576, 160))
@@ -67,13 +76,7 @@ def effects(runs: Runs) -> dict[str, Mean]:
 
 def draw_effects(runs: Runs):
     """Draw the effects with their intervals."""
-    rows = [(what, mean, *bounds) for what, (mean, bounds) in effects(runs).items()]
-    return plot_intervals(
-        *zip(*rows, strict=True),
-        reference=0,
-        xlabel="best validation accuracy, points",
-        note="mean difference and 95 % t interval over seeds",
-    )
+    return plot_differences(effects(runs), "best validation accuracy, points")
 
 
 def draw_accuracy(runs: Runs):
@@ -92,19 +95,9 @@ def sizes(runs: Runs) -> Table:
     rows = []
     for name, model in NETWORKS.items():
         curves = runs[f"depth/{name}"]
-        mean, bounds = over_seeds(tuned(curves))
-        rows.append(
-            {
-                "channels": dashed(model.channels),
-                "head": dashed(model.hidden),
-                "parameters": parameters(model),
-                "multiply-adds an image": multiply_adds(model),
-                "best (%)": mean,
-                "95 %": bounds,
-                "epoch of best": best(curves).best_epoch.mean(),
-                "s an epoch": curves.attrs.get("seconds_per_epoch", float("nan")),
-            }
-        )
+        row = {"channels": dashed(model.channels), "head": dashed(model.hidden)}
+        top = {"epoch of best": best(curves).best_epoch.mean()}
+        rows.append(row | size_row(model, curves, **top))
     return Table(rows, {"epoch of best": ".1f", "s an epoch": ".3g"})
 
 

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax.figures import plot_curves, plot_intervals
+from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, paired
-from experiments._curves import over_seeds, peak_limits, signed, together
+from experiments._curves import over_seeds, peak_limits, plot_differences, signed, together
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._networks import C1, CHOSEN, DENSE
 from experiments.claims.measures import best_accuracy, held_out_best, overfitting
@@ -71,20 +71,14 @@ def every_setting(runs: Runs) -> Iterator[tuple[str, str, float | None, xr.Datas
 
 def draw_gains(runs: Runs):
     """Draw what each regulariser adds to the accuracy, and to the gap."""
-    rows = []
+    found = {}
     for network, variant, strength, curves, plain in every_setting(runs):
         if variant != "plain":
             of = "" if strength is None else f" {strength:g}"
             for what, measured in (("accuracy", best_accuracy), ("gap", overfitting)):
-                mean, bounds = over_seeds(measured(curves) - measured(plain))
                 label = f"{network}, {variant.replace('_', ' ')}{of}: {what}"
-                rows.append((label, mean, *bounds))
-    return plot_intervals(
-        *zip(*rows, strict=True),
-        reference=0,
-        xlabel="with it less without, points",
-        note="mean difference and 95 % t interval over seeds",
-    )
+                found[label] = over_seeds(measured(curves) - measured(plain))
+    return plot_differences(found, "with it less without, points")
 
 
 def draw_accuracy(runs: Runs, network: str):

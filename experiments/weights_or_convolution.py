@@ -20,12 +20,20 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.data.dataset import permutation
-from emnist_jax.figures import plot_curves, plot_intervals
+from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
-from experiments._curves import Mean, over_seeds, signed, together, tuned
+from experiments._curves import (
+    Mean,
+    over_seeds,
+    plot_differences,
+    signed,
+    size_row,
+    together,
+    tuned,
+)
 from experiments._experiment import Experiment, Figure, Runs, main
-from experiments._networks import C1, C2, CHOSEN_GRID, multiply_adds, parameters
+from experiments._networks import C1, C2, CHOSEN_GRID
 
 NETWORKS = {
     "c1": C1,
@@ -77,13 +85,7 @@ def gains(runs: Runs) -> dict[str, Mean]:
 
 def draw_gains(runs: Runs):
     """Draw the gains with their intervals."""
-    rows = [(what, mean, *bounds) for what, (mean, bounds) in gains(runs).items()]
-    return plot_intervals(
-        *zip(*rows, strict=True),
-        reference=0,
-        xlabel="best validation accuracy, points",
-        note="mean difference and 95 % t interval over seeds",
-    )
+    return plot_differences(gains(runs), "best validation accuracy, points")
 
 
 def draw_accuracy(runs: Runs):
@@ -96,20 +98,12 @@ def sizes(runs: Runs) -> Table:
     """Return the size and the accuracy of every network."""
     rows = []
     for name, model in NETWORKS.items():
-        (mean, bounds), top = over_seeds(tuned(runs[folder(name)])), at_best(runs, name)
-        rows.append(
-            {
-                "network": name,
-                "parameters": parameters(model),
-                "multiply-adds an image": multiply_adds(model),
-                "best (%)": mean,
-                "95 %": bounds,
-                "epoch of best": top.best_epoch,
-                "training less validation (points)": 100
-                * (top.train_accuracy - top.valid_accuracy),
-                "s an epoch": runs[folder(name)].attrs.get("seconds_per_epoch", float("nan")),
-            }
-        )
+        top = at_best(runs, name)
+        more = {
+            "epoch of best": top.best_epoch,
+            "training less validation (points)": 100 * (top.train_accuracy - top.valid_accuracy),
+        }
+        rows.append({"network": name} | size_row(model, runs[folder(name)], **more))
     return Table(rows, {"epoch of best": ".1f", "s an epoch": ".3g"})
 
 

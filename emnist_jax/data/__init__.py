@@ -98,7 +98,9 @@ def load(
         raise InputError("classes and name can be given for arrays only")
     text = os.fspath(source)
     if text == "glyphs":
-        return _load_glyphs(split, size)
+        drawn = glyphs.DEFAULT_SIZE if size is None else size
+        request = ("glyphs", split, drawn)
+        return cache.cached(request, "", lambda: partition(_glyphs(drawn), split))
     if located:
         data = _load_path(*located, split, size, transposed, background)
         for note in data.notes:
@@ -108,11 +110,6 @@ def load(
         raise InputError(f"{text[:200]!r}: no such folder or file, and no TFDS name")
     request = ("tfds", text, split, size)
     return cache.cached(request, tfds.state(text), lambda: partition(tfds.read(text), split, size))
-
-
-def _load_glyphs(split: str, size: int | None) -> Dataset:
-    size = glyphs.DEFAULT_SIZE if size is None else size
-    return cache.cached(("glyphs", split, size), "", lambda: partition(_glyphs(size), split))
 
 
 def _glyphs(size: int) -> Source:

@@ -12,7 +12,6 @@ import functools
 import hashlib
 import json
 import os
-import sys
 import tempfile
 import time
 import zipfile
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from emnist_jax._setup import cache_folder
+from emnist_jax.console import show
 from emnist_jax.data.dataset import Dataset, Split, freeze
 
 _PARTS = ("train", "valid", "test")
@@ -108,9 +108,7 @@ def _write(path: Path, data: Dataset) -> None:
 @functools.cache
 def say_once(line: str) -> None:
     """Print a line on stderr, once; one that cannot be written is no reason to fail."""
-    with contextlib.suppress(OSError, ValueError):
-        if sys.stderr is not None:
-            print(line, file=sys.stderr)
+    show(line, error=True)
 
 
 def _remove_replaced(path: Path) -> None:

@@ -38,12 +38,7 @@ def rank_correlation(
     Args:
         a: scores of the settings on one problem.
         b: scores of the same settings on another problem, with its own seeds.
-        over: the dimensions that span the settings; None means all but `seed`.
-        seed: the dimension of repetitions.
-        failed: score to count a missing one at; None raises instead.
-        level: confidence level of the interval.
-        resamples: number of bootstrap resamples.
-        rng: seed of the bootstrap.
+        over, seed, failed, level, resamples, rng: as in `best_after_k`.
 
     Returns:
         `correlation` (NaN when all settings tie on a side), `lower`, `upper` (NaN when both
@@ -96,10 +91,7 @@ def regret(
     Args:
         here: scores of the settings, higher is better, on the problem that is judged.
         there: scores of the same settings on the problem that chooses.
-        over: the dimensions that span the settings; None means all but `seed`.
-        seed: the dimension of repetitions.
-        failed: score to count a missing one at; None raises instead.
-        level: confidence level.
+        over, seed, failed, level: as in `best_after_k`.
 
     Returns:
         `regret`; `held_out` with its t interval `lower`, `upper` over the seeds of `here` (NaN

@@ -83,8 +83,7 @@ def early_stopping(curves: xr.Dataset, patience: int = 5, by: str = "valid_accur
     if isinstance(patience, bool) or not isinstance(patience, Integral) or patience < 1:
         raise InputError(f"patience={patience!r}: give a whole number of epochs above 0")
     score, tie = _score_and_tie(curves, by)
-    if "epoch" not in curves.coords:
-        raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')
+    _require_epochs(curves)
     epochs = curves.epoch.values
     scores, ties = (values.transpose("epoch", ...) for values in (score, tie))
     like = scores.isel(epoch=0, drop=True)
@@ -121,8 +120,7 @@ def selection_bias(accuracy: xr.DataArray, dim: str = "seed") -> xr.Dataset:
         InputError: `dim` or `epoch` is not a dimension, or `epoch` has no coordinate.
     """
     require_dims(accuracy, dim, "epoch")
-    if "epoch" not in accuracy.coords:
-        raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')
+    _require_epochs(accuracy)
     x = accuracy.astype(float)
     x = x.where(np.isfinite(x))
     mean = x.mean(dim, skipna=False)
@@ -131,7 +129,8 @@ def selection_bias(accuracy: xr.DataArray, dim: str = "seed") -> xr.Dataset:
         others = x.isel({dim: [j for j in range(x.sizes[dim]) if j != i]})
         pick = others.mean(dim, skipna=False) if others.sizes[dim] else mean * np.nan
         index = pick.fillna(-np.inf).argmax("epoch")
-        read.append(x.isel({dim: i}, drop=True).isel(epoch=index, drop=True).where(_any(pick)))
+        own = x.isel({dim: i}, drop=True).isel(epoch=index, drop=True)
+        read.append(own.where(pick.notnull().any("epoch")))
     out = xr.Dataset(
         {
             "mean_of_maxima": x.max("epoch").mean(dim, skipna=False),
@@ -167,8 +166,7 @@ def time_to_target(
     require_variables(curves, by)
     curve = curves[by]
     require_dims(curve, "epoch")
-    if "epoch" not in curve.coords:
-        raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')
+    _require_epochs(curve)
     hit = curve <= target if _is_error(by) else curve >= target  # NaN compares false
     epochs = curve.epoch.astype(float).where(hit).min("epoch").fillna(np.inf)
     out = xr.Dataset({"epochs": epochs, "reached": np.isfinite(epochs)})
@@ -270,8 +268,7 @@ def _at(curves: xr.Dataset, index: xr.DataArray, by: str) -> xr.Dataset:
     """Return all curves at a position along `epoch` of each trial, and which trials diverged."""
     first, partner = _with_partner(curves, by)
     names = [name for name in curves.data_vars if "epoch" in curves[name].dims]
-    if "epoch" not in curves.coords:
-        raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')
+    _require_epochs(curves)
     at = curves[names].isel(epoch=index)
     at = at.reset_coords("epoch").rename(epoch="best_epoch")
     at["best_epoch"] = at.best_epoch.astype(float)
@@ -279,5 +276,6 @@ def _at(curves: xr.Dataset, index: xr.DataArray, by: str) -> xr.Dataset:
     return at.assign(diverged=diverged(curves)).assign_attrs(curves.attrs)
 
 
-def _any(curve: xr.DataArray) -> xr.DataArray:
-    return curve.notnull().any("epoch")
+def _require_epochs(curves: xr.Dataset | xr.DataArray) -> None:
+    if "epoch" not in curves.coords:
+        raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')

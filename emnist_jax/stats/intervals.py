@@ -79,6 +79,7 @@ def interval(
             kept,
             input_core_dims=[[dim]],
             output_core_dims=[[], []],
+            vectorize=True,
             kwargs={"level": level, "method": METHODS[method], "resamples": resamples, "rng": rng},
         )
     return xr.Dataset(
@@ -96,33 +97,25 @@ def interval(
 
 
 def _bootstrap_mean(
-    x: NDArray, *, level: float, method: str, resamples: int, rng: int
-) -> tuple[NDArray, NDArray]:
-    """Bootstrap bounds of the mean over the last axis; NaN where fewer than two values are left."""
+    x: NDArray, level: float, method: str, resamples: int, rng: int
+) -> tuple[float, float]:
+    """Bootstrap bounds of the mean of the finite values; NaN where there are fewer than two."""
     from scipy.stats import bootstrap
 
-    rows = np.sort(x.reshape(-1, x.shape[-1]), axis=-1)  # puts NaN last
-    counts = np.isfinite(rows).sum(-1)
-    bounds = np.full((2, len(rows)), np.nan)
-    constant = (counts >= 2) & (np.nanmax(rows, -1, initial=-np.inf) == rows[:, 0])
-    bounds[:, constant] = rows[constant, 0]  # BCa is undefined without spread
-    for count in np.unique(counts[(counts >= 2) & ~constant]):
-        chosen = (counts == count) & ~constant
-        values = rows[chosen, :count]
-        result = bootstrap(
-            (values,),
-            np.mean,
-            axis=-1,
-            vectorized=True,
-            n_resamples=resamples,
-            batch=max(1, 2**22 // values.size),  # bounds the memory: 32 MiB a batch
-            confidence_level=level,
-            method=method,
-            rng=np.random.default_rng(rng),
-        )
-        bounds[:, chosen] = result.confidence_interval
-    lower, upper = bounds.reshape((2, *x.shape[:-1]))
-    return lower, upper
+    x = np.sort(x[np.isfinite(x)])
+    if len(x) < 2:
+        return np.nan, np.nan
+    if x[0] == x[-1]:  # BCa is undefined without spread
+        return x[0], x[0]
+    found = bootstrap(
+        (x,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=level,
+        method=method,
+        rng=np.random.default_rng(rng),
+    )
+    return found.confidence_interval
 
 
 def paired(

@@ -79,10 +79,7 @@ def good_share(
         reference: the score to come near to, such as the best that any rule reached; None takes
             the best of these settings, which is below the best there is: the share errs upward.
         delta: tolerance in the unit of the score: 0.01 is one point of accuracy.
-        over: the dimensions that span the settings; None means all but `seed`. Others are kept.
-        seed: the dimension of repetitions; absent means one seed.
-        failed: score to count a missing one at; None raises instead.
-        level: confidence level.
+        over, seed, failed, level: as in `best_after_k`.
 
     Returns:
         `share`, `lower`, `upper`, and `settings`, their number.

@@ -176,11 +176,7 @@ def tuned_scores(
     Args:
         score: higher is better, for instance `best(curves).valid_accuracy`.
         k: the budget; None takes all settings.
-        over: the dimensions that span the settings; None means all but `seed`. Others are kept.
-        seed: the dimension of repetitions, two or more.
-        failed: score to count a missing one at; None raises instead.
-        resamples: number of bootstrap resamples.
-        rng: seed of the bootstrap.
+        over, seed, failed, resamples, rng: as in `best_after_k`; seeds must be two or more.
 
     Returns:
         Scores in the unit of `score`, without the dimensions of the settings.
