@@ -6,6 +6,7 @@ READY  := $(VENV)/.ready
 
 PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 UV     := $(BIN)/uv
+NEWEST := $(lastword $(BIN)/python $(wildcard $(HOME)/.pyenv/versions/3.1[2-4].*/bin/python))
 CORE   := $(patsubst %,tests/test_%.py,train rules layers models grid join identify data_glyphs)
 
 .PHONY: help demo test test-all versions hosts trackers docs notebook faults lint bench programs lock home clean
@@ -33,9 +34,11 @@ $(UV): $(READY)
 	@touch $@
 
 # Wheels alone: an old release without one for this Python is no choice. promise, of tensorflow-datasets, has none.
+# The newest releases need a newer Python than the oldest allowed: pyenv's newest, where there is one.
 versions: $(UV)   ## the core tests with the lowest and with the newest versions that are allowed
 	for which in lowest-direct highest; do \
-	    env=$(VENV)/$$which; $(UV) venv --quiet --clear --python $(BIN)/python $$env && \
+	    python=$(BIN)/python; [ $$which = highest ] && python=$(NEWEST); \
+	    env=$(VENV)/$$which; $(UV) venv --quiet --clear --python $$python $$env && \
 	    $(UV) pip install --quiet --python $$env --resolution $$which \
 	        --only-binary :all: --no-binary promise -e '.[test]' && \
 	    $$env/bin/python -m pytest -q -n auto $(CORE) || exit 1; done
