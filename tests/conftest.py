@@ -1,6 +1,7 @@
 """Settings of every test: strict rank promotion, a private data cache, programs compiled once."""
 
 import os
+import signal
 
 import jax
 import pytest
@@ -23,6 +24,9 @@ def pytest_configure(config):
     }.items():
         jax.config.update(name, value)
         os.environ[name.upper()] = str(value)
+    # A process in the background is begun with these ignored, which a sweep respects.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 if not hasattr(jax, "enable_x64"):  # its name before JAX 0.8

@@ -25,11 +25,12 @@ def train(data, rates, *, rule="adam", **options):
 @pytest.mark.parametrize("rule", ["sgd", "adam"])
 @pytest.mark.parametrize("rate", [1e6, 3e38])
 def test_neighbours_are_the_same_to_the_last_bit(data, rule, rate):
-    alone = train(data, HEALTHY, rule=rule)
+    # The same grid but for one rate: products of other sizes would round differently.
+    tame = train(data, [HEALTHY[0], 1e-4, HEALTHY[1]], rule=rule).sel(learning_rate=HEALTHY)
     beside = train(data, [HEALTHY[0], rate, HEALTHY[1]], rule=rule)
-    for name in alone:
+    for name in tame:
         found = beside[name].sel(learning_rate=HEALTHY).values
-        assert np.isfinite(found).all() and found.tobytes() == alone[name].values.tobytes()
+        assert np.isfinite(found).all() and found.tobytes() == tame[name].values.tobytes()
     wild = beside.valid_error.sel(learning_rate=rate, epoch=slice(1, None))
     if rate == 3e38:  # overflows in the first update
         assert np.isnan(wild).all()

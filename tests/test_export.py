@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 
 import emnist_jax as ej
+from emnist_jax.cli import export as command
 from emnist_jax.errors import InputError
 from emnist_jax.store import export
 from emnist_jax.store.curves import save_curves
-from experiments import export as command
 
 
 @pytest.fixture

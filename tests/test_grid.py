@@ -39,9 +39,9 @@ def test_float_fields_of_the_model_are_hyperparameters():
 REFUSED = {
     "empty": ({}, "the grid is empty"),
     "no list": ([], "the grid is empty"),
-    "number": (0.1, "give a mapping"),
-    "text": ("learning_rate", "give a mapping"),
-    "numbers": ([0.1, 0.2], "give a mapping"),
+    "number": (0.1, r"give \{name: values\}"),
+    "text": ("learning_rate", r"give \{name: values\}"),
+    "numbers": ([0.1, 0.2], r"give \{name: values\}"),
     "no values": ({"learning_rate": []}, "learning_rate has no values"),
     "missing": ({"b1": [0.9]}, "the grid gives no learning_rate"),
     "misspelt": (
