@@ -41,17 +41,16 @@ GRID = {"learning_rate": [1e-3, 3e38, 1e-2, 0.1, 0.03]}
 
 def train(out, epochs=3, **options):
     """Train three chunks; the last one is padded on two devices."""
-    options = {"keep": "best", "trials_at_once": 2, "checkpoint_minutes": 0} | options
+    usual = {"seeds": 1, "keep": "best", "trials_at_once": 2, "checkpoint_minutes": 0}
     return ej.sweep(
         ej.load("glyphs", size=660),
         ej.MLP(hidden=(8,)),
         jitter,
         GRID,
-        seeds=1,
         epochs=epochs,
         out=out,
         progress_bar=False,
-        **options,
+        **usual | options,
     )
 
 
@@ -375,6 +374,27 @@ def return_finished(there, out):
 
 def curves_of(found):
     return {name: values for name, values in found.items() if name.startswith(("train_", "valid_"))}
+
+
+def grow(out, elsewhere):
+    """Train two epochs of a seed, then three of two; compare with a run of that at once."""
+    folder, more = (out, elsewhere)[jax.process_index()], {"epochs": 3, "seeds": 2}
+    train(folder, epochs=2, keep_state=True)
+    (grown, networks), (whole, others) = train(folder, **more, keep_state=True), train(None, **more)
+    for name in whole:
+        np.testing.assert_allclose(grown[name], whole[name], rtol=1e-5)
+    np.testing.assert_array_equal(networks.epoch, others.epoch)
+    for a, b in zip(*(jax.tree.leaves(n.variables) for n in (networks, others)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    assert not elsewhere.exists()
+
+
+def test_a_run_grows_on_two_hosts_though_one_alone_sees_its_folder(tmp_path):
+    codes = ended(start_hosts(grow, tmp_path / "run", tmp_path / "elsewhere", folder=tmp_path), 120)
+    assert codes == [0, 0], said(tmp_path)
+    line = "5 trials kept, 5 trained from epoch 2, 5 trained"
+    assert [line in text for text in said(tmp_path)] == [True, False]
+    assert load_curves(tmp_path / "run" / "curves.nc").sizes["seed"] == 2
 
 
 DIFFERENT = {"epochs": (2, 3), "trials_at_once": (2, 4), "overwrite": (False, True)}

@@ -31,8 +31,8 @@ END = "print(json.dumps(found))"
 
 def run(code, cache, **variables):
     options = {"EMNIST_JAX_CACHE": str(cache)} | variables
-    environment = {**os.environ, **options}
-    environment.pop("XLA_FLAGS", None)
+    ours = {name for name in os.environ if name.startswith("JAX_") and "CACHE" in name}
+    environment = {n: v for n, v in os.environ.items() if n not in {*ours, "XLA_FLAGS"}} | options
     words = [sys.executable, "-c", code + END]
     done = subprocess.run(words, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr

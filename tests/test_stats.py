@@ -151,6 +151,7 @@ def test_bca_bootstrap_by_enumeration():
     assert (abs(expected - plain) > 0.12).all()  # so that percentile would fail the line above
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["percentile", "bca"])
 def test_bootstrap_covers_with_many_seeds_and_undercovers_with_five(method):
     rng = np.random.default_rng(2)
@@ -504,6 +505,7 @@ def test_best_after_k_does_not_overflow():
     np.testing.assert_allclose(out.expected, k * (n + 1) / (k + 1), rtol=1e-9)  # known closed form
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resample", ["seed", "setting", "both"])
 def test_best_after_k_band_covers(resample):
     # Settings' true scores are N(0, 1), the seeds' noise N(0, .5). Truth: for "seed" the mean of
@@ -615,6 +617,7 @@ def test_difference_after_k_of_the_same_settings_cancels_what_they_share():
         stats.difference_after_k(a, a.isel(sample=slice(7)), same_settings=True)
 
 
+@pytest.mark.slow
 def test_difference_after_k_of_the_same_settings_covers():
     rng, n, held = np.random.default_rng(12), 300, 0
     for _ in range(n):
@@ -627,6 +630,7 @@ def test_difference_after_k_of_the_same_settings_covers():
     assert float(out.upper[0] - out.lower[0]) < 0.1  # a fifth of what it were if drawn apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resample", ["seed", "both"])
 def test_difference_after_k_covers(resample):
     # Two rules of six settings; a seed shifts all settings of both, which pairing takes out.
@@ -702,6 +706,7 @@ def test_good_share_by_hand():
     assert stats.good_share(score.where(score > 0.5), failed=0.0).share == 0.5
 
 
+@pytest.mark.slow
 def test_good_share_covers_the_width_of_the_good_region():
     # A rate is good on one decade of the three it is drawn from: the share is 1/3.
     rng, held, n = np.random.default_rng(8), 0, 400
@@ -753,6 +758,7 @@ def test_rank_correlation_bootstrap_by_enumeration():
     np.testing.assert_allclose([out.lower, out.upper], expected, atol=0.05)  # a rank swap is .043
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "least", "most"), [(0.1, 0.9, 0.995), (1.0, 0, 0.5)])
 def test_rank_correlation_covers_where_seeds_differ_less_than_settings(noise, least, most):
     rng, n, held = np.random.default_rng(13), 200, 0
@@ -784,6 +790,7 @@ def test_regret_by_hand():
     np.testing.assert_allclose([out.lower, out.upper], [-half, half], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_held_out_regret_is_free_of_the_winners_bias():
     rng = np.random.default_rng(9)
     plain, held_out = [], []

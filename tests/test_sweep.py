@@ -60,15 +60,22 @@ def test_every_trial_equals_the_run_it_stands_for_in_float64(data):
         pixels = train.Pixels((28, 28, 1), "float64")
         images, labels = jax.numpy.asarray(data.train.images.reshape(-1, 784)), data.train.labels
         valid = data.valid.images.reshape(-1, 784), data.valid.labels
-        for rate, b1, dropout, seed in itertools.product(*grid.values(), [0, 1]):
+
+        @partial(jax.jit, static_argnames="dropout")
+        def trained(rate, b1, dropout, seed, trial, epoch):
             own, rule = model.clone(dropout=dropout), rules.adam(rate, b1)
-            trial = train.init(own, rule, pixels, seed)
+            order = jax.random.permutation(train.key_for(seed, train.ORDER, epoch), 1000)
+            chosen = jax.numpy.asarray(labels)[order].reshape(20, 50)
+            key = train.key_for(seed, train.DROPOUT, epoch)
+            trial = train.epoch(
+                own, rule, pixels, trial, images[order].reshape(20, 50, 784), chosen, key
+            )
+            return trial, train.evaluate(own, pixels, trial, *valid, 64, metrics)
+
+        for rate, b1, dropout, seed in itertools.product(*grid.values(), [0, 1]):
+            trial = train.init(model.clone(dropout=dropout), rules.adam(rate, b1), pixels, seed)
             for epoch in (1, 2):
-                order = jax.random.permutation(train.key_for(seed, train.ORDER, epoch), 1000)
-                batches = images[order].reshape(20, 50, 784), labels[order].reshape(20, 50)
-                key = train.key_for(seed, train.DROPOUT, epoch)
-                trial = train.epoch(own, rule, pixels, trial, *batches, key)
-                found = train.evaluate(own, pixels, trial, *valid, 64, metrics)
+                trial, found = trained(rate, b1, dropout, seed, trial, epoch)
                 cell = curves.sel(
                     learning_rate=rate, b1=b1, dropout=dropout, seed=seed, epoch=epoch
                 )

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from emnist_jax import rules
+from emnist_jax import hosts, rules
 from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.grid import model_fields
 from emnist_jax.engine.job import Job
@@ -124,23 +124,18 @@ def grown(stored: Stored, runner: Runner, folder: Path, trials_at_once: int | No
             f"{folder} holds {what} that this sweep lacks, and lacks others: train the sweep of "
             "both, choose another --out (or --name, where there is one), or use --overwrite"
         )
-    chunks, begun = [], []
-    if job.epochs > stored.epochs or state_files(folder, stored.epochs):
-        for path in state_files(folder, stored.epochs):
-            numbers, trials, _ = _read_state(path, job)
-            chunks.append(numbers[trials])
-            begun.append(stored.epochs)
+    chunks = hosts.first(_chunks_of_states, folder, job, stored.epochs)
     if job.epochs > stored.epochs:
         _check_continued(stored, job, folder, chunks)
     todo = np.ones(job.trials, bool)
     todo[stored.numbers] = False
     fresh = runner.layout(trials_at_once, todo.reshape(-1, len(job.seeds))) if todo.any() else []
     state = runner.fresh([*chunks, *fresh])
-    state.begun[: len(begun)] = begun
+    state.begun[: len(chunks)] = stored.epochs
     for name, values in flat(stored.curves).items():
         state.values[name][stored.numbers, : stored.epochs + 1] = values
     if job.keep:
-        before = _networks(folder, job)
+        before = hosts.first(_networks, folder, job)
         shape = (len(stored.numbers), job.kept_each)
         for kept, leaf in zip(state.kept, jax.tree.leaves(before.variables), strict=True):
             kept[stored.numbers] = leaf.reshape(*shape, *leaf.shape[1:])
@@ -222,6 +217,12 @@ def save_state(folder: Path, job: Job, number: int, trials: np.ndarray, arrays: 
     named = {f"array {i:03d}": array for i, array in enumerate(arrays)} | {"trials": trials}
     path = folder / "state" / f"{job.epochs:06d}-{number:05d}.safetensors"
     save_arrays(path, named, {"configuration": _as_json(job)})
+
+
+def _chunks_of_states(folder: Path, job: Job, epochs: int) -> list[np.ndarray]:
+    """Return the job's numbers of the trials (rows, k) of each state after so many epochs."""
+    read = (_read_state(path, job) for path in state_files(folder, epochs))
+    return [numbers[trials] for numbers, trials, _ in read]
 
 
 def _read_state(path: Path, job: Job) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:

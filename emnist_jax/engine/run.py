@@ -199,7 +199,8 @@ def _trained(
         state = runner.fresh(runner.layout(trials_at_once))
     elif not resumed:
         state = growth.grown(stored, runner, folder, trials_at_once)
-        _report_growth(stored, state, job)
+        if hosts.is_first():
+            _report_growth(stored, state, job)
     if state.chunk < len(state.chunks):
         check_memory(runner, state.chunks[state.chunk], resumed=resumed)
     began -= state.wall_seconds
