@@ -135,7 +135,7 @@ def grown(stored: Stored, runner: Runner, folder: Path, trials_at_once: int | No
     for name, values in flat(stored.curves).items():
         state.values[name][stored.numbers, : stored.epochs + 1] = values
     if job.keep:
-        before = hosts.first(_networks, folder, job)
+        before = _networks(folder, job)  # which the first host reads
         shape = (len(stored.numbers), job.kept_each)
         for kept, leaf in zip(state.kept, jax.tree.leaves(before.variables), strict=True):
             kept[stored.numbers] = leaf.reshape(*shape, *leaf.shape[1:])

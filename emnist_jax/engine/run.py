@@ -166,7 +166,7 @@ def _found(
     checkpoints.clear_own()  # a run may be killed between its results and this
     curves = growth.selection(stored, job)
     return (
-        (curves, hosts.first(growth.select_networks, stored, job, folder)) if job.keep else curves
+        (curves, growth.select_networks(stored, job, folder)) if job.keep else curves
     )
 
 
