@@ -191,13 +191,13 @@ def test_10_000_trials_that_cannot_fit_are_refused_with_advice(tmp_path):
         assert ended([process], seconds=150) == [0 if not more else 2]
         told[more] = (tmp_path / "log").read_text().splitlines()
     (line,) = told[" --trials-at-once 10000"]
-    assert re.match(r"error: 10000 trials at once take .* on each device, which has 20.0 MiB", line)
+    assert re.match(r"error: 10000 trials at once take .* on each device, which has 32.0 MiB", line)
     advised = int(re.search(r"about (\d+) would fit \(trials_at_once\)", line)[1])
     assert 8 <= advised < 10_000 and advised % 8 == 0
 
 
 def in_little_memory(words):
-    forecasts.memory_of = lambda device: 20 * 2**20
+    forecasts.memory_of = lambda device: 32 * 2**20
     command_line(words)
 
 
