@@ -7,6 +7,7 @@ left alone; every damaged file is noticed or harmless; every refusal is one line
 """
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -18,6 +19,9 @@ KILLS = 60
 
 
 def main() -> int:
+    # A process in the background is begun with these ignored, and its children too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     print(f"{'':38}  injected  survived  lost")
     began, totals = time.monotonic(), [0, 0]
 
