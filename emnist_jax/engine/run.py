@@ -165,9 +165,7 @@ def _found(
         return None
     checkpoints.clear_own()  # a run may be killed between its results and this
     curves = growth.selection(stored, job)
-    return (
-        (curves, growth.select_networks(stored, job, folder)) if job.keep else curves
-    )
+    return (curves, growth.select_networks(stored, job, folder)) if job.keep else curves
 
 
 def _remove(folder: Path) -> None:

@@ -20,7 +20,9 @@ GRID = {"learning_rate": [1e-3, 1e-2, 3e38], "dropout": [0.0, 0.2]}
 
 # Children are forked from a server that has imported all this, but not started JAX.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["emnist_jax.engine.run", "h5netcdf", "safetensors.numpy", "optax"])
+PROCESSES.set_forkserver_preload(
+    ["emnist_jax.engine.run", "h5netcdf", "safetensors.numpy", "optax"]
+)
 
 
 def train(folder: Path) -> tuple[xr.Dataset, object]:
