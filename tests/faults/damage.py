@@ -46,7 +46,7 @@ def read_only_disk(folder: Path, reference: Reference) -> Count:
     """Disk read-only, then writable."""
     with disk(folder / "disk", "16m") as where:
         path = where / "run"
-        victim.kill_when(path, victim.inside_write(path, "checkpoint/0", 4))
+        victim.kill_inside(path, "checkpoint/0", 4)
         remount(where, "ro")
         said = victim.run(folder / "log", partial(_train, "disk/run"))
         refused = one_line(*said, "cannot be written: Read-only")
@@ -58,7 +58,7 @@ def damaged_checkpoints(folder: Path, reference: Reference) -> Count:
     """Checkpoint flipped or torn."""
     random, lost, cases = np.random.default_rng(1), 0, 0
     begun = folder / "begun"
-    victim.kill_when(begun, victim.inside_write(begun, "checkpoint/0", 9))
+    victim.kill_inside(begun, "checkpoint/0", 9)
     for damaged in (1, 1, 1, 1, 2):  # the newest, or both
         for harm in (victim.flip, _tear):
             cases += 1

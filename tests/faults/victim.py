@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,15 @@ def inside_write(folder: Path, file: str, number: int = 1) -> Callable[[], bool]
         return bool(now) and len(seen) >= number
 
     return moment
+
+
+def kill_inside(path: Path, file: str, number: int) -> None:
+    """Kill a run inside a write; it begins anew where that moment was missed on a busy machine."""
+    for _ in range(20):
+        if kill_when(path, inside_write(path, file, number)):
+            return
+        shutil.rmtree(path)
+    raise TimeoutError(f"no write of {file} was seen in 20 runs")
 
 
 def unfinished(folder: Path) -> list[Path]:
