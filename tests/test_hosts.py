@@ -140,11 +140,7 @@ def test_a_killed_host_ends_the_other_and_the_run_resumes(world, tmp_path, who, 
     blamed = "JAX ended this process, as another host died", "another host has ended"
     assert [line for line in lines if line.startswith("error: ") and AGAIN in line], lines
     assert any(words in "\n".join(lines) for words in blamed) and "was killed" not in lines[-1]
-    for _ in range(100):  # another process writes the line, once this one has ended
-        if "error: this process was killed" in said(folder)[who]:
-            break
-        time.sleep(0.1)
-    assert said(folder)[who].splitlines()[-1].startswith("error: this process was killed")
+    assert last_words(folder, who).startswith("error: this process was killed")
     assert not (tmp_path / "run" / "curves.nc").exists()
     resumed = tmp_path / "resumed"
     codes = ended(
@@ -332,7 +328,16 @@ def test_a_host_that_no_longer_answers_ends_the_other(tmp_path):
     code = processes[1].exitcode
     ended(processes, seconds=0)
     assert code not in (0, None) and time.monotonic() - began < 60
-    assert AGAIN in said(tmp_path)[1].splitlines()[-1]
+    assert AGAIN in last_words(tmp_path, 1)
+
+
+def last_words(folder, who):
+    """Return the last line, which another process writes once this one has ended."""
+    for _ in range(100):
+        if (line := said(folder)[who].splitlines()[-1]).startswith("error: "):
+            break
+        time.sleep(0.1)
+    return line
 
 
 def test_an_error_of_one_host_alone_ends_both_each_with_its_line(tmp_path):
