@@ -18,6 +18,7 @@ from pathlib import Path
 import tyro
 
 import emnist_jax as ej
+from emnist_jax._setup import start_jax
 from emnist_jax.errors import InputError
 from emnist_jax.store.files import write_text
 from emnist_jax.store.provenance import commit, describe_devices
@@ -45,6 +46,7 @@ def run(options: Options) -> None:
         raise InputError('PyTorch is not installed: run pip install -e ".[bench]"')
     from benchmarks import devices, report, roofline, scaling, steps
 
+    start_jax()  # before anything computes: a device a core, as a sweep has
     folder = options.out or (Path("runs/benchmarks") if options.quick else Path(__file__).parent)
     began = time.perf_counter()
     data = ej.load("glyphs")

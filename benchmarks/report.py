@@ -92,6 +92,7 @@ def _scaling(scaling: Mapping) -> list[str]:
             "Trials at once (dense, Adam; state of all of them, scratch memory of a device)",
             ("trials", "state_mib", "scratch_mib"),
         ),
+        ("watch", "Watching the training (dense, Adam, 25 trials)", ("watched",)),
         ("chunks", "40 trials (dense, Adam) in chunks", ("trials_at_once", "chosen")),
         ("images", "Training images (dense, SGD, 10 trials)", ("images",)),
         ("width", "Width (dense, SGD, 10 trials)", ("width", "matrix_rate")),

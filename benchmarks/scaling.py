@@ -17,6 +17,7 @@ import emnist_jax as ej
 from benchmarks import ours, roofline
 from benchmarks.goals import EAGER, fastest
 from benchmarks.timing import Timing, alternate, seconds_of
+from emnist_jax import watch
 from emnist_jax.engine.memory import bytes_of
 from emnist_jax.models import describe
 from emnist_jax.store.checkpoint import Checkpoints
@@ -32,6 +33,7 @@ def measure(data: ej.Dataset, machine: dict, steps: list[dict], quick: bool) -> 
     found: dict[str, object] = {}
     studies = {
         "evaluation": lambda: evaluation(data, quick),
+        "watch": lambda: watching(data, quick),
         "trials": lambda: trials(data, quick),
         "chunks": lambda: chunks(data, quick),
         "images": lambda: images(data, quick),
@@ -80,6 +82,20 @@ def evaluation(data: ej.Dataset, quick: bool) -> list[dict]:
         row = {k: v._asdict() if isinstance(v, Timing) else v for k, v in row.items()}
         rows.append(row | {"share": evaluating.median / epoch.median})
     return rows
+
+
+def watching(data: ej.Dataset, quick: bool) -> list[dict]:
+    """Time of a step with what a sweep may watch of the training."""
+    part, many = ours.part(data, 2000 if quick else 10_000), 5 if quick else 25
+    watched = {"nothing": (), "norms and ratio": watch.NAMES[:-1], "all": watch.NAMES}
+    sweeps = {
+        name: ours.Sweep(part, ours.NETWORKS[DENSE], "adam", many, watch=names)
+        for name, names in watched.items()
+    }
+    return [
+        _row(timing.times(1 / sweeps[name].steps / many), watched=name)
+        for name, timing in _epochs(sweeps).items()
+    ]
 
 
 def trials(data: ej.Dataset, quick: bool) -> list[dict]:

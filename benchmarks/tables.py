@@ -36,8 +36,8 @@ def cell(column: str, value) -> str:
         return "by default" if value else ""
     if column in ("matrix_rate", "efficiency"):
         return f"{value:.0%}"
-    if value is None:
-        return ""
+    if value is None or isinstance(value, str):
+        return value or ""
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 
 

@@ -266,6 +266,7 @@ SCALING = {
         | {"epoch": TIMED, "evaluation": TIMED}
         for network, rule in KINDS
     ],
+    "watch": [ROW | {"watched": "all"}],
     "trials": [ROW | {"trials": 1, "state_mib": 1.0, "scratch_mib": None}],
     "chunks": [ROW | {"trials_at_once": 8, "chosen": True}],
     "images": [ROW | {"images": 1000}],
@@ -286,6 +287,7 @@ def test_a_run_of_all_studies_is_reported_with_its_spread():
     text = report.render(RESULTS | {"scaling": measured})
     assert "| the same, second start | 2.00 (1.00 to 3.00) |" in text
     assert "Adam, 5 trials | 2.00 (1.00 to 3.00) |" in text
+    assert "| all | 2.00 (1.00 to 3.00) |" in text
     assert "| 8 | by default | 2.00 (1.00 to 3.00) |" in text
 
 
