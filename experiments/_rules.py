@@ -137,7 +137,7 @@ def tuned_table(runs: Runs) -> Table:
                     "network": network,
                     "rule": rule,
                     "best setting": ", ".join(f"{k}={float(v):.5g}" for k, v in drawn.items()),
-                    "best, chosen on other seeds (%)": mean,
+                    "best, less the choice's luck (%)": mean,
                     "95 %": bounds,
                     "epochs to a point below the best rule": _time(when[rule].epochs),
                     "seeds that never get there": int(median_time(when[rule].epochs).censored),

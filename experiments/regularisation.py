@@ -21,7 +21,7 @@ from emnist_jax.stats import best, paired
 from experiments._curves import over_seeds, peak_limits, plot_differences, signed, together
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._networks import C1, CHOSEN, DENSE
-from experiments.claims.measures import best_accuracy, held_out_best, overfitting
+from experiments.claims.measures import best_accuracy, held_out_best, overfitting, tuned
 
 NETWORKS = {"dense": DENSE, "c1": C1}
 VARIANTS = {
@@ -127,13 +127,14 @@ def settings_table(runs: Runs) -> Table:
 
 
 def finding(runs: Runs) -> str:
-    """Return what each regulariser does at the strength that the other seeds choose."""
+    """Return what each regulariser does at its best strength."""
     found = []
     for network in NETWORKS:
         both = {}
         for variant in VARIANTS:
             curves = runs[f"regularisation/{network}/{variant}"]
-            both[variant] = held_out_best(best_accuracy(curves), overfitting(curves))
+            score = best_accuracy(curves)
+            both[variant] = tuned(score), *held_out_best(score, overfitting(curves))
         for variant in list(VARIANTS)[1:]:
             pairs = zip(both[variant], both["plain"], strict=True)
             accuracy, gap = (signed(over_seeds(a - b), "") for a, b in pairs)

@@ -26,7 +26,7 @@ ABOUT = (
 ABOUT_BEYOND = (
     "What it left open, or compared with too few seeds and unequal budgets, put as claims and "
     "judged in the same way; run by `python -m experiments.beyond`. Rules and networks count at "
-    "their best settings, which for each seed are chosen on the other seeds. Intervals are over "
+    "their best settings, less the luck of choosing these. Intervals are over "
     "seeds, that is over initial weights and the order of minibatches (over weights alone where a "
     "caption says shared order; those of budgets over settings too); images and their split are "
     "the same in all. Other validation images would move a "

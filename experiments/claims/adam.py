@@ -12,11 +12,11 @@ from experiments.claims.measures import (
     beats_the_rest,
     best_accuracy,
     first_passage,
-    held_out_best,
     highest,
     largest_fall,
     or_later,
     paired,
+    tuned,
     worst_step,
 )
 from experiments.claims.quantities import (
@@ -39,6 +39,7 @@ MARGIN = 0.3
 TWO_MORE = "and two epochs more either way: the top of the curve is flat"
 TEN_MORE = "and ten epochs more either way: the curve is flatter still"
 WHY_MARGIN = "no other is better by more than .3, the paper's sd at its best setting"
+LUCK = "the luck of choosing the best is taken off"
 CHOICE = (1e-4, 0.9, 0.9999)
 PASSAGE = Quantity(
     "first epoch with 83.5 % or more", "epoch", partial(first_passage, accuracy=83.5)
@@ -84,14 +85,13 @@ def whole_grid(runs: Runs) -> xr.Dataset:
 def exceeded(rate: float, b1: float, b2: float) -> Measured:
     """Return by how much the best other setting of the grid exceeds this one's accuracy.
 
-    Were the setting itself among those to choose from, it could not lose, and where it is chosen
-    for each seed the difference would be zero without an error.
+    Were the setting itself among those to choose from, it could not lose.
     """
 
     def of(runs: Runs) -> xr.DataArray:
-        scores = best_accuracy(whole_grid(runs))
-        own = (scores.rate == rate) & (scores.b1 == b1) & (abs(scores.b2 - b2) < 1e-6)
-        others = held_out_best(scores.where(~own, -np.inf))[0]
+        scores = best_accuracy(whole_grid(runs)).stack(one=("setting", "b2"), create_index=False)
+        own = (scores.rate == rate) & (scores.b1 == b1) & np.isclose(scores.b2, b2, rtol=1e-6)
+        others = tuned(scores.isel(one=(~own).values))
         return paired(others, best_accuracy(runs.adam(rate, b1, b2, LONG)))
 
     words = "best validation accuracy: the grid's best other setting less this"
@@ -166,10 +166,10 @@ ADAM = (
           at_least(5, "five points: what the paper could see in a figure")),
     Claim("A1u", "Adam's usual defaults (eta 1e-3, b1 .9, b2 .999) are not the best",
           exceeded(1e-3, 0.9, 0.999),
-          above(MARGIN, f"not so that {WHY_MARGIN}; each seed's best is chosen on the other seeds"),
+          above(MARGIN, f"not so that {WHY_MARGIN}; {LUCK}"),
           section="Sections 3, 7"),
     Claim("A1v", "Adam performs best at eta 1e-4, b1 .9, b2 .9999", exceeded(*CHOICE),
-          at_most(MARGIN, f"{WHY_MARGIN}; each seed's best is chosen on the other seeds"),
+          at_most(MARGIN, f"{WHY_MARGIN}; {LUCK}"),
           section="Section 5"),
 )
 # fmt: on

@@ -1,7 +1,7 @@
 """Beyond the paper: what it left open, or could not carry, put as claims and judged like its own.
 
 Each question is worded as an answer to it; the verdict says whether that answer holds. Networks and
-rules are compared at their best settings, which for each seed are chosen on the other seeds.
+rules are compared at their best settings, less the luck of the choice.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ NAMES = {"dense": "the dense net", "c1": "C1", "c2": "C2"}
 LESS = Quantity(
     "training less validation accuracy after the last epoch",
     "points",
-    lambda curves: held_out_best(best_accuracy(curves), overfitting(curves))[1],
+    lambda curves: held_out_best(best_accuracy(curves), overfitting(curves))[0],
 )
 
 

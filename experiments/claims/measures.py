@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import xarray as xr
 
-from emnist_jax.stats import best, interval, time_to_target
+from emnist_jax.stats import best, interval, time_to_target, tuned_scores
 from experiments.claims.criteria import INF, Estimate
 from experiments.claims.runs import NotTestable
 
@@ -163,10 +163,18 @@ def worst_step(scores: xr.DataArray, along: str = "b2") -> xr.DataArray:
     return steps.isel({along: int(steps.mean("seed").argmin(along))}, drop=True)
 
 
-def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataArray, ...]:
-    """Return score, and values, of the best setting, chosen for each seed on the other seeds.
+def tuned(score: xr.DataArray) -> xr.DataArray:
+    """Return each seed's score at the best setting, less the luck of the choice."""
+    if score.sizes["seed"] < 2:
+        raise NotTestable("one seed gives no interval")
+    return tuned_scores(score)
 
-    The best of many noisy means is too high; one read on seeds that did not choose is not.
+
+def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataArray, ...]:
+    """Return values of the best setting, chosen for each seed on the other seeds by the score.
+
+    Of values other than the score itself, such as its epoch: for the score see `tuned`, as seeds
+    that choose for each other depend on each other, and its interval would be too narrow.
     """
     n = score.sizes["seed"]
     if n < 2:
@@ -176,7 +184,7 @@ def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataAr
     others = np.stack([np.delete(rows[0], i, axis=1).mean(1) for i in range(n)])
     chosen = others.argmax(1)
     seed = {"seed": score.seed.values}
-    return tuple(xr.DataArray(x[chosen, np.arange(n)], seed, "seed") for x in rows)
+    return tuple(xr.DataArray(x[chosen, np.arange(n)], seed, "seed") for x in rows[1:])
 
 
 def held_out_earliest(score: xr.DataArray, epochs: xr.DataArray, within: float) -> xr.DataArray:
@@ -187,12 +195,12 @@ def held_out_earliest(score: xr.DataArray, epochs: xr.DataArray, within: float) 
     grid = [dim for dim in score.dims if dim != "seed"]
     near = score >= score.max(grid) - within
     late = 10 * epochs.max()  # a setting that is not near is no candidate
-    return held_out_best(-epochs.where(near, late), epochs)[1]
+    return held_out_best(-epochs.where(near, late), epochs)[0]
 
 
 def tuned_range(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
     """Return the best accuracy of the best less that of the worst rule, at their best settings."""
-    scores = [held_out_best(best_accuracy(one))[0] for one in curves.values()]
+    scores = [tuned(best_accuracy(one)) for one in curves.values()]
     ordered = sorted(scores, key=lambda x: float(x.mean()))
     return paired(ordered[-1], ordered[0])
 
@@ -226,7 +234,7 @@ def slowest_over_fastest(
         epochs = first_passage(one, target_of(scores, pick))
         counted = epochs.clip(1, float(one.epoch.max()) + 1)
         score = -counted if fastest_setting else scores[rule]
-        found.append(held_out_best(score, counted, np.isinf(epochs))[1:])
+        found.append(held_out_best(score, counted, np.isinf(epochs)))
     found.sort(key=lambda times: float(times[0].mean()))
     (slowest, never), (fastest, _) = found[-1], found[0]
     times = ratio(slowest, fastest)

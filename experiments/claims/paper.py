@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import xarray as xr
 
-from experiments.claims.adam import ADAM, whole_grid
+from experiments.claims.adam import ADAM, LUCK, whole_grid
 from experiments.claims.baseline import RMSPROP, SGD, SLIGHT, TWICE
 from experiments.claims.criteria import above, at_least, at_most, below
 from experiments.claims.judge import Claim
@@ -20,9 +20,9 @@ from experiments.claims.measures import (
     best_accuracy,
     best_epoch,
     exactly,
-    held_out_best,
     held_out_earliest,
     slowest_over_fastest,
+    tuned,
     tuned_range,
 )
 from experiments.claims.networks import BATCH_NORM, CONVNETS, DATA, TEST, times
@@ -49,8 +49,7 @@ def _rules(function: Callable) -> Callable[[Runs], object]:
 def _adam_first_epoch(runs: Runs) -> xr.DataArray:
     """Return the grid's highest accuracy after epoch 1 in percent of the grid's best."""
     curves = whole_grid(runs)
-    first = held_out_best(accuracy_at(curves, 1))[0]
-    return 100 * first / held_out_best(best_accuracy(curves))[0]
+    return 100 * tuned(accuracy_at(curves, 1)) / tuned(best_accuracy(curves))
 
 
 def _adam_finishes(runs: Runs) -> xr.DataArray:
@@ -81,11 +80,11 @@ CONCLUSIONS = (
           "Adam reaches over 90 % of its final accuracy in one epoch, with the right setting",
           Measured("validation accuracy after epoch 1 where it is highest, of the grid's best", "%",
               _adam_first_epoch, any_adam=True),
-          above(90, "ninety; each seed's settings are chosen on the other seeds")),
+          above(90, f"ninety; {LUCK}")),
     Claim("F1e", "the choice of the rule matters little for accuracy",
           Measured("best validation accuracy, best less worst rule, each at its best setting",
                    "points", _rules(tuned_range)),
-          at_most(SLIGHT, "one point; each seed's setting is chosen on the other seeds"),
+          at_most(SLIGHT, f"one point; {LUCK}"),
           section="Abstract, Section 7"),
     *(Claim(f"F1f{number}",
             f"the choice of the rule matters much for training time (each rule {where})",
@@ -145,6 +144,12 @@ REVISED: tuple[tuple[str, str, str, str], ...] = (
     ("F1f", "epoch of the best", "epochs to an accuracy all reach", "tops are flat: it was a tie"),
     ("F1f2", "", "at its fastest setting", "the second reading of what time a rule takes"),
     ("C2c, C2d", "any times", "times of as many networks at once", "others do not compare"),
+    (
+        "R1j, N1c, A1u, A1v, F1d, F1e",
+        "best setting chosen on the other seeds",
+        "less its luck",
+        "intervals of seeds that choose for each other are too narrow where settings tie",
+    ),
     ("A1j2, A1o2", "", "first passage of 83.5 %", "the second reading of when it is reached"),
     ("A1p2", "", "mean of all b2", "the text names no b2"),
     ("R1k, R1l, T1e, F1h, F1i", "", "new", "claims of the text that were not judged"),

@@ -22,6 +22,7 @@ from experiments.claims.measures import (
     paired,
     ratio,
     roughness,
+    tuned,
 )
 from experiments.claims.runs import Runs
 
@@ -143,12 +144,12 @@ SHARE = Quantity(
 TUNED = Quantity(
     "best validation accuracy at its best setting",
     "%",
-    lambda curves: held_out_best(best_accuracy(curves))[0],
+    lambda curves: tuned(best_accuracy(curves)),
 )
 TUNED_PEAK = Quantity(
     "epoch of the best validation accuracy at its best setting",
     "epoch",
-    lambda curves: held_out_best(best_accuracy(curves), best_epoch(curves))[1],
+    lambda curves: held_out_best(best_accuracy(curves), best_epoch(curves))[0],
 )
 
 
