@@ -52,7 +52,9 @@ def trials(sweep):
 
 def test_the_protocol_is_the_papers_with_five_seeds():
     sweeps = {f: s for one in PAPER.values() for f, s in one.make().items()}
-    assert {(s.seeds, s.batch_size) for s in sweeps.values()} == {(5, 50)}
+    timed = {f: s for f, s in sweeps.items() if f.startswith("times/")}
+    assert [trials(s) for s in timed.values()] == [1, 1, 1]
+    assert {(s.seeds, s.batch_size) for f, s in sweeps.items() if f not in timed} == {(5, 50)}
     counts = {folder: (trials(s), s.epochs) for folder, s in sweeps.items()}
     assert counts["sgd"] == (25, 100) and counts["rmsprop"] == (30, 100)
     assert counts["adam"] == (160, 100)
@@ -127,6 +129,7 @@ def test_arguments_of_a_function_of_sweeps_are_options():
         "convnets/dense": (4, (2, 4)),
         "convnets/c1": (4, (2, 4)),
         "convnets/c2": (6, (2, 4, 6)),
+        **{f"times/{name}": (3, None) for name in convnets.NETWORKS},
     }
     rules = options_of(BEYOND["rules_compared"])(settings=3, convnet_epochs=1)
     made = chosen(BEYOND["rules_compared"], rules)
@@ -377,6 +380,7 @@ def test_convnets_are_tested_at_the_best_epoch_kept_and_say_what_still_rises():
     curves = {"dense": peaked, "c1": peaked, "c2": rising.sel(epoch=slice(0, 60))}
     runs = {f"convnets/{name}": one for name, one in curves.items()}
     runs |= {f"convnets/{n}/test": kept(one, 7, 20, 40) for n, one in curves.items()}
+    runs |= {f"times/{name}": one for name, one in curves.items()}
     rows = {(row["network"], row["eta"]): row for row in convnets.accuracies(runs).rows}
     assert rows["c1", 1e-4]["test (%)"] == pytest.approx(87)
     assert rows["c2", 1e-4]["test (%)"] == pytest.approx(100 * (0.02 + 0.85 * 40 / 60))
