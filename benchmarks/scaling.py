@@ -177,7 +177,7 @@ def checkpoint(data: ej.Dataset, quick: bool) -> list[dict]:
     rows = []
     for network, n in (("dense", 25), ("C1", 2 if quick else 5)):
         sweep = ours.Sweep(ours.part(data, 500), ours.NETWORKS[network], "adam", n, at_once=n)
-        (chunk,), runner = sweep.chunks, sweep.runner
+        chunk, runner = sweep.chunks[0], sweep.runner
         arrays = runner.arrays_of(chunk.trials, chunk.placed)
         state = runner.fresh([chunk.rows])._replace(chunk=0, epoch=1, arrays=arrays)
         with tempfile.TemporaryDirectory() as folder:
@@ -187,7 +187,7 @@ def checkpoint(data: ej.Dataset, quick: bool) -> list[dict]:
             save = partial(checkpoints.save, state)
             timed = alternate({"save": save, "restore": checkpoints.restore}, ROUNDS)
         size = bytes_of(arrays) / 2**20
-        row = {"network": network, "trials": n, "mib": size}
+        row = {"network": network, "trials": len(chunk.placed), "mib": size}
         rows.append(row | {name: timing._asdict() for name, timing in timed.items()})
     return rows
 
