@@ -92,11 +92,13 @@ def _scaling(scaling: Mapping) -> Iterator[Goal]:
     yield Goal(text, f"{row['share']:.0%}", row["share"] < EVALUATED, WHY["evaluation"])
     start = scaling["start"]
     beside = (
-        start["from emnist_jax import sweep"]["median"]
+        start["import jax, flax.linen, optax, emnist_jax"]["median"]
         - start["import jax, flax.linen, optax"]["median"]
     )
-    text = f"`from emnist_jax import sweep`: under {IMPORT} s beside JAX, flax.linen and optax"
-    yield Goal(text, f"{beside:.2f} s", beside < IMPORT, WHY["import"])
+    text = f"`import emnist_jax`: under {IMPORT} s beside JAX, flax.linen and optax"
+    used = start["from emnist_jax import sweep"]["median"]
+    measured = f"{beside:.2f} s; `from emnist_jax import sweep` in all {used:.2f} s"
+    yield Goal(text, measured, beside < IMPORT, WHY["import"])
     second = start["second start"]
     text = f"second start of a sweep to its first epoch: under {START} s"
     measured = f"{span(second)} s, the epoch itself left out"

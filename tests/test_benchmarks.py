@@ -255,6 +255,7 @@ TIMED = timing.Timing.of([3.0, 1.0, 2.0])._asdict()
 ROW = {"seconds": 0.002, "least": 0.001, "most": 0.003, "rounds": 3}
 STARTS = (
     "import jax, flax.linen, optax",
+    "import jax, flax.linen, optax, emnist_jax",
     "from emnist_jax import sweep",
     "first start",
     "second start",

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from emnist_jax.identify.equations import KNOWN, Form, directions, forms, slips
 from emnist_jax.identify.steps import TOLERANCE, UPDATES, Steps, replay
@@ -105,6 +104,8 @@ def fit(form: Form, seen: Steps, rate: float | None, start: Mapping[str, float])
         rate: the learning rate where it is known.
         start: values to begin with; where it has none, the best of the usual ones.
     """
+    from scipy.optimize import least_squares  # .2 s, which a sweep need not wait for
+
     names = [n for n in form.numbers() if n != "weight_decay" or form.decay == "coupled"]
 
     def off(values):
