@@ -94,7 +94,7 @@ def races_table(runs: Runs) -> Table:
 @styled
 def draw_coverage(runs: Runs):
     """Draw the coverage of intervals over seeds with orders of their own and with a shared one."""
-    figure = new_figure(7, 3.2)
+    figure = new_figure(8, 3.2)
     axes = figure.subplots()
     for i, (order, found) in enumerate(
         (("own order", own_order(runs)), ("shared order", shared_order(runs)))
@@ -104,9 +104,9 @@ def draw_coverage(runs: Runs):
             axes.plot(DRAWN, [100 * share for share in shares], label=f"{name}, {order}", **style)
     axes.axhline(95, color="black", linewidth=0.8)
     axes.set(
-        xlabel="seeds", ylabel="intervals that hold the mean (%)", xticks=DRAWN, ylim=(50, 100)
+        xlabel="seeds", ylabel="intervals that hold the mean (%)", xticks=DRAWN, ylim=(45, 100)
     )
-    axes.legend(loc="lower left", ncols=2)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))  # beside the lines
     data = runs["coverage/adam"].attrs.get("data", "")
     caption(figure, f"{data} · {SEEDS} seeds, and 10 of each of {ORDERS} orders · nominal: 95 %")
     return figure
