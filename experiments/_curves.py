@@ -1,12 +1,17 @@
 """Numbers that several experiments take from curves: tuned accuracies, means with intervals."""
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import xarray as xr
 from flax import linen as nn
 
 from emnist_jax.figures import plot_intervals
+from emnist_jax.figures._style import setting
 from emnist_jax.stats import interval
+from experiments._names import name
 from experiments._networks import multiply_adds, parameters
 from experiments.claims.measures import best_accuracy
 from experiments.claims.measures import tuned as tuned_of
@@ -54,11 +59,12 @@ def signed(found: Mean, unit: str = "points") -> str:
     return f"{mean:+.2f} {unit} [{lower:.2f}, {upper:.2f}]".replace("  ", " ")
 
 
-def plot_differences(found: Mapping[str, Mean], xlabel: str):
-    """Draw mean differences over seeds with their intervals, a row each."""
-    rows = [(what, mean, *bounds) for what, (mean, bounds) in found.items()]
-    note = "mean difference and 95 % t interval over seeds"
-    return plot_intervals(*zip(*rows, strict=True), reference=0, xlabel=xlabel, note=note)
+def plot_differences(panels: Mapping[str, Mapping[str, Mean]], xlabel: str):
+    """Draw mean differences over seeds with their intervals, a row each, in panels by title."""
+    rows = [[(mean, *bounds) for mean, bounds in found.values()] for found in panels.values()]
+    labels, numbers = next(iter(panels.values())), np.moveaxis(rows, -1, 0)
+    about = {"xlabel": xlabel, "note": "mean difference and 95 % t interval over seeds"}
+    return plot_intervals(list(labels), *numbers, reference=0, titles=list(panels), **about)
 
 
 def size_row(model: nn.Module, curves: xr.Dataset, **more: xr.DataArray) -> dict[str, object]:
@@ -73,9 +79,25 @@ def size_row(model: nn.Module, curves: xr.Dataset, **more: xr.DataArray) -> dict
     return row | more | {"s an epoch": curves.attrs.get("seconds_per_epoch", float("nan"))}
 
 
-def peak_limits(curves: xr.Dataset) -> tuple[float, float] | None:
-    """Return limits of accuracy (%) that show peaks and declines, which take a few points.
+def peak_limits(
+    curves: xr.Dataset, variables: Sequence[str] = ("valid_accuracy",)
+) -> tuple[float, float] | None:
+    """Return limits of accuracies (%) that show peaks and declines, which take a few points.
 
     They leave the climb out of view; None where networks learn too little for that.
     """
-    return (60, 100) if curves.valid_accuracy.max() > 0.75 else None
+    highest = max(float(curves[variable].max()) for variable in variables)
+    return (60, 5 * math.ceil(20 * highest)) if curves.valid_accuracy.max() > 0.75 else None
+
+
+def plain(curves: xr.Dataset) -> xr.Dataset:
+    """Return curves that tell captions the plain names of their rule and their network."""
+    about = {key: str(curves.attrs[key]) for key in ("rule", "model") if key in curves.attrs}
+    short = {key: re.sub(r",? ?classes=\d+", "", text) for key, text in about.items()}
+    return curves.assign_attrs({key: name(text) for key, text in short.items()})
+
+
+def adam_at(rate: float) -> str:
+    """Return a rate of Adam, and that ten times the paper's is its undamped rule's."""
+    undamped = " (undamped: $10^{-4}$)" if math.isclose(rate, 1e-3) else ""
+    return setting("learning_rate", rate) + undamped

@@ -21,6 +21,7 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import rank_correlation, regret
 from experiments import rmsprop, sgd
 from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._names import NAMES
 from experiments._networks import DENSE
 from experiments.claims.beyond import pooled_settings
 
@@ -48,7 +49,7 @@ def draw(runs: Runs):
     return plot_pairs(
         one,
         other,
-        [str(choice).partition(",")[0] for choice in one.choice.values],
+        [NAMES[str(choice).partition(",")[0]] for choice in one.choice.values],
         labels=[f"best validation accuracy on {name} (%)" for name in names],
         ranks=[f"rank on {name}" for name in names],
         note=f"dense net · {one.sizes['seed']} seeds · a point: mean and 95 % t interval · "

@@ -76,14 +76,14 @@ def effects(runs: Runs) -> dict[str, Mean]:
 
 def draw_effects(runs: Runs):
     """Draw the effects with their intervals."""
-    return plot_differences(effects(runs), "best validation accuracy, points")
+    return plot_differences({"": effects(runs)}, "best validation accuracy, points")
 
 
 def draw_accuracy(runs: Runs):
     """Draw the curves at the first rate, a panel each head."""
     panels = {}
     for head in HEADS:
-        own = {dashed(c): runs[f"depth/{name_of(c, head)}"] for c in CHANNELS}
+        own = {f"channels {dashed(c)}": runs[f"depth/{name_of(c, head)}"] for c in CHANNELS}
         first = {name: curves.isel(learning_rate=0) for name, curves in own.items()}
         panels[f"head {dashed(head)}"] = together(first, "network")
     curves = together(panels, "head")

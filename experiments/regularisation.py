@@ -20,6 +20,7 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, paired
 from experiments._curves import over_seeds, peak_limits, plot_differences, signed, together
 from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._names import name
 from experiments._networks import C1, CHOSEN, DENSE
 from experiments.claims.measures import best_accuracy, held_out_best, overfitting, tuned
 
@@ -70,31 +71,32 @@ def every_setting(runs: Runs) -> Iterator[tuple[str, str, float | None, xr.Datas
 
 
 def draw_gains(runs: Runs):
-    """Draw what each regulariser adds to the accuracy, and to the gap."""
-    found = {}
+    """Draw what each regulariser adds to the accuracy, and beside it to the gap."""
+    panels = {
+        "best accuracy: more is better": best_accuracy,
+        "training less validation: less is better": overfitting,
+    }
+    found: dict[str, dict] = {title: {} for title in panels}
     for network, variant, strength, curves, plain in every_setting(runs):
         if variant != "plain":
             of = "" if strength is None else f" {strength:g}"
-            for what, measured in (("accuracy", best_accuracy), ("gap", overfitting)):
-                label = f"{network}, {variant.replace('_', ' ')}{of}: {what}"
-                found[label] = over_seeds(measured(curves) - measured(plain))
+            for title, measured in panels.items():
+                found[title][f"{name(network)}, {name(variant)}{of}"] = over_seeds(
+                    measured(curves) - measured(plain)
+                )
     return plot_differences(found, "with it less without, points")
 
 
 def draw_accuracy(runs: Runs, network: str):
     """Draw each regulariser at the strength with the highest mean best accuracy."""
     shown = {
-        variant: max(
+        name(variant): max(
             settings(runs, network, variant).values(), key=lambda x: float(best_accuracy(x).mean())
         )
         for variant in VARIANTS
     }
-    return plot_curves(
-        together(shown, "variant"),
-        hue="variant",
-        variables=("train_accuracy", "valid_accuracy"),
-        ylim=peak_limits(shown["plain"]),
-    )
+    curves, both = together(shown, "variant"), ("train_accuracy", "valid_accuracy")
+    return plot_curves(curves, hue="variant", variables=both, ylim=peak_limits(curves, both))
 
 
 def settings_table(runs: Runs) -> Table:
@@ -157,8 +159,8 @@ EXPERIMENT = Experiment(
         ),
         **{
             f"accuracy_{network}": Figure(
-                f"Regularisers on {network}, each at its best strength: training (dashed) and "
-                "validation accuracy.",
+                f"Regularisers on {name(network)}, each at its best strength: training (dashed) "
+                "and validation accuracy.",
                 lambda runs, network=network: draw_accuracy(runs, network),
                 of=f"regularisation/{network}",
             )

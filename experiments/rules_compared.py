@@ -23,6 +23,7 @@ from emnist_jax.figures import plot_budget, plot_intervals, plot_settings
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best_after_k
 from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._names import NAMES
 from experiments._networks import C2, DENSE
 from experiments._rules import choice_table, folder, less_after_k, scores, tuned_table
 from experiments._rules_finding import finding
@@ -52,6 +53,9 @@ SPACES: dict[str, dict[str, str]] = {
     "adopt": _ADAM,
 }
 
+ENDS = ("difference", "lower", "upper")
+BOOTSTRAP = "95 % bootstrap over seeds and settings"
+
 
 def sweeps(
     epochs: int = 10, convnet_epochs: int = 4, settings: int = 16, sample_seed: int = 0
@@ -74,42 +78,40 @@ def sweeps(
 def about(runs: Runs, network: str) -> str:
     """Return what the note of a figure says of a network's runs."""
     curves = runs[folder(network, "adam")]
-    return f"{curves.attrs.get('data', '')} · {network} · {curves.sizes['seed']} seeds"
+    return f"{curves.attrs.get('data', '')} · {NAMES[network]} · {curves.sizes['seed']} seeds"
 
 
 def draw_budgets(runs: Runs, network: str):
-    """Draw what tuning buys."""
-    found = {
-        rule: best_after_k(score, resample="both") for rule, score in scores(runs, network).items()
-    }
-    return plot_budget(
-        {rule: (a.k, a.expected, a.lower, a.upper) for rule, a in found.items()},
-        band=False,
-        note=f"{about(runs, network)} · mean over orders of trying settings",
-    )
+    """Draw what tuning buys, a panel each rule, with Adam's."""
+    found = {}
+    for rule, score in scores(runs, network).items():
+        after = best_after_k(score, resample="both")
+        found[NAMES[rule]] = (after.k, after.expected, after.lower, after.upper)
+    note = f"{about(runs, network)} · mean over orders of trying settings · {BOOTSTRAP}"
+    return plot_budget(found, against=NAMES["adam"], note=note)
 
 
 def draw_against_adam(runs: Runs, network: str):
     """Draw each rule less Adam (points) at equal budgets, one setting and half of them."""
-    own, rows = scores(runs, network), []
-    for k in sorted({1, max(1, own["adam"].sizes["sample"] // 2)}):
-        for rule in (rule for rule in own if rule != "adam"):
-            less = less_after_k(own[rule], own["adam"], k)
-            numbers = (100 * float(less[x]) for x in ("difference", "lower", "upper"))
-            rows.append((f"{rule}, {k} tried", *numbers))
+    own = scores(runs, network)
+    others = [rule for rule in own if rule != "adam"]
+    budgets = sorted({1, max(1, own["adam"].sizes["sample"] // 2)})
+    less = [[less_after_k(own[rule], own["adam"], k) for rule in others] for k in budgets]
     return plot_intervals(
-        *zip(*rows, strict=True),
+        [NAMES[rule] for rule in others],
+        *([[100 * float(x[end]) for x in row] for row in less] for end in ENDS),
         reference=0,
-        xlabel="expected best validation accuracy minus Adam's, points",
-        note=f"{about(runs, network)} · after one setting, and after half of them · 95 % bootstrap "
-        "over seeds and settings",
+        titles=[f"{k} setting{'s' * (k > 1)} tried" for k in budgets],
+        xlabel="best validation accuracy less Adam's, points",
+        note=f"{about(runs, network)} · {BOOTSTRAP}",
     )
 
 
 def draw_settings(runs: Runs, network: str):
     """Draw every setting's accuracy by its learning rate."""
     note = f"{about(runs, network)} · a dot: mean over seeds"
-    return plot_settings(scores(runs, network), note=note)
+    found = {NAMES[rule]: score for rule, score in scores(runs, network).items()}
+    return plot_settings(found, note=note)
 
 
 def ranges_table(runs: Runs) -> Table:
@@ -135,7 +137,7 @@ EXPERIMENT = Experiment(
     figures={
         **{
             f"{kind}_{network}": Figure(
-                text.format(network),
+                text.format(NAMES[network]),
                 lambda runs, draw=draw, network=network: draw(runs, network),
                 of=f"rules_compared/{network}",
             )
@@ -144,7 +146,8 @@ EXPERIMENT = Experiment(
                 (
                     "budgets",
                     draw_budgets,
-                    "Nine rules on {}: expected best validation accuracy after k settings.",
+                    "Eight rules beside Adam on {}: expected best validation accuracy after k "
+                    "settings.",
                 ),
                 (
                     "against_adam",

@@ -4,8 +4,9 @@ python -m experiments.sgd --data emnist/balanced
 """
 
 from emnist_jax.figures import plot_best_against_rate, plot_curves
+from emnist_jax.figures._style import mark
 from emnist_jax.figures.tables import settings_table
-from experiments._curves import peak_limits
+from experiments._curves import peak_limits, plain
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._networks import DENSE, paper_sweep
 
@@ -14,14 +15,18 @@ RATES = (0.1, 0.03, 0.01, 0.003, 0.001)
 
 def draw_three_rates(runs: Runs):
     """Draw the curves of the largest, the middle and the smallest learning rate."""
-    curves = runs["sgd"]
+    curves, both = plain(runs["sgd"]), ("train_accuracy", "valid_accuracy")
     last = curves.sizes["learning_rate"] - 1
-    return plot_curves(
-        curves.isel(learning_rate=sorted({0, (last + 1) // 2, last})),
-        hue="learning_rate",
-        variables=("train_accuracy", "valid_accuracy"),
-        ylim=peak_limits(curves),
-    )
+    shown = curves.isel(learning_rate=sorted({0, (last + 1) // 2, last}))
+    limits = peak_limits(shown, both)
+    return plot_curves(shown, hue="learning_rate", variables=both, ylim=limits)
+
+
+def draw_best(runs: Runs):
+    """Draw the best accuracy and its epoch at every learning rate."""
+    figure = plot_best_against_rate(plain(runs["sgd"]))
+    words = "overfits from about epoch 10"
+    return mark(figure, words, 0.1, 10, panels=slice(1, None), loc="lower left")
 
 
 EXPERIMENT = Experiment(
@@ -30,8 +35,7 @@ EXPERIMENT = Experiment(
     sweeps={"sgd": paper_sweep(DENSE, "sgd", {"learning_rate": RATES}, epochs=100)},
     figures={
         "figure_2_best_against_rate": Figure(
-            "SGD: best validation accuracy and its epoch against eta.",
-            lambda runs: plot_best_against_rate(runs["sgd"]),
+            "SGD: best validation accuracy and its epoch against eta.", draw_best
         ),
         "figure_3_accuracy": Figure(
             "SGD: training and validation accuracy at three learning rates.", draw_three_rates

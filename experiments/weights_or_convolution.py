@@ -22,10 +22,11 @@ import emnist_jax as ej
 from emnist_jax.data.dataset import permutation
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
-from emnist_jax.stats import best
+from emnist_jax.stats import best, best_setting
 from experiments._curves import (
     Mean,
     over_seeds,
+    peak_limits,
     plot_differences,
     signed,
     size_row,
@@ -33,6 +34,7 @@ from experiments._curves import (
     tuned,
 )
 from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._names import NAMES
 from experiments._networks import C1, C2, CHOSEN_GRID
 
 NETWORKS = {
@@ -46,10 +48,11 @@ NETWORKS = {
     "c2_weights": ej.MLP(hidden=(89, 89)),
     "c2_operations": ej.MLP(hidden=(357, 357)),
 }
+RIVALS = ("weights", "operations", "shuffled")
 # Each ConvNet with each network it is compared with.
 PAIRS = (
     *(("c1", f"c1_{rival}") for rival in ("weights", "operations", "head", "shuffled")),
-    *(("c2", f"c2_{rival}") for rival in ("weights", "operations", "shuffled")),
+    *(("c2", f"c2_{rival}") for rival in RIVALS),
     ("c1_shuffled", "c1_weights"),
     ("c2_shuffled", "c2_weights"),
 )
@@ -80,18 +83,33 @@ def shuffle_pixels(data: ej.Dataset) -> ej.Dataset:
 def gains(runs: Runs) -> dict[str, Mean]:
     """Return what each network gains over each it is compared with, in points."""
     score = {name: tuned(runs[folder(name)]) for name in NETWORKS}
-    return {f"{one} less {other}": over_seeds(score[one] - score[other]) for one, other in PAIRS}
+    return {in_words(*pair): over_seeds(score[pair[0]] - score[pair[1]]) for pair in PAIRS}
+
+
+def in_words(one: str, other: str) -> str:
+    """Return a comparison in plain names: C1 less a dense net of its weights."""
+    return f"{NAMES[one]} less {NAMES[other.partition('_')[2]]}"
 
 
 def draw_gains(runs: Runs):
     """Draw the gains with their intervals."""
-    return plot_differences(gains(runs), "best validation accuracy, points")
+    return plot_differences({"": gains(runs)}, "best validation accuracy, points")
+
+
+def at_best_rate(runs: Runs, name: str) -> xr.Dataset:
+    """Return a network's curves at its best rate."""
+    return best_setting(runs[folder(name)]).drop_vars("learning_rate")
 
 
 def draw_accuracy(runs: Runs):
-    """Draw all curves, a panel a rate."""
-    curves = together({name: runs[folder(name)] for name in NETWORKS}, "network")
-    return plot_curves(curves, hue="network", col="learning_rate")
+    """Draw C1 and C2, a panel each, beside what both are compared with, all at their best rates."""
+    panels = {}
+    for net in ("c1", "c2"):
+        own = {"the ConvNet": net} | {NAMES[rival]: f"{net}_{rival}" for rival in RIVALS}
+        lines = {words: at_best_rate(runs, one) for words, one in own.items()}
+        panels[NAMES[net]] = together(lines, "network")
+    curves = together(panels, "of")
+    return plot_curves(curves, hue="network", col="of", ylim=peak_limits(curves))
 
 
 def sizes(runs: Runs) -> Table:
@@ -141,7 +159,9 @@ EXPERIMENT = Experiment(
             draw_gains,
         ),
         "accuracy": Figure(
-            "C1, C2 and the networks they are compared with: validation accuracy.", draw_accuracy
+            "C1 and C2 beside dense nets, and on shuffled pixels, each at its best rate: "
+            "validation accuracy.",
+            draw_accuracy,
         ),
     },
     tables={"networks": sizes},

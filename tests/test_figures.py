@@ -95,6 +95,18 @@ def test_one_seed_has_no_band_and_the_caption_promises_none():
     assert "1 seed" in caption_of(figure) and "band" not in caption_of(figure)
 
 
+def test_two_seeds_are_drawn_themselves():
+    curves = make_curves(seeds=2)
+    figure = figures.plot_curves(curves, hue="learning_rate")
+    (axes,) = figure.axes
+    assert not axes.collections and "thin: each seed" in caption_of(figure)
+    thin = [line.get_ydata() for line in axes.lines if line.get_linewidth() == 0.7]
+    trials = 100 * curves.valid_accuracy.values.reshape(-1, 9)
+    np.testing.assert_allclose(thin, trials)
+    spread = figures.plot_curves(curves, hue="learning_rate", band="minmax").axes[0]
+    assert len(spread.collections) == 3
+
+
 def test_diverged_trials_end_the_mean_stay_visible_and_are_counted():
     curves = make_curves(seeds=3, diverged=[((1, 0), 5)])
     figure = figures.plot_curves(curves, hue="learning_rate")
@@ -191,6 +203,18 @@ def test_errors_of_very_different_sizes_get_a_log_axis():
         assert axes.get_yscale() == scale
 
 
+def test_a_short_log_axis_has_ticks_between_powers_of_ten():
+    curves = make_curves(learning_rate=[0.1, 0.01])
+    curves["valid_error"] = curves.valid_error.dims, np.geomspace(0.09, 3.9, 54).reshape(2, 3, 9)
+    figure = figures.plot_curves(curves, hue="learning_rate", variables="valid_error")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    shown = [tick.get_text() for tick in axes.get_yticklabels()]
+    inside = [text for text in shown if low < float(text) < high]
+    assert inside == ["0.1", "0.2", "0.5", "1", "2"]
+
+
 def test_labels_of_lines_that_end_together_do_not_overlap():
     curves = make_curves(learning_rate=list(np.logspace(-1, -6, 6)))
     curves = curves.where(curves.epoch < 8, 0.5)
@@ -278,7 +302,8 @@ def test_best_against_rate_shows_means_and_intervals_of_best_and_epoch():
         np.testing.assert_allclose(line.get_ydata(), trials.mean(1))
         bars = np.array(axes.containers[0][2][0].get_segments())[:, :, 1]
         expected = scipy.stats.t.interval(0.95, 3, trials.mean(1), scipy.stats.sem(trials, axis=1))
-        np.testing.assert_allclose(bars.T, expected)
+        most = 100 if axes is figure.axes[0] else 8
+        np.testing.assert_allclose(bars.T, np.clip(expected, 0, most), atol=1e-12)
         dots = np.array([dot.get_ydata() for dot in axes.lines if dot.get_marker() == "."])
         np.testing.assert_allclose(dots.T, trials)
     assert "1 of 12 trials diverged" in caption_of(figure)
@@ -382,6 +407,21 @@ def test_heatmap_cells_hold_best_accuracy_epoch_and_divergences():
     assert "1 of 24 trials diverged" in caption_of(figure)
 
 
+def test_heatmap_hides_the_epochs_of_failed_cells_and_says_what_was_not_run():
+    curves = make_curves(seeds=2, learning_rate=[0.1, 0.01], b2=[0.9, 0.99])
+    accuracy = np.array([[0.03, 0.6], [np.nan, 0.8]])[..., None, None]
+    curves = (curves * 0).fillna(0) + xr.DataArray(accuracy, dims=curves.valid_accuracy.dims)
+    figure = figures.plot_heatmap(curves.assign_attrs(data="glyphs"))
+    cells = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
+    assert cells == {  # the lower rate below
+        (0, 0): "not run",
+        (1, 0): "80.0\nepoch 0",
+        (0, 1): "3.0",
+        (1, 1): "60.0\nepoch 0",
+    }
+    assert "diverged" not in caption_of(figure)
+
+
 def test_heatmap_needs_a_dimension_for_each_side():
     with pytest.raises(InputError, match="three different dimensions"):
         figures.plot_heatmap(make_curves(b1=[0.0, 0.9], b2=[0.9, 0.99]), x="b1", y="b2", col="b1")
@@ -445,7 +485,25 @@ def test_budget_lines_bands_and_what_follows_the_last_setting():
     np.testing.assert_allclose(edges, [100 * mean[:3] - 1, 100 * mean[:3] + 2])
     dotted = next(line for line in axes.lines if line.get_linestyle() == ":")
     np.testing.assert_allclose(dotted.get_xydata(), [[3, 76], [5, 76]])
+    assert axes.get_xscale() == "log"
     assert {text.get_text() for text in end_labels(axes)} == {"SGD (3)", "Adam (5)"}
+
+
+def test_each_rule_has_a_panel_beside_one_rule_in_grey():
+    k, rng = np.arange(1, 4), np.random.default_rng(0)
+    budgets = {name: (k, *rng.uniform(0.5, 0.9, (3, 3))) for name in ("SGD", "Adam", "Lion")}
+    figure = figures.plot_budget(budgets, against="Adam", note="mine")
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in panels] == ["SGD", "Lion"]
+    for axes in panels:
+        grey, own = (line for line in axes.lines if line.get_linestyle() == "-")
+        np.testing.assert_allclose(grey.get_ydata(), 100 * budgets["Adam"][1])
+        np.testing.assert_allclose(own.get_ydata(), 100 * budgets[axes.get_title()][1])
+        assert same_color(grey.get_color(), "0.35") and not same_color(own.get_color(), "0.35")
+        assert axes.get_xscale() == "log" and len(axes.collections) == 2
+    assert caption_of(figure) == "mine · grey: Adam"
+    with pytest.raises(InputError, match='"adm": did you mean "Adam"'):
+        figures.plot_budget(budgets, against="adm")
 
 
 def test_intervals_are_drawn_and_written_and_missing_ones_noted():
@@ -472,9 +530,38 @@ def test_reported_values_stand_beside_the_measured():
     np.testing.assert_array_equal(diamonds.get_xdata(), [1.5, np.nan])
 
 
+def test_intervals_in_panels_share_their_rows():
+    mean = np.array([[1.0, 2, 3], [40, 50, 60]])
+    figure = figures.plot_intervals(
+        ["a", "b", "c"], mean, mean - 1, mean + 1, reference=mean + 5, titles=["one", "other"]
+    )
+    assert [axes.get_title() for axes in figure.axes] == ["one", "other"]
+    for axes, of in zip(figure.axes, mean, strict=True):
+        diamonds, *_ = (line for line in axes.lines if line.get_label() == "reported")
+        np.testing.assert_array_equal(diamonds.get_xdata(), of + 5)
+        np.testing.assert_array_equal(axes.containers[0].lines[0].get_xdata(), of)
+        assert axes.texts[0].get_text() == f"{of[0]:.2f}  [{of[0] - 1:.2f}, {of[0] + 1:.2f}]"
+
+
+def test_a_row_far_from_the_rest_is_an_arrow_at_the_end_of_the_axis():
+    mean = np.array([84.0, 76, 82, 3, 83])
+    (axes,) = figures.plot_intervals(list("abcde"), mean, mean - 1, mean + 1).axes
+    low, high = axes.get_xlim()
+    assert 70 < low < 75 and 85 < high < 90
+    arrows = [line for line in axes.lines if line.get_marker() in ("<", ">")]
+    assert [(arrow.get_marker(), *arrow.get_xydata()[0]) for arrow in arrows] == [("<", 0, 3)]
+    assert axes.texts[3].get_text() == "3.00  [2.00, 4.00]"  # the number is still there
+    (axes,) = figures.plot_intervals(list("abcde"), mean[[0, 1, 2, 4, 4]], mean, mean).axes
+    assert not any(line.get_marker() in ("<", ">") for line in axes.lines)
+
+
 def test_comparisons_of_unequal_lengths_are_refused():
     with pytest.raises(InputError, match="3 labels needs 3"):
         figures.plot_intervals(["a", "b", "c"], [1, 2], [0, 1], [2, 3])
+    with pytest.raises(InputError, match="2 panels of 1 labels needs 1"):
+        figures.plot_intervals(["a"], [1], [0], [2], titles=["one", "other"])
+    with pytest.raises(InputError, match="2 labels needs 2"):
+        figures.plot_intervals(["a", "b"], [1, 2], [0, 1], [2, 3], reference=[1, 2, 3])
     with pytest.raises(InputError, match="of SGD differ in length"):
         figures.plot_budget({"SGD": ([1, 2], [0.5], [0.4], [0.6])})
     with pytest.raises(InputError, match="no budget curve"):

@@ -11,7 +11,6 @@ from emnist_jax.figures.comparisons import (
     plot_budget,
     plot_intervals,
     plot_pairs,
-    plot_profile,
     plot_settings,
 )
 from emnist_jax.figures.curves import plot_curves
@@ -40,7 +39,6 @@ __all__ = [
     "plot_heatmap",
     "plot_intervals",
     "plot_pairs",
-    "plot_profile",
     "plot_samples",
     "plot_sequence",
     "plot_settings",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vP*Xdh"
 GREY = "0.35"
+REPORTED = {"marker": "D", "color": "black", "markersize": 8, "markerfacecolor": "none"}
+"""Of a number reported elsewhere."""
 PNG_LIMIT = 200_000  # bytes
 FORMATS = ("pdf", "png", "svg")
 SYMBOLS = {  # of abbreviations; words such as decay mean another thing in another rule
@@ -154,8 +156,10 @@ def scale_to(axes: "Axes", values: np.ndarray, highest: float = np.inf, log: boo
     """Set the limits so that all `values` show, and not all of a wide band, which would hide them.
 
     `highest` is the highest value possible. With `log`, a span above a factor of 30 gets a log
-    axis.
+    axis; one of less than three powers of ten has ticks at 1, 2 and 5 of each.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     values = values[np.isfinite(values)]
     if not values.size:
         return
@@ -163,6 +167,10 @@ def scale_to(axes: "Axes", values: np.ndarray, highest: float = np.inf, log: boo
     if log and low > 0 and high / low > 30:
         axes.set_yscale("log")
         axes.set_ylim(low / 1.2, high * 1.2)
+        if high / low < 1000:
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         margin = 0.04 * (high - low) or 0.5
         axes.set_ylim(low - margin, min(high + margin, highest * 1.01))
@@ -176,6 +184,46 @@ def separate_cells(axes: "Axes", rows: int, columns: int, colour: str) -> None:
     axes.grid(which="minor", color=colour, linewidth=0.6)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
+
+
+@styled
+def mark(
+    figure: "Figure",
+    words: str,
+    x: float | Sequence[float] | None = None,
+    y: float | Sequence[float] | None = None,
+    *,
+    dx: float | Sequence[float] = 0.0,
+    dy: float = 0.0,
+    panels: slice = slice(None),
+    colour: str = "black",
+    loc: str = "lower right",
+) -> "Figure":
+    """Draw what is reported elsewhere into panels of a figure: diamonds, or a line if x is None.
+
+    Args:
+      figure: of curves, or of accuracies against rates; returned.
+      words: what is reported, for the legend.
+      x: across, such as an epoch.
+      y: upwards, such as an accuracy (%).
+      dx: how far a number reaches each way.
+      dy: the same upwards and downwards.
+      panels: which panels.
+      colour: of the marks.
+      loc: of the legend.
+    """
+    label, style = f"reported: {words}", REPORTED | {"color": colour, "markerfacecolor": "white"}
+    reach = [np.where(np.equal(way, 0), np.nan, way) for way in (dy, dx)]
+    for axes in figure.axes[panels]:
+        if x is None:
+            axes.axhline(y, color=colour, linestyle="--", linewidth=1.2, label=label)
+            axes.axhspan(y - dy, y + dy, color=colour, alpha=0.08, linewidth=0)
+        else:
+            axes.errorbar(x, y, *reach, linestyle="none", capsize=3, zorder=6, label=label, **style)
+        pairs = zip(*axes.get_legend_handles_labels(), strict=True)
+        shown = [(artist, text) for artist, text in pairs if text.startswith("reported: ")]
+        axes.legend(*zip(*shown, strict=True), loc=loc, fontsize=9)
+    return figure
 
 
 class End(NamedTuple):

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emnist_jax.errors import InputError
+from emnist_jax.errors import InputError, nearest
 from emnist_jax.figures._style import (
     COLOURS,
     GREY,
     MARKERS,
+    REPORTED,
     End,
     caption,
     label_ends,
@@ -22,99 +23,172 @@ from emnist_jax.stats import interval
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+def _panels(titles: Sequence[str], xlabel: str, ylabel: str) -> "tuple[Figure, list[Axes]]":
+    """Return a figure of small panels, three a row, that share the vertical axis."""
+    columns = min(len(titles), 3)
+    rows = -(-len(titles) // columns)
+    figure = new_figure(2.0 + 2.4 * columns, 1.0 + 2.0 * rows)
+    panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
+    for i, axes in enumerate(panels):
+        axes.set_visible(i < len(titles))
+        axes.set_title(titles[i] if i < len(titles) else "")
+        axes.set_xlabel(xlabel if i + columns >= len(titles) else "")
+    figure.supylabel(ylabel, fontsize=11)
+    return figure, panels[: len(titles)]
 
 
 @styled
 def plot_budget(
-    budgets: Mapping[str, tuple[Any, Any, Any, Any]], *, band: bool = True, note: str = ""
+    budgets: Mapping[str, tuple[Any, Any, Any, Any]],
+    *,
+    against: str | None = None,
+    band: bool = True,
+    note: str = "",
 ) -> "Figure":
-    """Draw expected best validation accuracy against the number of settings tried.
+    """Draw expected best validation accuracy against the number of settings tried, on a log axis.
 
     Args:
       budgets: for each rule's name (k, mean, low, high): numbers of settings, and the expected best
         accuracy after k of them in [0, 1] with its interval. A dotted line goes on where a rule has
         no more settings.
+      against: the rule to draw in grey beside each other one, which gets a panel of its own; None
+        draws all in one panel.
       band: whether to draw the intervals, which hide each other where there are many rules.
       note: text for the caption: what the data are and what the interval is.
 
     Raises:
-      InputError: nothing to draw, or arrays of unequal lengths.
+      InputError: nothing to draw, an unknown rule, or arrays of unequal lengths.
     """
     if not budgets:
         raise InputError("there is no budget curve to draw: pass {name: (k, mean, low, high)}")
-    figure = new_figure(6.8, 4.2)
-    axes = figure.subplots()
-    ends, longest = [], max(np.max(k) for k, *_ in budgets.values())
-    for i, (name, arrays) in enumerate(budgets.items()):
-        k, *rest = (np.asarray(array, float) for array in arrays)
-        if any(array.shape != k.shape for array in rest) or k.ndim != 1:
-            raise InputError(f"k, mean, low and high of {name} differ in length: give one each")
-        mean, low, high = (100 * array for array in rest)
-        style = line_style(i)
-        colour = style["color"]
-        axes.plot(k, mean, **style, markevery=max(1, len(k) // 8), label=name)
-        if band:
-            axes.fill_between(k, low, high, color=colour, alpha=0.2, linewidth=0)
-        axes.plot([k[-1], longest], [mean[-1]] * 2, ":", color=colour, linewidth=1.2)
-        ends.append(End(mean[-1], f"{name} ({k[-1]:.0f})", colour, style["marker"]))
-    axes.set_xmargin(0.02)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_xlabel("settings tried")
-    axes.set_ylabel("expected best\nvalidation accuracy (%)")
-    label_ends(axes, ends)
-    caption(figure, note, "in brackets: the number of settings there are")
+    if against is not None and against not in budgets:
+        raise InputError(f'no budget curve of "{against}": {nearest(against, budgets)}')
+    xlabel, ylabel = "settings tried", "expected best\nvalidation accuracy (%)"
+    longest = max(np.max(k) for k, *_ in budgets.values())
+    if against is None:
+        figure = new_figure(6.8, 4.2)
+        axes = figure.subplots()
+        ends = [
+            _draw_budget(axes, name, arrays, longest, band, line_style(i))
+            for i, (name, arrays) in enumerate(budgets.items())
+        ]
+        _number_settings(axes)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        label_ends(axes, ends)
+        caption(figure, note, "in brackets: the number of settings there are")
+        return figure
+    names = [name for name in budgets if name != against]
+    figure, panels = _panels(names, xlabel, ylabel.replace("\n", " "))
+    for axes, name in zip(panels, names, strict=True):
+        grey = {"color": GREY, "marker": ""}
+        _draw_budget(axes, against, budgets[against], longest, band, grey)
+        _draw_budget(axes, name, budgets[name], longest, band, line_style(0))
+        _number_settings(axes)
+    caption(figure, note, f"grey: {against}")
     return figure
+
+
+def _number_settings(axes: "Axes") -> None:
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xmargin(0.02)
+
+
+def _draw_budget(
+    axes: "Axes",
+    name: str,
+    arrays: tuple[Any, Any, Any, Any],
+    longest: float,
+    band: bool,
+    style: Mapping[str, Any],
+) -> End:
+    """Draw a rule's line, its band and what follows its last setting; return the line's end."""
+    k, *rest = (np.asarray(array, float) for array in arrays)
+    if any(array.shape != k.shape for array in rest) or k.ndim != 1:
+        raise InputError(f"k, mean, low and high of {name} differ in length: give one each")
+    mean, low, high = (100 * array for array in rest)
+    colour = style["color"]
+    axes.plot(k, mean, **style, markevery=max(1, len(k) // 8), label=name)
+    if band:
+        axes.fill_between(k, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.plot([k[-1], longest], [mean[-1]] * 2, ":", color=colour, linewidth=1.2)
+    return End(mean[-1], f"{name} ({k[-1]:.0f})", colour, style["marker"])
 
 
 @styled
 def plot_intervals(
     labels: Sequence[str],
-    mean: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
+    mean: Any,
+    low: Any,
+    high: Any,
     *,
-    reference: float | Sequence[float] | None = None,
+    reference: Any = None,
+    titles: Sequence[str] = (),
     xlabel: str = "",
     note: str = "",
 ) -> "Figure":
     """Draw a forest plot: one row a label, the estimate and its interval, also in figures.
 
+    Rows that lie far from most (beyond Tukey's outer fence) are left out of the axis, with an arrow
+    at its end.
+
     Args:
       labels: names of the rows, from the top.
-      mean: estimates; NaN where nothing was measured, as the row then notes.
-      low: lower ends of the intervals.
+      mean: estimates, one a row; NaN where nothing was measured, as the row then notes. With
+        `titles`, such a list for each panel.
+      low: lower ends of the intervals, as `mean`.
       high: upper ends.
-      reference: one number, drawn as a line (0 for differences), or one a row, drawn as diamonds
-        (values reported elsewhere; NaN for none).
+      reference: one number, drawn as a line (0 for differences), or as many as there are estimates,
+        drawn as diamonds (values reported elsewhere; NaN for none).
+      titles: of panels side by side with the same rows; none for one panel.
       xlabel: what the numbers are, with their unit.
       note: text for the caption.
 
     Raises:
       InputError: no rows, or sequences of unequal lengths.
     """
-    mean, low, high = (np.asarray(values, float) for values in (mean, low, high))
-    n = len(labels)
-    if not n or any(values.shape != (n,) for values in (mean, low, high)):
-        raise InputError(f"a forest plot of {n} labels needs {n or 'some'} means, lows and highs")
-    rows = np.arange(n)
-    widest = max((width for width in high - low if np.isfinite(width)), default=0)
-    digits = 2 if widest <= 0 else max(2, 1 - int(np.floor(np.log10(widest))))
-    figure = new_figure(8, 1.2 + 0.36 * n)
-    axes = figure.subplots()
-    if reference is not None and np.ndim(reference) == 0:
-        axes.axvline(float(reference), color=GREY, linewidth=1, linestyle="--")
-    elif reference is not None:
-        axes.plot(
-            reference,
-            rows,
-            "D",
-            color=COLOURS[1],
-            markersize=9,
-            markerfacecolor="none",
-            zorder=3,
-            label="reported",
-        )
+    n, panels = len(labels), max(1, len(titles))
+    shape = (len(titles), n) if titles else (n,)
+    numbers = [np.asarray(values, float) for values in (mean, low, high)]
+    unequal = any(values.shape != shape for values in numbers)
+    if not n or unequal or np.size(reference) not in (1, panels * n):
+        of = f"{len(titles)} panels of {n}" if titles else str(n)
+        raise InputError(f"a forest plot of {of} labels needs {n or 'some'} means, lows and highs")
+    diamonds = None
+    if reference is not None and np.ndim(reference):
+        diamonds = np.reshape(reference, (panels, n)).astype(float)
+    figure = new_figure(8 + 3.4 * (panels - 1), 1.2 + 0.36 * n)
+    grid = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    for i, axes in enumerate(grid):
+        if reference is not None and diamonds is None:
+            axes.axvline(float(reference), color=GREY, linewidth=1, linestyle="--")
+        reported = None if diamonds is None else diamonds[i]
+        _draw_intervals(axes, *(values.reshape(panels, n)[i] for values in numbers), reported)
+        axes.set_title(titles[i] if titles else "")
+        axes.set_xlabel(xlabel)
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+    grid[0].set_yticks(range(n), labels)
+    grid[0].set_ylim(n - 0.4, -0.6)
+    if diamonds is not None:
+        handles = grid[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper right", ncols=2, fontsize=9.5)
+    caption(figure, note)
+    return figure
+
+
+def _draw_intervals(
+    axes: "Axes", mean: np.ndarray, low: np.ndarray, high: np.ndarray, reported: np.ndarray | None
+) -> None:
+    """Draw the rows of a panel of a forest plot."""
+    rows = np.arange(len(mean))
+    if reported is not None:
+        axes.plot(reported, rows, linestyle="none", zorder=3, label="reported", **REPORTED)
     axes.errorbar(
         mean,
         rows,
@@ -125,65 +199,36 @@ def plot_intervals(
         capsize=3,
         label="measured, with its interval",
     )
+    far = _far(mean)
+    if far.any():
+        near = [*low[~far], *high[~far], *([] if reported is None else reported)]
+        left, right = np.nanmin(near), np.nanmax(near)
+        axes.set_xlim(left - 0.1 * (right - left), right + 0.1 * (right - left))
+    widest = max((width for width in high - low if np.isfinite(width)), default=0)
+    digits = 2 if widest <= 0 else max(2, 1 - int(np.floor(np.log10(widest))))
     for row in rows:
         measured = np.isfinite(mean[row])
         shown = [f"{x[row]:.{digits}f}" for x in (mean, low, high)]
         text = f"{shown[0]}  [{shown[1]}, {shown[2]}]" if measured else "not measured"
-        text = text.replace("-", "\N{MINUS SIGN}")
         axes.annotate(
-            text,
+            text.replace("-", "\N{MINUS SIGN}"),
             (1.02, row),
             xycoords=("axes fraction", "data"),
             va="center",
             fontsize=9.5,
             annotation_clip=False,
         )
-    axes.set_yticks(rows, labels)
-    axes.set_ylim(n - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    axes.set_xlabel(xlabel)
-    if reference is not None and np.ndim(reference) == 1:
-        figure.legend(loc="outside upper right", ncols=2, fontsize=9.5)
-    caption(figure, note)
-    return figure
+        if far[row]:
+            right = mean[row] > np.nanmedian(mean)
+            transform = axes.get_yaxis_transform()
+            axes.plot([right], [row], "<>"[right], color=COLOURS[0], transform=transform)
 
 
-@styled
-def plot_profile(profile: "xr.DataArray", *, xlabel: str, note: str = "") -> "Figure":
-    """Draw a performance profile: for each rule the share of problems solved against tau.
-
-    Args:
-      profile: what `stats.performance_profile` gives, with the dimensions `rule` and `tau`.
-      xlabel: what tau is a ratio of.
-      note: text for the caption.
-    """
-    figure = new_figure(6.8, 4.6)
-    axes = figure.subplots()
-    tau, ends = profile.tau.values, []
-    most = tau[-1] * 1.05
-    for i, rule in enumerate(profile.rule.values):
-        share = 100 * profile.sel(rule=rule).values
-        style = line_style(i)
-        axes.plot(
-            [*tau, most],
-            [*share, share[-1]],
-            **style,
-            drawstyle="steps-post",
-            markevery=max(1, len(tau) // 8),
-        )
-        ends.append(End(share[-1], str(rule), style["color"], style["marker"]))
-    axes.set_xlim(1, max(most, 1.05))
-    axes.set_ylim(-2, 104)
-    if most > 4:
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel("problems solved (%)")
-    label_ends(axes, ends)
-    caption(figure, note)
-    return figure
+def _far(values: np.ndarray) -> np.ndarray:
+    """Return which values lie beyond the outer fence of them all (Tukey, 1977)."""
+    lower, upper = np.nanquantile(values, (0.25, 0.75)) if np.isfinite(values).any() else (0, 0)
+    reach = 3 * (upper - lower)
+    return (reach > 0) & ((values < lower - reach) | (values > upper + reach))
 
 
 @styled
@@ -203,20 +248,10 @@ def plot_settings(
     """
     if not scores:
         raise InputError("there are no settings to draw: pass {name: scores}")
-    columns = min(len(scores), 3)
-    rows = -(-len(scores) // columns)
-    figure = new_figure(2.0 + 2.4 * columns, 1.0 + 2.0 * rows)
-    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    for axes, (name, score) in zip(panels.flat, scores.items(), strict=False):
+    figure, panels = _panels(list(scores), symbol(x), "best validation accuracy (%)")
+    for axes, score in zip(panels, scores.values(), strict=True):
         axes.plot(score[x].values, 100 * score.mean("seed").values, "o", color=COLOURS[0])
         axes.set_xscale("log")
-        axes.set_title(name)
-    for axes in panels.flat[len(scores) :]:
-        axes.set_visible(False)
-    figure.supylabel("best validation accuracy (%)", fontsize=11)
-    for column in range(columns):
-        lowest = max(row for row in range(rows) if row * columns + column < len(scores))
-        panels[lowest, column].set_xlabel(symbol(x), fontsize=13)
     caption(figure, note)
     return figure
 
@@ -234,7 +269,7 @@ def plot_pairs(
     """Draw settings by their scores on two problems, with 95 % t intervals over seeds, and by rank.
 
     Args:
-      x: scores with the dimension of the settings and `seed`.
+      x: scores in percent with the dimension of the settings and `seed`.
       y: scores of the same settings, in the same order.
       groups: a name a setting, shown by colour and marker.
       labels: of the two axes.
@@ -248,7 +283,9 @@ def plot_pairs(
     means = [side["mean"].values for side in sides]
     if not len(means[0]) == len(means[1]) == len(groups):
         raise InputError(f"{len(means[0])} and {len(means[1])} settings in {len(groups)} groups")
-    halves = [mean - side.lower.values for mean, side in zip(means, sides, strict=True)]
+    # Intervals are cut to what is possible.
+    ends = [np.clip([side.lower, side.upper], 0, 100) for side in sides]
+    bars = [np.abs(end - mean) for end, mean in zip(ends, means, strict=True)]
     figure = new_figure(10.4, 4.8)
     axes, by_rank = figure.subplots(1, 2)
     places = [np.argsort(np.argsort(-mean)) + 1 for mean in means]
@@ -259,21 +296,18 @@ def plot_pairs(
         axes.errorbar(
             means[0][of],
             means[1][of],
-            xerr=halves[0][of],
-            yerr=halves[1][of],
+            xerr=bars[0][:, of],
+            yerr=bars[1][:, of],
             fmt=MARKERS[i],
             color=COLOURS[i % len(COLOURS)],
             elinewidth=1,
             label=name,
         )
-    for mean, set_limits in zip(means, (axes.set_xlim, axes.set_ylim), strict=True):
-        margin = 0.05 * (np.nanmax(mean) - np.nanmin(mean)) or 0.5
-        set_limits(np.nanmin(mean) - margin, np.nanmax(mean) + margin)  # not of a wide interval
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
     by_rank.axline((1, 1), slope=1, color=GREY, linewidth=1, linestyle="--", zorder=0)
-    ends = len(groups) + 0.5, 0.5  # the best at the top right
-    by_rank.set(xlim=ends, ylim=ends)
+    limits = len(groups) + 0.5, 0.5  # the best at the top right
+    by_rank.set(xlim=limits, ylim=limits)
     by_rank.set(xlabel=ranks[0], ylabel=ranks[1])
     figure.legend(loc="outside upper right", ncols=3, fontsize=10)
     caption(figure, note)

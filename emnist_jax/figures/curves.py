@@ -33,11 +33,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Band = Literal["t95", "sd", "minmax"]
+Band = Literal["t95", "sd", "minmax", "seeds"]
 BANDS = {
-    "t95": "95 % t interval of the mean",
-    "sd": "± 1 standard deviation over seeds",
-    "minmax": "lowest to highest seed",
+    "t95": "band: 95 % t interval of the mean",
+    "sd": "band: ± 1 standard deviation over seeds",
+    "minmax": "band: lowest to highest seed",
+    "seeds": "thin: each seed",
 }
 PARTS = {"train": "training", "valid": "validation", "test": "test"}
 UNITS = {"accuracy": "accuracy (%)", "error": "error (cross-entropy, nats)"}
@@ -60,7 +61,10 @@ def _draw_mean(
     epochs, colour, over_seeds = trials.epoch.values, line["color"], interval(trials)
     mean = over_seeds["mean"].values
     axes.plot(epochs, mean, **line)
-    if band is not None and trials.sizes["seed"] > 1:
+    if band == "seeds":
+        each = trials.transpose("epoch", "seed").values
+        axes.plot(epochs, each, color=colour, linewidth=0.7, alpha=0.6)
+    elif band is not None and trials.sizes["seed"] > 1:
         low, high = {
             "t95": (over_seeds.lower, over_seeds.upper),
             "sd": (mean - over_seeds.sd, mean + over_seeds.sd),
@@ -138,8 +142,9 @@ def plot_curves(
       hue: dimension shown by colour and marker.
       col: dimension laid out in panels side by side.
       variables: names of variables in `curves`.
-      band: `t95`, a 95 % t interval of the mean; `sd`, a sample standard deviation each way;
-        `minmax`, all seeds; None, none.
+      band: `t95`, a 95 % t interval of the mean, or where there are two seeds, whose interval
+        would hide everything, `seeds`: a thin line each; `sd`, a sample standard deviation each
+        way; `minmax`, from the lowest seed to the highest; None, none.
       ylim: limits of the vertical axis, of the first row if there are two; accuracies in percent.
 
     Raises:
@@ -159,6 +164,8 @@ def plot_curves(
         named = {name: check(best_setting(one), variables, {}) for name, one in named.items()}
         hue, shown, columns, panels = "rule", list(named.values()), [None], [named]
     quantities = list(dict.fromkeys(map(quantity_of, variables)))
+    if band == "t95" and max(one.sizes["seed"] for one in shown) == 2:
+        band = "seeds"
 
     longest = max((len(name) for name in panels[0] if isinstance(name, str)), default=0)
     width = min(3.4 + 3.4 * len(columns) + 0.08 * max(0, longest - 28), 14)
@@ -190,7 +197,7 @@ def plot_curves(
         figure,
         *describe(*shown, names=list(named or ())),
         "dashed: training, solid: validation" if hue and len(variables) > len(quantities) else "",
-        f"band: {BANDS[band]}" if band and any(c.sizes["seed"] > 1 for c in shown) else "",
+        BANDS[band] if band and any(c.sizes["seed"] > 1 for c in shown) else "",
         lost and f"{lost} (x: the mean ends)",
     )
     return figure

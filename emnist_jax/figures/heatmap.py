@@ -32,6 +32,12 @@ def _colour_floor(accuracy: np.ndarray) -> float:
     return float(learned[learned >= lower - 1.5 * (upper - lower)].min())
 
 
+def _settings(curves: "xr.Dataset", chosen: "xr.DataArray") -> "xr.Dataset":
+    """Return the curves of the settings where `chosen` is true, along one dimension."""
+    both = curves.assign(chosen=chosen).stack(cell=chosen.dims, create_index=False)
+    return both.isel(cell=np.flatnonzero(both.chosen))
+
+
 @styled
 def plot_heatmap(
     curves: "xr.Dataset",
@@ -43,7 +49,9 @@ def plot_heatmap(
 ) -> "Figure":
     """Draw best validation accuracy over a grid, its mean epoch and divergences in each cell.
 
-    Cells hold the mean over seeds of each trial's best accuracy over epochs (%), and of its epoch.
+    Cells hold the mean over seeds of each trial's best accuracy over epochs (%), and of its epoch,
+    unless they failed (have less than half of the best one's accuracy): then it is noise. Cells
+    whose curves hold no number at all are settings that were not run.
 
     Args:
       curves: labelled curves with dimensions `x`, `y`, `col`, `seed` and `epoch`.
@@ -51,8 +59,8 @@ def plot_heatmap(
       y: dimension upwards.
       col: dimension laid out in panels side by side; None for one panel.
       floor: accuracy in percent at which the colours begin; the cells below it share the darkest.
-        Default: the lowest cell that neither failed (has less than half of the best one's
-        accuracy) nor lies far below those that did not (Tukey's fence).
+        Default: the lowest cell that neither failed nor lies far below those that did not
+        (Tukey's fence).
 
     Raises:
       InputError: an unknown dimension, one given twice, or one left over.
@@ -64,6 +72,7 @@ def plot_heatmap(
     at_best = best(curves)
     accuracy = 100 * at_best.valid_accuracy.mean("seed", skipna=False)
     epoch = at_best.best_epoch.mean("seed", skipna=False)
+    trained = curves.valid_accuracy.notnull().any(["seed", "epoch"])
     lowest, high = float(accuracy.min()), float(accuracy.max())
     low = _colour_floor(accuracy.values) if floor is None else floor
     wide, tall = curves.sizes[x], curves.sizes[y]
@@ -73,6 +82,7 @@ def plot_heatmap(
         chosen = {} if column is None else {col: column}
         cells, epochs = (v.sel(chosen).transpose(y, x).values for v in (accuracy, epoch))
         lost = at_best.diverged.sel(chosen).sum("seed").transpose(y, x).values
+        there = trained.sel(chosen).transpose(y, x).values
         image = axes.imshow(
             cells,
             origin="lower",
@@ -83,17 +93,18 @@ def plot_heatmap(
         )
         for i, j in itertools.product(range(tall), range(wide)):
             dark = not cells[i, j] > (low + high) / 2
-            text = f"{cells[i, j]:.1f}\nepoch {epochs[i, j]:.0f}"
+            text = f"{cells[i, j]:.1f}"
+            text += f"\nepoch {epochs[i, j]:.0f}" if cells[i, j] >= high / 2 else ""
             text += f"\n{lost[i, j]}/{curves.sizes['seed']} div." if lost[i, j] else ""
             axes.text(
                 j,
                 i,
-                text,
+                text if there[i, j] else "not run",
                 ha="center",
                 va="center",
                 fontsize=10,
                 linespacing=1.15,
-                color="white" if dark else "black",
+                color="white" if dark and there[i, j] else "black",
             )
         axes.set_xticks(range(wide), [number(v, x == "learning_rate") for v in curves[x].values])
         axes.set_yticks(range(tall), [number(v, y == "learning_rate") for v in curves[y].values])
@@ -112,6 +123,6 @@ def plot_heatmap(
         figure,
         *describe(curves),
         "mean over seeds of each trial's best epoch",
-        count_diverged(curves),
+        count_diverged(_settings(curves, trained)),
     )
     return figure

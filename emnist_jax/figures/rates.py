@@ -73,13 +73,15 @@ def _draw_rates(
 ) -> list[End]:
     """Draw means with t intervals and the seeds as dots; return the lines' ends to be named.
 
-    The settings of a random search are not joined: they differ in more than the rate.
+    Intervals are cut to what is possible, 0 to `most`. The settings of a random search are not
+    joined: they differ in more than the rate.
     """
     ends, shown, middle = [], [], (len(rows) - 1) / 2
     for i, ((name, row), colour) in enumerate(zip(rows.items(), colours(list(rows)), strict=True)):
         values = row[of]
         over_seeds = interval(values)
-        mean, low, high = (over_seeds[key].values for key in ("mean", "lower", "upper"))
+        mean, *ends_of = (over_seeds[key].values for key in ("mean", "lower", "upper"))
+        low, high = np.clip(ends_of, 0, most)
         shown += [values.values.ravel(), low, high]
         # Settings of one rate stand side by side, as their bars would hide each other.
         at = values[x].values * 10 ** (0.03 * (i - middle))
@@ -98,7 +100,7 @@ def _draw_rates(
         aside = 10 ** (0.02 if i >= middle else -0.02)  # not hidden by the mean
         axes.plot(at * aside, values.values, ".", color=colour, alpha=0.45, markersize=4)
         ends.append(End(float(mean[-1]), name, colour, marker))
-    scale_to(axes, np.clip(np.concatenate(shown), 0, most))
+    scale_to(axes, np.concatenate(shown))
     axes.set_xscale("log")
     return ends
 
