@@ -90,7 +90,7 @@ def peak_limits(
     return (60, 5 * math.ceil(20 * highest)) if curves.valid_accuracy.max() > 0.75 else None
 
 
-def plain(curves: xr.Dataset) -> xr.Dataset:
+def with_names(curves: xr.Dataset) -> xr.Dataset:
     """Return curves that tell captions the plain names of their rule and their network."""
     about = {key: str(curves.attrs[key]) for key in ("rule", "model") if key in curves.attrs}
     short = {key: re.sub(r",? ?classes=\d+", "", text) for key, text in about.items()}
@@ -101,3 +101,9 @@ def adam_at(rate: float) -> str:
     """Return a rate of Adam, and that ten times the paper's is its undamped rule's."""
     undamped = " (undamped: $10^{-4}$)" if math.isclose(rate, 1e-3) else ""
     return setting("learning_rate", rate) + undamped
+
+
+def with_rates(curves: xr.Dataset) -> xr.Dataset:
+    """Return curves with plain names, and rates of Adam in words."""
+    rates = [adam_at(rate) for rate in curves.learning_rate.values]
+    return with_names(curves).assign_coords(learning_rate=rates)

@@ -2,6 +2,7 @@
 
 NAMES = {
     "sgd": "SGD",
+    "momentum": "momentum",
     "nesterov": "Nesterov momentum",
     "rmsprop": "RMSprop",
     "adam": "Adam",

@@ -12,7 +12,7 @@ from emnist_jax.figures import plot_curves, plot_heatmap
 from emnist_jax.figures._style import mark, setting
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.stats import best
-from experiments._curves import peak_limits, plain, together
+from experiments._curves import peak_limits, together, with_names
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._networks import DENSE, paper_sweep
 
@@ -32,7 +32,7 @@ def by_rule(runs: Runs) -> xr.Dataset:
 
     Undamped Adam at eta is Adam at eta / (1 - b1); NaN where that was not run.
     """
-    grid = plain(runs["adam"])
+    grid = with_names(runs["adam"])
     rules = {setting("b1", b1): grid.sel(b1=b1, drop=True) for b1 in grid.b1.values}
     last, one = list(rules.items())[-1]
     slower = (grid.learning_rate * (1 - grid.b1[-1])).round(12).values

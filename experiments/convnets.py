@@ -16,7 +16,7 @@ from emnist_jax.figures import plot_confusion, plot_curves
 from emnist_jax.figures._style import COLOURS, mark
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, fraction_reached
-from experiments._curves import adam_at, over_seeds, peak_limits, plain, together
+from experiments._curves import over_seeds, peak_limits, together, with_names, with_rates
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import NAMES
 from experiments._networks import C1, C2, CHOSEN_GRID, DENSE, multiply_adds, paper_sweep, parameters
@@ -25,8 +25,7 @@ from experiments.claims.measures import best_epoch, still_rising
 NETWORKS = {"dense": DENSE, "c1": C1, "c2": C2}
 TIMES = {"dense": 2, "c1": 2, "c2": 3}  # as many epochs as ConvNets need to peak at eta 1e-3
 
-# Validation accuracies (%) in the paper after epoch 1 and at best: in words, their epochs and how
-# far these reach, the numbers.
+# The paper's validation accuracies (%): in words, epochs, how far these reach, and the numbers.
 REPORTED = {
     "c1": ("C1 83.7 % after epoch 1, 87.44 % after 7", (1, 7), (0, 0), (83.7, 87.44)),
     "c2": ("C2 83.2 % after epoch 1, 87.1 % before 10", (1, 5), (0, 4), (83.2, 87.1)),
@@ -64,35 +63,36 @@ def settings(runs: Runs) -> Iterator[tuple[str, xr.Dataset, xr.Dataset]]:
             yield name, curves.sel(learning_rate=rate), tested.sel(learning_rate=rate)
 
 
-def draw(curves: xr.Dataset, *of: str, hue: str | None = None):
-    """Draw curves, a panel each learning rate, with the paper's accuracies of some networks."""
-    named = curves.assign_coords(learning_rate=list(map(adam_at, curves.learning_rate.values)))
-    variables = ("valid_accuracy",) if hue else ("train_accuracy", "valid_accuracy")
-    limits = peak_limits(curves, variables)
-    figure = plot_curves(named, hue=hue, col="learning_rate", variables=variables, ylim=limits)
-    for name in of:
-        words, epochs, within, numbers = REPORTED[name]
-        colour = COLOURS[list(NETWORKS).index(name)]  # as beside the dense net
-        mark(figure, words, epochs, numbers, dx=within, colour=colour)
-    return figure
-
-
-def all_three(runs: Runs) -> xr.Dataset:
-    """Return the curves of the three networks in the epochs all have."""
-    curves = {NAMES[name]: plain(runs[f"convnets/{name}"]) for name in NETWORKS}
-    return together(curves, "network", join="inner")
-
-
-def draw_error(runs: Runs):
-    """Draw the errors of the three networks, a panel each learning rate."""
-    variables = ("train_error", "valid_error")
-    figure = plot_curves(all_three(runs), hue="network", col="learning_rate", variables=variables)
+def draw_together(runs: Runs, variables: tuple[str, ...]):
+    """Draw the curves of the three networks in the epochs all have, a panel each learning rate."""
+    shown = together(
+        {NAMES[one]: with_rates(runs[f"convnets/{one}"]) for one in NETWORKS}, "network", "inner"
+    )
+    accuracy = variables == ("valid_accuracy",)
+    options = {"variables": variables, "ylim": peak_limits(shown) if accuracy else None}
+    figure = plot_curves(shown, hue="network", col="learning_rate", **options)
+    if accuracy:
+        return mark_best(mark_best(figure, "c1"), "c2")
     return mark(figure, "C1 .363 after epoch 7", 7, 0.363, colour=COLOURS[1], loc="upper right")
+
+
+def draw_alone(runs: Runs, name: str):
+    """Draw training and validation accuracy of a network in all its epochs."""
+    curves, both = with_rates(runs[f"convnets/{name}"]), ("train_accuracy", "valid_accuracy")
+    limits = peak_limits(curves, both)
+    return mark_best(plot_curves(curves, col="learning_rate", variables=both, ylim=limits), name)
+
+
+def mark_best(figure, name: str):
+    """Draw the paper's accuracies after epoch 1 and at best, in the colour beside the dense net."""
+    words, epochs, reach, numbers = REPORTED[name]
+    colour = COLOURS[list(NETWORKS).index(name)]
+    return mark(figure, words, epochs, numbers, dx=reach, colour=colour)
 
 
 def draw_confusion(runs: Runs):
     """Draw which test images of each class C1 reads as which."""
-    tested = plain(at_best_kept(runs, "c1"))
+    tested = with_names(at_best_kept(runs, "c1"))
     about = " · ".join(str(tested.attrs[name]) for name in ("data", "rule", "model"))
     note = f"{about} · {tested.attrs['images']:,} test images"
     return plot_confusion(tested.confusion.isel(learning_rate=0), note=note)
@@ -170,16 +170,16 @@ EXPERIMENT = Experiment(
     figures={
         "accuracy": Figure(
             "ConvNets and the dense net with the same Adam: validation accuracy.",
-            lambda runs: draw(all_three(runs), "c1", "c2", hue="network"),
+            lambda runs: draw_together(runs, ("valid_accuracy",)),
         ),
         "error": Figure(
             "ConvNets and the dense net, the same Adam: training (dashed) and validation error.",
-            draw_error,
+            lambda runs: draw_together(runs, ("train_error", "valid_error")),
         ),
         **{
             f"accuracy_{name}": Figure(
                 f"{name.upper()} in all its epochs: training (dashed) and validation accuracy.",
-                lambda runs, name=name: draw(plain(runs[f"convnets/{name}"]), name),
+                lambda runs, name=name: draw_alone(runs, name),
                 of=f"convnets/{name}",
             )
             for name in ("c1", "c2")

@@ -23,6 +23,7 @@ from experiments._curves import (
     size_row,
     together,
     tuned,
+    with_names,
 )
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._networks import CHOSEN
@@ -84,7 +85,7 @@ def draw_accuracy(runs: Runs):
     panels = {}
     for head in HEADS:
         own = {f"channels {dashed(c)}": runs[f"depth/{name_of(c, head)}"] for c in CHANNELS}
-        first = {name: curves.isel(learning_rate=0) for name, curves in own.items()}
+        first = {name: with_names(curves).isel(learning_rate=0) for name, curves in own.items()}
         panels[f"head {dashed(head)}"] = together(first, "network")
     curves = together(panels, "head")
     return plot_curves(curves, hue="network", col="head", ylim=peak_limits(curves))

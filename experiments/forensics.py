@@ -13,7 +13,7 @@ import numpy as np
 
 from emnist_jax.figures import plot_curves, plot_intervals
 from emnist_jax.figures._style import mark
-from experiments._curves import peak_limits, plain, together
+from experiments._curves import peak_limits, together, with_names
 from experiments._experiment import Experiment, Figure, main
 from experiments._experiment import Runs as Found
 from experiments._networks import DENSE, paper_sweep
@@ -50,7 +50,7 @@ def draw_curves(runs: Found):
     for reading in READINGS:
         try:
             one = Runs(runs, reading).adam(1e-4, 0.9, 0.9999).reset_coords(drop=True)
-            curves[READING_NAMES[reading]] = plain(one)
+            curves[READING_NAMES[reading]] = with_names(one)
         except NotTestable:
             continue
     found = together(curves, "reading", join="inner")

@@ -18,7 +18,14 @@ import emnist_jax as ej
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, paired
-from experiments._curves import over_seeds, peak_limits, plot_differences, signed, together
+from experiments._curves import (
+    over_seeds,
+    peak_limits,
+    plot_differences,
+    signed,
+    together,
+    with_names,
+)
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import name
 from experiments._networks import C1, CHOSEN, DENSE
@@ -72,19 +79,15 @@ def every_setting(runs: Runs) -> Iterator[tuple[str, str, float | None, xr.Datas
 
 def draw_gains(runs: Runs):
     """Draw what each regulariser adds to the accuracy, and beside it to the gap."""
-    panels = {
-        "best accuracy: more is better": best_accuracy,
-        "training less validation: less is better": overfitting,
-    }
-    found: dict[str, dict] = {title: {} for title in panels}
+    gains, gaps = {}, {}
     for network, variant, strength, curves, plain in every_setting(runs):
         if variant != "plain":
-            of = "" if strength is None else f" {strength:g}"
-            for title, measured in panels.items():
-                found[title][f"{name(network)}, {name(variant)}{of}"] = over_seeds(
-                    measured(curves) - measured(plain)
-                )
-    return plot_differences(found, "with it less without, points")
+            label = f"{name(network)}, {name(variant)}"
+            label += "" if strength is None else f" {strength:g}"
+            gains[label] = over_seeds(best_accuracy(curves) - best_accuracy(plain))
+            gaps[label] = over_seeds(overfitting(curves) - overfitting(plain))
+    panels = {"best accuracy: more is better": gains, "over-fitting gap: less is better": gaps}
+    return plot_differences(panels, "with it less without, points")
 
 
 def draw_accuracy(runs: Runs, network: str):
@@ -95,7 +98,7 @@ def draw_accuracy(runs: Runs, network: str):
         )
         for variant in VARIANTS
     }
-    curves, both = together(shown, "variant"), ("train_accuracy", "valid_accuracy")
+    curves, both = with_names(together(shown, "variant")), ("train_accuracy", "valid_accuracy")
     return plot_curves(curves, hue="variant", variables=both, ylim=peak_limits(curves, both))
 
 

@@ -6,7 +6,7 @@ python -m experiments.sgd --data emnist/balanced
 from emnist_jax.figures import plot_best_against_rate, plot_curves
 from emnist_jax.figures._style import mark
 from emnist_jax.figures.tables import settings_table
-from experiments._curves import peak_limits, plain
+from experiments._curves import peak_limits, with_names
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._networks import DENSE, paper_sweep
 
@@ -15,7 +15,7 @@ RATES = (0.1, 0.03, 0.01, 0.003, 0.001)
 
 def draw_three_rates(runs: Runs):
     """Draw the curves of the largest, the middle and the smallest learning rate."""
-    curves, both = plain(runs["sgd"]), ("train_accuracy", "valid_accuracy")
+    curves, both = with_names(runs["sgd"]), ("train_accuracy", "valid_accuracy")
     last = curves.sizes["learning_rate"] - 1
     shown = curves.isel(learning_rate=sorted({0, (last + 1) // 2, last}))
     limits = peak_limits(shown, both)
@@ -24,7 +24,7 @@ def draw_three_rates(runs: Runs):
 
 def draw_best(runs: Runs):
     """Draw the best accuracy and its epoch at every learning rate."""
-    figure = plot_best_against_rate(plain(runs["sgd"]))
+    figure = plot_best_against_rate(with_names(runs["sgd"]))
     words = "overfits from about epoch 10"
     return mark(figure, words, 0.1, 10, panels=slice(1, None), loc="lower left")
 

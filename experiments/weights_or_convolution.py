@@ -32,6 +32,7 @@ from experiments._curves import (
     size_row,
     together,
     tuned,
+    with_names,
 )
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import NAMES
@@ -83,12 +84,10 @@ def shuffle_pixels(data: ej.Dataset) -> ej.Dataset:
 def gains(runs: Runs) -> dict[str, Mean]:
     """Return what each network gains over each it is compared with, in points."""
     score = {name: tuned(runs[folder(name)]) for name in NETWORKS}
-    return {in_words(*pair): over_seeds(score[pair[0]] - score[pair[1]]) for pair in PAIRS}
-
-
-def in_words(one: str, other: str) -> str:
-    """Return a comparison in plain names: C1 less a dense net of its weights."""
-    return f"{NAMES[one]} less {NAMES[other.partition('_')[2]]}"
+    return {
+        f"{NAMES[one]} less {NAMES[other[3:]]}": over_seeds(score[one] - score[other])
+        for one, other in PAIRS
+    }
 
 
 def draw_gains(runs: Runs):
@@ -96,19 +95,14 @@ def draw_gains(runs: Runs):
     return plot_differences({"": gains(runs)}, "best validation accuracy, points")
 
 
-def at_best_rate(runs: Runs, name: str) -> xr.Dataset:
-    """Return a network's curves at its best rate."""
-    return best_setting(runs[folder(name)]).drop_vars("learning_rate")
-
-
 def draw_accuracy(runs: Runs):
     """Draw C1 and C2, a panel each, beside what both are compared with, all at their best rates."""
     panels = {}
     for net in ("c1", "c2"):
         own = {"the ConvNet": net} | {NAMES[rival]: f"{net}_{rival}" for rival in RIVALS}
-        lines = {words: at_best_rate(runs, one) for words, one in own.items()}
-        panels[NAMES[net]] = together(lines, "network")
-    curves = together(panels, "of")
+        lines = {words: best_setting(runs[folder(one)]) for words, one in own.items()}
+        panels[NAMES[net]] = together(lines, "network").drop_vars("learning_rate")
+    curves = with_names(together(panels, "of"))
     return plot_curves(curves, hue="network", col="of", ylim=peak_limits(curves))
 
 

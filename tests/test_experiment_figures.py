@@ -22,7 +22,7 @@ from experiments import (
     test_set,
     weights_or_convolution,
 )
-from experiments._curves import peak_limits, plain
+from experiments._curves import peak_limits, with_names
 from experiments._names import NAMES
 from experiments._networks import C1, C2, DENSE
 from experiments._study import BEYOND, PAPER
@@ -229,7 +229,7 @@ def test_networks_are_called_by_their_names_whatever_the_classes():
     for model, name in ((DENSE, "dense net"), (C1, "C1"), (C2, "C2")):
         for classes in (47, 10):
             curves = RUNS["sgd"].assign_attrs(model=describe(model.clone(classes=classes)))
-            assert plain(curves).attrs["model"] == name == NAMES[describe(model)]
+            assert with_names(curves).attrs["model"] == name == NAMES[describe(model)]
 
 
 @pytest.mark.slow

@@ -549,10 +549,11 @@ def test_a_row_far_from_the_rest_is_an_arrow_at_the_end_of_the_axis():
     low, high = axes.get_xlim()
     assert 70 < low < 75 and 85 < high < 90
     arrows = [line for line in axes.lines if line.get_marker() in ("<", ">")]
-    assert [(arrow.get_marker(), *arrow.get_xydata()[0]) for arrow in arrows] == [("<", 0, 3)]
+    assert [(arrow.get_marker(), *arrow.get_xydata()[0]) for arrow in arrows] == [("<", 0.015, 3)]
     assert axes.texts[3].get_text() == "3.00  [2.00, 4.00]"  # the number is still there
-    (axes,) = figures.plot_intervals(list("abcde"), mean[[0, 1, 2, 4, 4]], mean, mean).axes
-    assert not any(line.get_marker() in ("<", ">") for line in axes.lines)
+    mean[3] = 60  # beyond the fence too, but the others keep their room
+    (axes,) = figures.plot_intervals(list("abcde"), mean, mean - 1, mean + 1).axes
+    assert axes.get_xlim()[0] < 59 and not any(line.get_marker() == "<" for line in axes.lines)
 
 
 def test_comparisons_of_unequal_lengths_are_refused():

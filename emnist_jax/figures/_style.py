@@ -197,7 +197,7 @@ def mark(
     dy: float = 0.0,
     panels: slice = slice(None),
     colour: str = "black",
-    loc: str = "lower right",
+    loc: str | tuple[float, float] = "lower right",
 ) -> "Figure":
     """Draw what is reported elsewhere into panels of a figure: diamonds, or a line if x is None.
 
@@ -212,7 +212,7 @@ def mark(
       colour: of the marks.
       loc: of the legend.
     """
-    label, style = f"reported: {words}", REPORTED | {"color": colour, "markerfacecolor": "white"}
+    label, style = f"reported: {words}", REPORTED | {"color": colour}
     reach = [np.where(np.equal(way, 0), np.nan, way) for way in (dy, dx)]
     for axes in figure.axes[panels]:
         if x is None:
@@ -221,7 +221,11 @@ def mark(
         else:
             axes.errorbar(x, y, *reach, linestyle="none", capsize=3, zorder=6, label=label, **style)
         pairs = zip(*axes.get_legend_handles_labels(), strict=True)
-        shown = [(artist, text) for artist, text in pairs if text.startswith("reported: ")]
+        shown = [
+            (getattr(artist, "lines", [artist])[0], text)  # without the bars of a diamond
+            for artist, text in pairs
+            if text.startswith("reported: ")
+        ]
         axes.legend(*zip(*shown, strict=True), loc=loc, fontsize=9)
     return figure
 

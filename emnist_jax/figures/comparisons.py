@@ -133,8 +133,8 @@ def plot_intervals(
 ) -> "Figure":
     """Draw a forest plot: one row a label, the estimate and its interval, also in figures.
 
-    Rows that lie far from most (beyond Tukey's outer fence) are left out of the axis, with an arrow
-    at its end.
+    Rows so far from most (beyond Tukey's outer fence) that the others would have less than a third
+    of the axis are left out of it, with an arrow at its end.
 
     Args:
       labels: names of the rows, from the top.
@@ -161,7 +161,8 @@ def plot_intervals(
     diamonds = None
     if reference is not None and np.ndim(reference):
         diamonds = np.reshape(reference, (panels, n)).astype(float)
-    figure = new_figure(8 + 3.4 * (panels - 1), 1.2 + 0.36 * n)
+    width = 8 + 3.4 * (panels - 1) + 0.08 * max(0, max(map(len, labels)) - 28)
+    figure = new_figure(width, 1.2 + 0.36 * n)
     grid = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
     for i, axes in enumerate(grid):
         if reference is not None and diamonds is None:
@@ -199,7 +200,7 @@ def _draw_intervals(
         capsize=3,
         label="measured, with its interval",
     )
-    far = _far(mean)
+    far = _far(mean, low, high)
     if far.any():
         near = [*low[~far], *high[~far], *([] if reported is None else reported)]
         left, right = np.nanmin(near), np.nanmax(near)
@@ -219,16 +220,23 @@ def _draw_intervals(
             annotation_clip=False,
         )
         if far[row]:
-            right = mean[row] > np.nanmedian(mean)
-            transform = axes.get_yaxis_transform()
-            axes.plot([right], [row], "<>"[right], color=COLOURS[0], transform=transform)
+            right = int(mean[row] > np.nanmedian(mean))
+            at, transform = (0.985 if right else 0.015), axes.get_yaxis_transform()
+            axes.plot([at], [row], "<>"[right], color=COLOURS[0], transform=transform)
 
 
-def _far(values: np.ndarray) -> np.ndarray:
-    """Return which values lie beyond the outer fence of them all (Tukey, 1977)."""
-    lower, upper = np.nanquantile(values, (0.25, 0.75)) if np.isfinite(values).any() else (0, 0)
+def _far(mean: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return which rows lie beyond the outer fence of them all (Tukey, 1977).
+
+    None if the others have more than a third of the axis even so.
+    """
+    if not np.isfinite(mean).any():
+        return np.zeros(len(mean), bool)
+    lower, upper = np.nanquantile(mean, (0.25, 0.75))
     reach = 3 * (upper - lower)
-    return (reach > 0) & ((values < lower - reach) | (values > upper + reach))
+    far = (mean < lower - reach) | (mean > upper + reach)
+    near, whole = (np.nanmax(high[of]) - np.nanmin(low[of]) for of in (~far, slice(None)))
+    return far & (0 < 3 * near < whole)
 
 
 @styled
