@@ -43,6 +43,7 @@ def paper_runs():
         both = curves.assign({f"{v}_minibatch": curves[v] for v in curves.data_vars})
         runs[f"batch_norm/{'_'.join(kind)}"] = both
     tested = paper_world.results_of(0.83, 0.5, paper_world.ALIKE).expand_dims(epoch=[7])
+    tested = tested.assign_attrs(rule="adam", model=describe(C1.clone(classes=47)))
     for folder, _ in test_set.TRAINED.values():
         minibatch = {f"{v}_minibatch": tested[v] for v in tested.data_vars}
         runs[f"{folder}/test"] = tested.assign(minibatch)

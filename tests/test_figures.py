@@ -409,8 +409,8 @@ def test_heatmap_cells_hold_best_accuracy_epoch_and_divergences():
 
 def test_heatmap_hides_the_epochs_of_failed_cells_and_says_what_was_not_run():
     curves = make_curves(seeds=2, learning_rate=[0.1, 0.01], b2=[0.9, 0.99])
-    accuracy = np.array([[0.03, 0.6], [np.nan, 0.8]])[..., None, None]
-    curves = (curves * 0).fillna(0) + xr.DataArray(accuracy, dims=curves.valid_accuracy.dims)
+    accuracy = xr.DataArray([[0.03, 0.6], [np.nan, 0.8]], dims=["learning_rate", "b2"])
+    curves = curves * 0 + accuracy
     figure = figures.plot_heatmap(curves.assign_attrs(data="glyphs"))
     cells = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
     assert cells == {  # the lower rate below

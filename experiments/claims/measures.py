@@ -167,7 +167,7 @@ def tuned(score: xr.DataArray) -> xr.DataArray:
     """Return each seed's score at the best setting, less the luck of the choice."""
     if score.sizes["seed"] < 2:
         raise NotTestable("one seed gives no interval")
-    return tuned_scores(score)
+    return tuned_scores(score) if score.ndim > 1 else score  # of one setting: nothing is chosen
 
 
 def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataArray, ...]:
