@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emnist_jax.data import cache, files, folder, glyphs, pictures, tfds
+from emnist_jax.data import cache, files, folder, glyphs, tfds
 from emnist_jax.data.dataset import (
     SPLITS,
     Dataset,
@@ -19,6 +19,7 @@ from emnist_jax.data.dataset import (
     partition,
     split_indices,
 )
+from emnist_jax.data.pictures import BACKGROUNDS
 from emnist_jax.errors import InputError, nearest
 
 __all__ = ["SOURCES", "SPLITS", "Dataset", "Split", "load", "split_indices"]
@@ -81,10 +82,8 @@ def load(
         raise InputError(f'no split "{split}": {nearest(str(split), SPLITS)}')
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
         raise InputError(f"size is {size!r}; give a whole number of images above 0")
-    if background not in pictures.BACKGROUNDS:
-        raise InputError(
-            f'background="{background}": {nearest(str(background), pictures.BACKGROUNDS)}'
-        )
+    if background not in BACKGROUNDS:
+        raise InputError(f'background="{background}": {nearest(str(background), BACKGROUNDS)}')
     if transposed not in (None, True, False):
         raise InputError(f"transposed is {transposed!r:.60}; give True or False")
     if isinstance(source, Dataset):
@@ -102,7 +101,8 @@ def load(
         request = ("glyphs", split, drawn)
         return cache.cached(request, "", lambda: partition(_glyphs(drawn), split))
     if located:
-        data = _load_path(*located, split, size, transposed, background)
+        how = {"transposed": transposed, "background": background}
+        data = _load_path(*located, split, size, how)
         for note in data.notes:
             cache.say_once(note)
         return data
@@ -134,30 +134,24 @@ def _locate(text: str) -> tuple[Path, str | None] | None:
 
 
 def _load_path(
-    path: Path,
-    variant: str | None,
-    split: str,
-    size: int | None,
-    transposed: bool | None,
-    background: str,
+    path: Path, variant: str | None, split: str, size: int | None, how: dict[str, Any]
 ) -> Dataset:
     """Load files of arrays, alone, in a folder or in a zip archive, or an image folder."""
-    request = ("path", str(path.resolve()), variant, split, size, transposed, background)
-    options = {"transposed": transposed, "background": background}
+    request = ("path", str(path.resolve()), variant, split, size, *how.values())
     state = ""
     try:
         arrays = files.beside(path) if path.is_file() else files.in_folder(path)
         images = [] if path.is_file() or files.are_idx(arrays) else folder.image_files(path)
         if images:
-            for given, word in ((variant, f'"#{variant}"'), (transposed, "transposed")):
+            for given, word in ((variant, f'"#{variant}"'), (how["transposed"], "transposed")):
                 if given is not None:
                     raise InputError(f"{path}: an image folder takes no {word}; drop it")
             found, state = [image.file for image in images], folder.left_out(path)
-            read = lambda: folder.read(path, background)  # noqa: E731
+            read = lambda: folder.read(path, how["background"])  # noqa: E731
         elif path.is_file() and not arrays:
-            found, read = [path], lambda: files.read_zip(path, variant, **options)
+            found, read = [path], lambda: files.read_zip(path, variant, **how)
         elif files.are_idx(arrays) or (arrays and not folder.advice(path)):
-            found, read = arrays, lambda: files.read(path, arrays, variant, **options)
+            found, read = arrays, lambda: files.read(path, arrays, variant, **how)
         else:
             raise InputError(
                 f"{path}: holds neither IDX files (emnist-balanced-train-images-idx3-ubyte.gz, "
@@ -187,29 +181,23 @@ def _from_arrays(
     parts = ("train", "valid", "test")
     if isinstance(source, dict):
         if set(source) != set(parts):
-            raise InputError(
-                f"{name}: give the keys train, valid and test, not {', '.join(map(str, source))}"
-            )
+            given = ", ".join(map(str, source))
+            raise InputError(f"{name}: give the keys train, valid and test, not {given}")
         source = tuple(source[part] for part in parts)
-    if isinstance(source, (tuple, list)) and len(source) == 3:
+    is_list = isinstance(source, (tuple, list))
+    if is_list and len(source) == 3:
         if size is not None:
             raise InputError(f"{name}: size cannot be given with parts split already")
-        splits = [
-            as_split(value, f"{name} {part}") for value, part in zip(source, parts, strict=True)
-        ]
+        splits = list(map(as_split, source, (f"{name} {part}" for part in parts)))
         indices = tuple(np.arange(len(part)) for part in splits)
         return Dataset(*splits, _class_names(splits, classes), name, hash_indices(indices))
-    if isinstance(source, (tuple, list)) and not any(map(_is_array_like, source)):
+    if is_list and not any(hasattr(one, "__len__") and not isinstance(one, str) for one in source):
         raise InputError(
             f"{name}: {source!r:.60} is no data: give (images, labels), images (n, height, width[, "
             "channels]) and labels (n,)"
         )
     pool = as_split(source, name)
     return partition(Source(name, _class_names([pool], classes), pool), split, size)
-
-
-def _is_array_like(part: Any) -> bool:
-    return hasattr(part, "__len__") and not isinstance(part, str)
 
 
 def _class_names(splits: Sequence[Split], classes: Sequence[str] | None) -> tuple[str, ...]:

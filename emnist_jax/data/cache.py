@@ -78,18 +78,13 @@ def _read(path: Path) -> Dataset | None:
 
 def _write(path: Path, data: Dataset) -> None:
     """Write `data` to `path`, whole or not at all, and remove what it replaces."""
-    about = {
-        "classes": data.classes,
-        "name": data.name,
-        "split_hash": data.split_hash,
-        "notes": data.notes,
-        "hashes": [getattr(data, part).hash for part in _PARTS],
-    }
+    about = {name: getattr(data, name) for name in ("classes", "name", "split_hash", "notes")}
+    about["hashes"] = [getattr(data, part).hash for part in _PARTS]
     arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
     for part in _PARTS:
         arrays[f"{part}_images"] = getattr(data, part).images
         arrays[f"{part}_labels"] = getattr(data, part).labels
-    temporary = None
+    temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(".tmp", _UNFINISHED, path.parent)
@@ -100,9 +95,8 @@ def _write(path: Path, data: Dataset) -> None:
     except OSError as error:
         say_once(f"array cache not written to {path.parent}: {error.strerror or error}")
     finally:
-        if temporary and os.path.exists(temporary):
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):  # it has its name by now, or was never made
+            os.unlink(temporary)
 
 
 @functools.cache

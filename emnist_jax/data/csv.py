@@ -7,8 +7,8 @@ from collections import Counter
 
 import numpy as np
 
-from emnist_jax.data.emnist import Part, Stored, encoding
-from emnist_jax.data.tables import LABELS, images_of, labels_of
+from emnist_jax.data.emnist import Stored, encoding
+from emnist_jax.data.tables import LABELS, part_of
 from emnist_jax.errors import InputError
 
 _ROWS = 10_000  # read at once
@@ -24,10 +24,8 @@ def read(raw: bytes, name: str) -> Stored:
     """Read the one part of a file.
 
     The label is in the column named so (label, class, target, ...), else in the first. Columns are
-    set apart by commas, semicolons or tabs.
-
-    Raises:
-        InputError: lines of different lengths, what is no number, or pixels that are no square.
+    set apart by commas, semicolons or tabs. Lines of different lengths, what is no number, and
+    pixels that are no square are an `InputError`.
     """
     import pandas as pd
 
@@ -41,41 +39,30 @@ def read(raw: bytes, name: str) -> Stored:
         if math.isqrt(len(fields)) ** 2 == len(fields) > 1:
             raise UnlabelledError(f"{name}: {len(fields)} columns are an image without its label")
         label = 0
-    pixels = [
-        i for i, field in enumerate(fields) if i != label and not (named and field in _NO_PIXELS)
-    ]
+    others = _NO_PIXELS if named else ()
+    pixels = [i for i, field in enumerate(fields) if i != label and field not in others]
+    how = {"sep": separator, "encoding": encoding(raw), "skiprows": int(named)}
+    how |= {"header": None, "chunksize": _ROWS, "keep_default_na": False}
     images, labels = [], []
     try:
-        chunks = pd.read_csv(
-            io.BytesIO(raw),
-            sep=separator,
-            header=None,
-            skiprows=1 if named else 0,
-            encoding=encoding(raw),
-            chunksize=_ROWS,
-            keep_default_na=False,
-        )
-        for chunk in chunks:
+        for chunk in pd.read_csv(io.BytesIO(raw), **how):
             if chunk.shape[1] != len(fields):
                 raise InputError(f"{name}: lines of {chunk.shape[1]} and of {len(fields)} values")
             images.append(_levels(chunk.iloc[:, pixels].to_numpy(), name))
             labels.append(chunk.iloc[:, label].to_numpy())
+    except InputError:
+        raise
     except (ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{name}: not a readable CSV file ({error})") from None
     if not images:
         raise InputError(f"{name}: holds no images")
-    images, labels = (np.concatenate(parts) for parts in (images, labels))
-    return Stored({"": Part(images_of(images, name), labels_of(labels, name), name)})
+    return Stored({"": part_of(np.concatenate(images), np.concatenate(labels), name)})
 
 
 def _is_header(fields: list[str]) -> bool:
     """Return whether the first line names columns: by words, or by numbers that count up."""
-    if (
-        set(fields) & set(LABELS)
-        or sum(map(bool, map(_NUMBER.fullmatch, fields))) < len(fields) / 2
-    ):
+    numbers = [field for field in fields if _NUMBER.fullmatch(field)]
+    if set(fields) & set(LABELS) or len(numbers) < len(fields) / 2:
         return True
     counted = [[f"{i + start}" for i in range(len(fields) - 1)] for start in (0, 1)]
     # pandas writes equal names as 0, 0.1, 0.2, ...: so it is in a well-known file of letters

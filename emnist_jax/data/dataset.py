@@ -87,24 +87,27 @@ class Dataset:
         for name in self.classes:
             if name != _printable(name):
                 raise InputError(f"{self.name}: class name {name!a} is not UTF-8; rename it")
-        if len(self.classes) < 2:
+        n = len(self.classes)
+        if n < 2:
             raise InputError(f"{self.name}: one class is nothing to learn; give two or more")
         for part in ("train", "valid", "test"):
-            object.__setattr__(self, part, as_split(getattr(self, part), f"{self.name} {part}"))
-            split = getattr(self, part)
-            if split.images.shape[1:] != self.train.images.shape[1:]:
+            where = f"{self.name} {part}"
+            object.__setattr__(self, part, as_split(getattr(self, part), where))
+            split, size = getattr(self, part), self.train.images.shape[1:]
+            if split.images.shape[1:] != size:
                 raise InputError(
                     f"{self.name}: {part} images are {split.images.shape[1:]}, "
-                    f"train images {self.train.images.shape[1:]}; give one size"
+                    f"train images {size}; give one size"
                 )
-            check_labels(split.labels, len(self.classes), f"{self.name} {part}")
+            if len(outside := np.unique(split.labels[split.labels >= n])):
+                shown = ", ".join(map(str, outside[:_MAX_LISTED]))
+                raise InputError(f"{where}: label {shown} is outside the {n} classes 0..{n - 1}")
 
     def __repr__(self) -> str:
         """Return name, classes and hash, then one line a part."""
         head = f"{self.name}: {len(self.classes)} classes, hash {self.hash[:12]}"
-        return "\n".join(
-            [head, *(f"  {p:5} {getattr(self, p)!r}" for p in ("train", "valid", "test"))]
-        )
+        parts = (f"  {part:5} {getattr(self, part)!r}" for part in ("train", "valid", "test"))
+        return "\n".join([head, *parts])
 
     @cached_property
     def hash(self) -> str:
@@ -125,11 +128,7 @@ class Source(NamedTuple):
 
 
 def as_split(value: Any, name: str) -> Split:
-    """Return `value`, a Split or a pair (images, labels), as a Split; errors begin with `name`.
-
-    Raises:
-        InputError: it is neither, or its arrays are unusable.
-    """
+    """Return a Split, or a pair (images, labels) made one; an `InputError` begins with `name`."""
     if isinstance(value, Split):
         return value
     if not isinstance(value, (tuple, list)) or len(value) != 2:
@@ -138,16 +137,6 @@ def as_split(value: Any, name: str) -> Split:
         return Split(*value)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-
-
-def check_labels(labels: np.ndarray, n_classes: int, name: str) -> None:
-    """Raise InputError unless every label is in 0 .. n_classes - 1."""
-    outside = np.unique(labels[(labels < 0) | (labels >= n_classes)])
-    if len(outside):
-        shown = ", ".join(map(str, outside[:_MAX_LISTED]))
-        raise InputError(
-            f"{name}: label {shown} is outside the {n_classes} classes 0..{n_classes - 1}"
-        )
 
 
 def permutation(n: int) -> np.ndarray:
@@ -188,17 +177,12 @@ def split_indices(
     if split == "paper":
         order = permutation(total)[:size]
         held = _share(size, _PAPER_HELD_OUT)
-        indices = (
-            order[: size - 2 * held],
-            order[size - 2 * held : size - held],
-            order[size - held :],
-        )
+        indices = tuple(np.split(order, [size - 2 * held, size - held]))
     else:
         if not n_test:
             raise InputError('this source has no test part; use split="paper"')
-        order = permutation(n_train)
         held = 0 if n_valid else _share(n_train, _OFFICIAL_VALID)
-        train, valid = order[: n_train - held], order[n_train - held :]
+        train, valid = np.split(permutation(n_train), [n_train - held])
         if n_valid:
             valid = np.arange(n_train, n_train + n_valid)
         test = np.arange(n_train + n_valid, total)
@@ -209,15 +193,11 @@ def split_indices(
 
 
 def partition(source: Source, split: str = "paper", size: int | None = None) -> Dataset:
-    """Split a source into train, validation and test (see `split_indices`).
-
-    Raises:
-        InputError: as `split_indices`, with the source's name; parts with images of other sizes.
-    """
-    present = [part for part in (source.train, source.valid, source.test) if part is not None]
-    parts = tuple(0 if p is None else len(p) for p in (source.train, source.valid, source.test))
+    """Split a source as `split_indices` does; parts of different sizes are an `InputError`, too."""
+    own = (source.train, source.valid, source.test)
+    present = [part for part in own if part is not None]
     try:
-        indices = split_indices(parts, split, size)
+        indices = split_indices(tuple(0 if p is None else len(p) for p in own), split, size)
     except InputError as error:
         raise InputError(f"{source.name}: {error}") from None
     shapes = {part.images.shape[1:] for part in present}

@@ -71,8 +71,7 @@ def as_source(
         mapping_file: the file that could name the classes, for advice.
 
     Raises:
-        InputError: labels with a gap, labels of no class, other numbers of labels than of images,
-            or what `Split` raises.
+        InputError: labels with a gap, of no class or of another number than images; or as `Split`.
     """
     parts, mapping, classes = stored
     for part in parts.values():
@@ -89,34 +88,20 @@ def as_source(
     splits = {}
     for key, part in parts.items():
         images = part.images.swapaxes(1, 2) if turn else part.images
-        labels = _numbered(part, codes)
         images = freeze(np.array(images, order="C"))
-        splits[key] = as_split((images, labels), part.name)
+        splits[key] = as_split((images, _numbered(part, codes)), part.name)
     notes = _orientation(where, why, transposed) if train.images.shape[1:3] == _SIZE or why else ()
-    return Source(
-        re.sub("^emnist-", "emnist/", name, flags=re.IGNORECASE),
-        tuple(map(str, codes.values())),
-        splits["train"],
-        splits.get("test"),
-        splits.get("valid"),
-        notes,
-    )
+    name = re.sub("^emnist-", "emnist/", name, flags=re.IGNORECASE)
+    return Source(name, tuple(map(str, codes.values())), **splits, notes=notes)
 
 
 def parse_mapping(raw: bytes, name: str) -> dict[int, str]:
-    """Parse lines `label character-code [other-case's character-code]`, with any byte-order mark.
-
-    Raises:
-        InputError: another line, a label twice, or no line.
-    """
-    rows = []
-    for line in raw.decode(encoding(raw), "replace").splitlines():
-        if not line.strip():
-            continue
+    """Parse lines `label code [code of the other case]`; others are refused as by `mapping_of`."""
+    lines = [line for line in raw.decode(encoding(raw), "replace").splitlines() if line.strip()]
+    for line in lines:
         if not re.fullmatch(r"\s*\d{1,3}\s+\d{1,6}(\s+\d{1,6})?\s*", line, re.ASCII):
             raise _bad_mapping(name, line)
-        rows.append(tuple(map(int, line.split())))
-    return mapping_of(rows, name)
+    return mapping_of([[*map(int, line.split())] for line in lines], name)
 
 
 def encoding(raw: bytes) -> str:
@@ -128,8 +113,7 @@ def encoding(raw: bytes) -> str:
 def mapping_of(rows: Sequence[Sequence[int]], name: str) -> dict[int, str]:
     """Return the class of each label, ascending, from rows of a label and a character's code.
 
-    Raises:
-        InputError: no rows, a label above 255 or twice, or no printable character.
+    No rows, a label above 255 or twice, or no printable character are an `InputError`.
     """
     codes: dict[int, str] = {}
     for label, code, *_ in rows:
@@ -154,13 +138,13 @@ def _codes(name: str, train: Part, where: str, mapping_file: str) -> dict:
         return {label: label for label in labels}
     words = re.split(r"[^a-z0-9]+", name.lower())
     named = next((variant for variant in VARIANTS if variant in words), None)
-    if named and "emnist" in name.lower():
-        return OFFICIAL_CODES[named]
-    if named == name.lower() and set(labels) <= set(OFFICIAL_CODES[named]):
-        return OFFICIAL_CODES[named]
-    for variant in ("byclass", "balanced", "letters"):
-        if train.images.shape[1:3] == _SIZE and labels == list(OFFICIAL_CODES[variant]):
-            return OFFICIAL_CODES[variant]
+    official = OFFICIAL_CODES.get(named, {})
+    alone = named == name.lower() and set(labels) <= set(official)
+    if named and ("emnist" in name.lower() or alone):
+        return official
+    for official in map(OFFICIAL_CODES.get, ("byclass", "balanced", "letters")):
+        if train.images.shape[1:3] == _SIZE and labels == list(official):
+            return official
     if len(found) <= found.max():  # a gap: more likely a wrong label than a class without images
         missing = next(n for n, label in enumerate(labels) if n != label)
         raise InputError(

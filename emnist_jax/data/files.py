@@ -17,14 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emnist_jax.data import csv, emnist, idx, mat, npz, parquet
+from emnist_jax.data import csv, emnist, idx, parquet
 from emnist_jax.data.dataset import Source
 from emnist_jax.data.emnist import Part, Stored
-from emnist_jax.data.tables import PARTS
+from emnist_jax.data.tables import PARTS, read_mat, read_npz
 from emnist_jax.errors import InputError, nearest
 
-_READERS = {"csv": csv.read, "mat": mat.read, "npz": npz.read, "parquet": parquet.read}
+_READERS = {"csv": csv.read, "mat": read_mat, "npz": read_npz, "parquet": parquet.read}
 _PART = rf"(?P<part>{'|'.join(sorted(PARTS, key=len, reverse=True))})"
+_ARRAYS = {"images": 3, "labels": 1}  # the kinds of IDX files, and their dimensions
 _IDX = re.compile(
     rf"(?:(?P<prefix>.+)[-_])?{_PART}[-_](?P<kind>images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?", re.I
 )
@@ -65,15 +66,14 @@ def describe(name: str) -> File | None:
 def in_folder(path: Path) -> list[Path]:
     """Return the files of arrays in a folder and their mappings, sorted: IDX files alone if any."""
     found = _known(path)
-    kinds = ({"images", "labels"}, set(_READERS))
-    of = [[file for file, known in found.items() if known.kind in kind] for kind in kinds]
-    files = of[0] or of[1]
+    idx_files = [file for file, known in found.items() if known.kind in _ARRAYS]
+    files = idx_files or [file for file, known in found.items() if known.kind in _READERS]
     return files and files + [file for file, known in found.items() if known.kind == "mapping"]
 
 
 def are_idx(files: Iterable[Path]) -> bool:
     """Return whether files of arrays are IDX files."""
-    return any(describe(file.name).kind in ("images", "labels") for file in files)
+    return any(describe(file.name).kind in _ARRAYS for file in files)
 
 
 def beside(path: Path) -> list[Path]:
@@ -84,13 +84,14 @@ def beside(path: Path) -> list[Path]:
     this = describe(path.name)
     if this is None or this.kind not in _READERS:
         return []
-    return [
-        file
-        for file, known in _known(path.parent).items()
-        if file.name == path.name
-        or (known.kind == "mapping" and known.prefix.lower() in ("", this.prefix.lower()))
-        or (this.part == "train" and known.part and _alike(known, this))
-    ]
+    found = []
+    for file, known in _known(path.parent).items():
+        same = known.prefix.lower() == this.prefix.lower()
+        mapping = known.kind == "mapping" and (same or not known.prefix)
+        other = same and known.kind == this.kind and known.part and this.part == "train"
+        if file.name == path.name or mapping or other:
+            found.append(file)
+    return found
 
 
 def _known(folder: Path) -> dict[Path, File]:
@@ -98,44 +99,30 @@ def _known(folder: Path) -> dict[Path, File]:
     return {file: known for file, known in found.items() if known}
 
 
-def _alike(one: File, other: File) -> bool:
-    return (one.prefix.lower(), one.kind) == (other.prefix.lower(), other.kind)
-
-
 def read(path: Path, files: Iterable[Path], variant: str | None = None, **options: Any) -> Source:
-    """Read one variant (`balanced`, or the whole prefix) of files in a folder.
+    """Read one variant (`balanced`, or a whole prefix) of the files `in_folder` or `beside` a path.
 
-    Args:
-        path: the folder, or one of the files.
-        files: `in_folder`, or `beside`.
-        variant: what to read of several.
-        options: `transposed` (see `emnist.as_source`), `background` (see `pictures.read`).
-
-    Raises:
-        InputError: files are missing, unreadable or malformed, or the
-            variant is ambiguous.
+    Options are `transposed` (see `emnist.as_source`) and `background` (see `pictures.read`). Files
+    that are missing, unreadable or malformed, and an ambiguous variant are an `InputError`.
     """
     members = {file.name: file.read_bytes for file in files}
     return _read(members, path, path.parent if path.is_file() else path, variant, **options)
 
 
 def read_zip(path: Path, variant: str | None = None, **options: Any) -> Source:
-    """Read one variant of the files in an archive, with the options of `read`.
+    """Read one variant of the files in an archive, with the options and errors of `read`.
 
-    Raises:
-        InputError: as `read`; also another kind of file, a damaged archive, a member that points
-            outside it or is larger than it can be, or two of one name.
+    Also refused are another kind of file, a damaged archive, a member that points outside it or is
+    larger than it can be, and two of one name.
     """
     known = describe(path.name)
     if _TAR.fullmatch(path.name):
         raise InputError(f"{path}: a tar archive; unpack it and give the folder")
-    if known and known.kind in ("images", "labels"):
+    if known and known.kind in _ARRAYS:
         raise InputError(f"{path}: one of four IDX files; give the folder that holds them")
     if path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
-        raise InputError(
-            f"{path}: not a kind of file that is read; give a .zip, .{', .'.join(_READERS)}, or a "
-            "folder"
-        )
+        kinds = ", .".join(["zip", *_READERS])
+        raise InputError(f"{path}: not a kind of file that is read; give a .{kinds} or a folder")
     try:
         with zipfile.ZipFile(path) as archive:
             members = {
@@ -170,7 +157,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> 
     if info.file_size > _MAX_MEMBER:
         raise InputError(f"{name}: {info.file_size:,} bytes unpacked, too large; not read")
     with archive.open(info) as stream:
-        ndim = {"images": 3, "labels": 1}.get(describe(PurePosixPath(name).name).kind)
+        ndim = _ARRAYS.get(describe(PurePosixPath(name).name).kind)
         header = stream.read(4 + 4 * ndim) if ndim else b""
         if ndim and header[:2] != b"\x1f\x8b":
             idx.check_size(header, info.file_size, name, ndim)
@@ -189,9 +176,9 @@ def _read(
     prefix = _choose_prefix(known, path, variant)
     own = [file for file in known if file.prefix.lower() == prefix.lower()]
     files = [file for file in own if file.kind != "mapping"]
-    notes: list[str] = []
-    if any(file.kind in ("images", "labels") for file in files):
-        stored = _read_idx(members, files, where, prefix)
+    start = f"{prefix}-" if prefix else ""
+    if any(file.kind in _ARRAYS for file in files):
+        stored, notes = _read_idx(members, files, where, start), []
     else:
         stored, notes = _read_tables(members, files, where, background)
     alone = len({file.prefix.lower() for file in known if file.kind != "mapping"}) == 1
@@ -200,8 +187,7 @@ def _read(
         name = max(mappings, key=lambda file: file in own).name
         stored = stored._replace(mapping=emnist.parse_mapping(members[name](), f"{where}/{name}"))
     name = prefix or (path.stem if path == where and path.is_file() else where.resolve().name)
-    mapping_file = f"{prefix}-mapping.txt" if prefix else "mapping.txt"
-    source = emnist.as_source(name, f"{path}", stored, transposed, mapping_file)
+    source = emnist.as_source(name, f"{path}", stored, transposed, f"{start}mapping.txt")
     return source._replace(notes=(*notes, *source.notes))
 
 
@@ -226,18 +212,17 @@ def _choose_prefix(files: Iterable[File], path: Path, variant: str | None) -> st
     return found.get(wanted) or short[wanted]
 
 
-def _read_idx(members: Members, files: Iterable[File], path: Path, prefix: str) -> Stored:
+def _read_idx(members: Members, files: Iterable[File], path: Path, start: str) -> Stored:
     parts = {}
     for part in ("train", "test", "valid"):
         if part == "valid" and not any(file.part == part for file in files):
             continue
         found = []
-        for kind, ndim in (("images", 3), ("labels", 1)):
+        for kind, ndim in _ARRAYS.items():
             names = [file.name for file in files if (file.part, file.kind) == (part, kind)]
             if not names:
-                dash = f"{prefix}-" if prefix else ""
                 raise InputError(
-                    f"{path}: {dash}{part}-{kind}-idx{ndim}-ubyte(.gz) is missing; put it there"
+                    f"{path}: {start}{part}-{kind}-idx{ndim}-ubyte(.gz) is missing; put it there"
                 )
             name = min(names, key=len)  # a plain one before a gzipped one
             found.append(idx.decode(members[name](), f"{path}/{name}", ndim))

@@ -29,10 +29,8 @@ def image_files(path: Path) -> list[Image]:
     """Return every image of an image folder, sorted by part, class and name; empty if it is none.
 
     Hidden files and folders are passed over; so are images elsewhere, see `left_out`. Names of
-    classes are composed (Unicode's NFC), as they mean the same on every system.
-
-    Raises:
-        InputError: two folders are one part, such as val/ and valid/.
+    classes are composed (Unicode's NFC), as they mean the same on every system. Two that are one
+    part, such as val/ and valid/, are an `InputError`.
     """
     found = []
     for part in ("train", "test", "valid"):
@@ -72,19 +70,16 @@ def left_out(path: Path) -> str:
     if outside := len(_images(path)):
         found["./ (in no class)"] = outside
     for other in _folders(path):
-        inside = [
-            *_images(other),
-            *(image for label in _folders(other) for image in _images(label)),
-        ]
+        inside = sum(len(_images(folder)) for folder in (other, *_folders(other)))
         if other.name.lower() not in PARTS and inside:
-            found[f"{other.name}/ (neither train, valid nor test)"] += len(inside)
+            found[f"{other.name}/ (neither train, valid nor test)"] += inside
     lines = [f"{count:,} in {where}" for where, count in found.items()]
-    if not lines and not empty:
+    named = [*empty, *lines]
+    if not named:
         return ""
     count = f"{found.total():,} files not read: " if lines else ""
-    listed = [*empty, *lines][:_MAX_LISTED]
-    more = len(empty) + len(lines) - len(listed)
-    return f"{path}: {count}{', '.join(listed)}{f' and {more} more' if more else ''}"
+    more = f" and {len(named) - _MAX_LISTED} more" if len(named) > _MAX_LISTED else ""
+    return f"{path}: {count}{', '.join(named[:_MAX_LISTED])}{more}"
 
 
 def advice(path: Path) -> str:
@@ -101,12 +96,8 @@ def advice(path: Path) -> str:
 def read(path: Path, background: str = "white") -> Source:
     """Read an image folder; classes are the sorted folder names of `train/`.
 
-    All images must have one size. They are read as grey values if every one is stored so, else as
-    RGB.
-
-    Raises:
-        InputError: no training images, a class that `train/` lacks, an image that cannot be read or
-            has another size.
+    They are read as grey values if every one is stored so, else as RGB. No training images, a class
+    that `train/` lacks, an image that cannot be read or has another size are an `InputError`.
     """
     files = image_files(path)
     classes = tuple(sorted({image.label for image in files if image.part == "train"}))

@@ -36,19 +36,12 @@ _NOISE = 0.05  # of full ink, a pixel
 
 
 def draw(size: int = DEFAULT_SIZE, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Draw `size` images with their labels, the same ones for the same arguments.
+    """Draw images (size, 28, 28, 1) uint8, ink bright on black, with their labels (size,) int32.
 
-    On another kind of processor a few pixels may round to a neighbouring level (9 pixels of 2,632
-    images differed by one level in a trial), which changes the content hash.
-
-    The classes come in turn, so their counts differ by one at most. A larger `size` begins with the
-    images of a smaller one.
-
-    Returns:
-        images (size, 28, 28, 1) uint8, ink bright on black, and labels (size,) int32.
-
-    Raises:
-        InputError: `size` or `seed` is not a usable number.
+    The same arguments give the same images; on another kind of processor a few pixels may round to
+    a neighbouring level (9 pixels of 2,632 images differed by one level in a trial), which changes
+    the content hash. The classes come in turn, so their counts differ by one at most. A larger
+    `size` begins with the images of a smaller one. InputError: a size below 1, a seed below 0.
     """
     if size < 1:
         raise InputError(f"glyphs: size is {size}; give a number of images above 0")
@@ -107,8 +100,7 @@ def _pose(points: np.ndarray, random: "_Random") -> tuple[np.ndarray, np.ndarray
     slant, angle = _SLANT * random.normal(n), _ROTATION * random.normal(n)
     scale = _BOX * np.exp(_LOG_SCALE * random.normal(n, 2))
     scale[:, 0] *= 0.85  # characters are narrower than high
-    shear = np.zeros((n, 2, 2), np.float32)
-    shear[:, 0, 0] = shear[:, 1, 1] = 1
+    shear = np.tile(np.eye(2, dtype=np.float32), (n, 1, 1))
     shear[:, 1, 0] = -slant  # y points down: a positive slant leans to the right
     turn = np.empty((n, 2, 2), np.float32)
     turn[:, 0, 0] = turn[:, 1, 1] = np.cos(angle)

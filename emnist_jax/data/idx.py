@@ -15,15 +15,9 @@ _MAX_DEFLATE = 1032  # deflate cannot expand a byte to more
 
 
 def decode(raw: bytes, name: str, ndim: int) -> np.ndarray:
-    """Decode the bytes of one IDX file of unsigned bytes, gzipped or not.
+    """Decode the bytes of one IDX file of unsigned bytes, gzipped or not; read-only uint8.
 
-    Args:
-        raw: the file's contents.
-        name: the file's name, for error messages.
-        ndim: number of dimensions it must have: 3 for images, 1 for labels.
-
-    Returns:
-        A read-only uint8 array.
+    `ndim` is the number of dimensions it must have: 3 for images, 1 for labels.
 
     Raises:
         InputError: not IDX, another type or number of dimensions, an empty array, truncated,

@@ -96,7 +96,7 @@ def read(
     Raises:
         InputError: no such file, not a picture, levels of 32 bits, or wrong arguments.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     name = name or f"{source}"
     if channels not in (None, 1, 3):
@@ -106,8 +106,11 @@ def read(
     try:
         if isinstance(source, str | os.PathLike):
             source = Path(source).expanduser()
-        with warnings.catch_warnings(action="ignore"), Image.open(source) as stored:
-            picture = _in_8_bits(_upright(stored), background, name)
+        with warnings.catch_warnings(action="ignore"), Image.open(source) as picture:
+            picture.load()
+            with suppress(Exception):  # damaged EXIF is none
+                picture = ImageOps.exif_transpose(picture)
+            picture = _in_8_bits(picture, background, name)
         if channels is None:
             channels = 1 if picture.mode in ("L", "1") else 3
         if picture.has_transparency_data:
@@ -151,15 +154,6 @@ def read_all(sources: Iterable[tuple[Any, str]], background: str = "white") -> n
     for row, image in zip(pixels, images, strict=True):
         row[:] = image  # a grey image among RGB ones fills the three channels
     return freeze(pixels)
-
-
-def _upright(stored: "Image.Image") -> "Image.Image":
-    from PIL import ImageOps
-
-    stored.load()
-    with suppress(Exception):  # damaged EXIF is none
-        return ImageOps.exif_transpose(stored)
-    return stored
 
 
 def _in_8_bits(picture: "Image.Image", background: str, name: str) -> "Image.Image":

@@ -1,12 +1,16 @@
-"""Arrays under names: which are images, which are labels, of which part, and their checks."""
+"""Arrays under names, as in numpy's .npz and MATLAB's .mat files (those of EMNIST's matlab.zip hold
+a struct `dataset`): which are images, which are labels, of which part, and their checks.
+"""
 
+import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from emnist_jax.data.emnist import Part, Stored, mapping_of
 from emnist_jax.errors import InputError
 
 PARTS = {
@@ -19,23 +23,57 @@ LABELS = ("labels", "label", "targets", "target", "class", "character", "digit",
 _MAX_LISTED = 12
 
 
-def pairs(names: Iterable[str], where: str) -> dict[str, tuple[str, str]]:
-    """Return the names of images and labels by part; the part is "" where names hold none.
+def read_npz(raw: bytes, name: str) -> Stored:
+    """Read a .npz file; InputError if it is damaged, holds Python objects, or as `parts_of`."""
+    try:
+        with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
+            return Stored(parts_of(arrays, name))
+    except InputError:
+        raise
+    except Exception as error:  # zip, zlib and numpy's own formats each raise what they like
+        raise InputError(f"{name}: not a readable .npz file ({error})") from None
+
+
+def read_mat(raw: bytes, name: str) -> Stored:
+    """Read a .mat file; InputError if it is damaged, of version 7.3, or as `parts_of`."""
+    from scipy.io import loadmat
+
+    try:
+        loaded = loadmat(io.BytesIO(raw), simplify_cells=True)
+    except NotImplementedError:
+        raise InputError(f"{name}: MATLAB 7.3's format; save it with -v7") from None
+    except Exception as error:  # scipy raises whatever the bytes lead to
+        raise InputError(f"{name}: not a readable .mat file ({error})") from None
+    arrays = dict(_flat(loaded))
+    mapping = next((arrays[key] for key in arrays if key.split(".")[-1] == "mapping"), None)
+    if mapping is not None:
+        mapping = mapping_of(np.atleast_2d(mapping).astype(int).tolist(), f"{name}: mapping")
+    return Stored(parts_of(arrays, name), mapping)
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the arrays of nested structs by their dotted names."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{key}.")
+        elif isinstance(value, np.ndarray):
+            yield f"{before}{key}", value
+
+
+def parts_of(arrays: Mapping[str, np.ndarray], where: str) -> dict[str, Part]:
+    """Return the images and labels among arrays by part; the part is "" where names hold none.
 
     `images`, `x_train` and `dataset.train.images` are images, `targets`, `train_labels` and
     `dataset.train.labels` labels.
 
     Raises:
-        InputError: no pair, images without labels or labels without images, or two of a kind.
+        InputError: no pair, images without labels or labels without images, two of a kind, or as
+            `images_of` and `labels_of`.
     """
     found: dict[str, dict[str, str]] = {}
-    names = list(names)
-    listed = ", ".join(names[:_MAX_LISTED]) or "nothing"
-    advice = "give images and labels (or inputs and targets), or x_train, y_train, x_test, y_test"
-    for name in names:
-        words = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
-        words = re.split(r"[\W_]+", words)
-        kinds = (("labels", LABELS), ("images", IMAGES))
+    kinds = (("labels", LABELS), ("images", IMAGES))
+    for name in arrays:
+        words = re.split(r"[\W_]+", re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower())
         kind = next((kind for kind, known in kinds if set(words) & set(known)), None)
         part = next((PARTS[word] for word in words if word in PARTS), "")
         if kind is None:
@@ -44,17 +82,26 @@ def pairs(names: Iterable[str], where: str) -> dict[str, tuple[str, str]]:
             raise InputError(f"{where}: {found[part][kind]} and {name} are both {kind}; keep one")
         found[part][kind] = name
     if not found or any(len(pair) < 2 for pair in found.values()):
-        raise InputError(f"{where}: holds {listed}; {advice}")
-    return {part: (pair["images"], pair["labels"]) for part, pair in found.items()}
+        raise InputError(
+            f"{where}: holds {', '.join([*arrays][:_MAX_LISTED]) or 'nothing'}; give images and "
+            "labels (or inputs and targets), or x_train, y_train, x_test, y_test"
+        )
+    return {
+        part: part_of(arrays[pair["images"]], arrays[pair["labels"]], where)
+        for part, pair in found.items()
+    }
+
+
+def part_of(images: Any, labels: Any, name: str) -> Part:
+    """Return one part as stored in the file `name`, checked by `images_of` and `labels_of`."""
+    return Part(images_of(images, name), labels_of(labels, name), name)
 
 
 def images_of(values: Any, name: str) -> np.ndarray:
     """Return images (n, height, width[, channels]); rows of pixels become squares.
 
-    Floats that are whole numbers above 1 are levels 0 to 255.
-
-    Raises:
-        InputError: rows of another number of pixels than a square has.
+    Floats that are whole numbers above 1 are levels 0 to 255. Rows of another number of pixels than
+    a square has are an `InputError`.
     """
     images = np.asarray(values)
     if images.ndim == 2:
@@ -72,11 +119,7 @@ def images_of(values: Any, name: str) -> np.ndarray:
 
 
 def labels_of(values: Any, name: str) -> np.ndarray:
-    """Return labels (n,), whole numbers from 0 or texts.
-
-    Raises:
-        InputError: several labels an image, or labels of another kind.
-    """
+    """Return labels (n,), whole numbers from 0 or texts; others are an `InputError`."""
     labels = np.asarray(values)
     if labels.ndim == 2 and 1 in labels.shape:
         labels = labels.ravel()

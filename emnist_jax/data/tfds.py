@@ -1,12 +1,10 @@
 """Sources by their TensorFlow Datasets name: `emnist/balanced`, `mnist`, `cifar10`, ..."""
 
-import logging
 import os
 import socket
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,8 +32,7 @@ def data_dir() -> Path:
 def state(name: str) -> str:
     """Return what a cached copy of `name` depends on; the prepared files never change.
 
-    Raises:
-        InputError: TensorFlow Datasets is not installed, as on Windows.
+    Where TensorFlow Datasets is not installed, as on Windows, it is an `InputError`.
     """
     try:
         version = metadata.version("tensorflow-datasets")
@@ -62,16 +59,11 @@ def read(name: str) -> Source:
         keys = builder.info.supervised_keys or ()
         if len(keys) != 2 or not _is_image_and_label(builder.info.features, *keys):
             raise InputError(f"{name}: is not a dataset of uint8 images with one class label each")
-        with _without_warnings():
-            prepared = builder.is_prepared()
-        if not prepared:
+        if not (builder.data_path / "dataset_info.json").exists():  # it is not prepared yet
             _check_reachable(builder, manual)
-        builder.download_and_prepare(
-            file_format="array_record",
-            download_config=tfds.download.DownloadConfig(
-                manual_dir=manual, try_download_gcs=False, verify_ssl=True
-            ),
-        )
+        how = {"manual_dir": manual, "try_download_gcs": False, "verify_ssl": True}
+        config = tfds.download.DownloadConfig(**how)
+        builder.download_and_prepare(file_format="array_record", download_config=config)
     except InputError:
         raise
     except ImportError as error:
@@ -84,32 +76,19 @@ def read(name: str) -> Source:
     return _read_prepared(name, builder)
 
 
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Keep TFDS from warning that a data set is not prepared, where that is the question."""
-    logger = logging.getLogger("absl")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
 def _builder(name: str) -> "tfds.core.DatasetBuilder":
     import tensorflow_datasets as tfds
 
     from emnist_jax.data.tfds_builders import BUILDERS
 
     root, _, variant = name.partition("/")
+    how = {"data_dir": data_dir(), "file_format": "array_record"}
     if root in BUILDERS:
         if name not in NAMES:
             raise InputError(f'no TFDS dataset "{name}": {nearest(name, NAMES)}')
-        return BUILDERS[root](
-            config=variant or None, data_dir=data_dir(), file_format="array_record"
-        )
+        return BUILDERS[root](config=variant or None, **how)
     try:
-        return tfds.builder(name, data_dir=data_dir(), file_format="array_record")
+        return tfds.builder(name, **how)
     except Exception:  # unknown name, unknown configuration, a builder that cannot be imported
         hint = nearest(name, [*NAMES, "glyphs"])
         raise InputError(
@@ -162,9 +141,8 @@ def _is_image_and_label(features: Mapping, image: object, label: object) -> bool
     """Return whether two keys, which may be structures, name an image and a class label."""
     import tensorflow_datasets as tfds
 
-    if not (isinstance(image, str) and isinstance(label, str)):
-        return False
-    if not isinstance(features[label], tfds.features.ClassLabel):
+    named = isinstance(image, str) and isinstance(label, str)
+    if not named or not isinstance(features[label], tfds.features.ClassLabel):
         return False
     feature = features[image]
     # a structure's shape is a dict, a text's () and a video's has four dimensions
@@ -173,18 +151,17 @@ def _is_image_and_label(features: Mapping, image: object, label: object) -> bool
 
 def _read_part(name: str, records: "tfds.data_source", image_key: str, label_key: str) -> Split:
     """Read all records, in batches: several times faster than one by one."""
-    images, labels = None, np.empty(len(records), np.int32)
+    if not len(records):
+        raise InputError(f"{name}: holds no images")
+    images = np.empty((len(records), *records[0][image_key].shape), np.uint8)
+    labels = np.empty(len(records), np.int32)
     for start in range(0, len(records), _BATCH):
         batch = records.__getitems__(range(start, min(start + _BATCH, len(records))))
         for i, record in enumerate(batch, start):
             image = record[image_key]
-            if images is None:
-                images = np.empty((len(records), *image.shape), np.uint8)
             if image.shape != images.shape[1:] or image.dtype != np.uint8:
                 raise InputError(
                     f"{name}: its images differ in size or are not uint8; not usable here"
                 )
             images[i], labels[i] = image, record[label_key]
-    if images is None:
-        raise InputError(f"{name}: holds no images")
     return as_split((freeze(images), freeze(labels)), name)

@@ -50,10 +50,8 @@ class ArrayBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         source = self.read([Path(dl_manager.download(url)) for url in self.URLS])
-        return {
-            "train": self._generate_examples(source.train),
-            "test": self._generate_examples(source.test),
-        }
+        examples = self._generate_examples
+        return {"train": examples(source.train), "test": examples(source.test)}
 
     def _generate_examples(self, split: Split) -> Iterator[tuple[int, dict[str, Any]]]:
         for key, (image, label) in enumerate(zip(split.images, split.labels, strict=True)):
