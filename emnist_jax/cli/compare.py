@@ -31,11 +31,10 @@ def run(options: Options) -> None:
     """Print the comparison, and draw it where a figure is named."""
     if len(options.runs) < 2:
         raise ej.InputError("give the folders of two runs or more")
-    short = {path.resolve().name for path in options.runs}
-    alike = len(short) < len(options.runs)  # named by their paths
-    curves = {
-        str(path) if alike else path.resolve().name: ej.load_curves(path) for path in options.runs
-    }
+    names = [path.resolve().name for path in options.runs]
+    if len({*names}) < len(names):
+        names = map(str, options.runs)  # paths tell runs of one name apart
+    curves = dict(zip(names, map(ej.load_curves, options.runs), strict=True))
     compared = ej.compare(curves, k=options.k, epoch=options.epoch)
     show(compared)
     if options.figure is not None:

@@ -39,11 +39,10 @@ def run(options: Options) -> None:
     if folder is None or not options.to:
         raise ej.InputError("give the folder of a run, and after --to what to write")
     curves = ej.load_curves(folder / "curves.nc")
+    tables = {"csv": export.to_csv, "parquet": export.to_parquet}
     for kind in dict.fromkeys(options.to):
-        if kind == "csv":
-            show(export.to_csv(curves, folder / "curves.csv"))
-        elif kind == "parquet":
-            show(export.to_parquet(curves, folder / "curves.parquet"))
+        if kind in tables:
+            show(tables[kind](curves, folder / f"curves.{kind}"))
         elif kind == "tensorboard":
             made = export.to_tensorboard(curves, folder / "tensorboard", options.each)
             show(f"{len(made)} runs; see them by: tensorboard --logdir {folder / 'tensorboard'}")

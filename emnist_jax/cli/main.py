@@ -23,11 +23,7 @@ def main(*first: str) -> None:
 
 
 def run(words: Sequence[str]) -> None:
-    """Run the subcommand that the first word names with the others; without any, list them.
-
-    Raises:
-        InputError: there is none of that name, or it refuses its words.
-    """
+    """Run the subcommand that the first word names with the others; without any, list them."""
     name, *args = words or ("--help",)
     if name in ("-h", "--help"):
         show("usage: emnist-jax COMMAND [options]\n")

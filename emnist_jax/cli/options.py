@@ -83,18 +83,10 @@ def parse(
 ) -> T:
     """Return the options of a command line (default: of this process); --help prints and exits.
 
-    Fields are int, float, str, bool, Path, Literal, one of these or None, a tuple of any number of
-    one of these, or a dataclass (a group of options in the help).
-
-    Args:
-        options: a dataclass with a default for every field.
-        prog: the command, as help and messages name it.
-        description: what it does, for the help.
-        args: the words of the command line.
-        context: added to the message about an unknown option, such as " with rule adam".
-
-    Raises:
-        InputError: an unknown option, or an invalid value.
+    `options` is a dataclass with a default for every field: int, float, str, bool, Path, Literal,
+    one of these or None, a tuple of any number of one of these, or a dataclass (a group in the
+    help). `prog` is the command as help and messages name it; `context` is added to the message
+    about an unknown option, which is an `InputError` as an invalid value is.
     """
     args = sys.argv[1:] if args is None else args
     chosen, rest = parse_known(options, prog, description, args)
@@ -107,24 +99,13 @@ def parse(
 
 
 def parse_known(
-    options: type[T],
-    prog: str,
-    description: str,
-    args: Sequence[str],
-    add_help: bool = True,
+    options: type[T], prog: str, description: str, args: Sequence[str], add_help: bool = True
 ) -> tuple[T, list[str]]:
     """Return the options, and the words that belong to none of them; see `parse`."""
     try:
         with redirect_stderr(io.StringIO()):  # where tyro draws what is wrong
-            chosen, rest = tyro.cli(
-                options,
-                prog=prog,
-                description=description,
-                args=args,
-                return_unknown_args=True,
-                add_help=add_help,
-                registry=_WORDS,
-            )
+            how = {"prog": prog, "description": description, "args": args, "add_help": add_help}
+            chosen, rest = tyro.cli(options, return_unknown_args=True, registry=_WORDS, **how)
     except SystemExit as stopped:
         if not stopped.code:
             raise
@@ -240,8 +221,7 @@ def _missing(options: type, args: Sequence[str]) -> str:
 def connect(options: Running) -> None:
     """Start JAX, with the other hosts that the options name, if any; the first one alone prints.
 
-    Raises:
-        InputError: they cannot be reached, or JAX finds no device.
+    Hosts that cannot be reached, or a JAX that finds no device are an `InputError`.
     """
     names = "coordinator", "processes", "process"
     given = [getattr(options, name) for name in names]

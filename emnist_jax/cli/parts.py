@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import MISSING, Field
+from dataclasses import MISSING
 from pathlib import Path
 
 from flax import linen as nn
@@ -21,20 +21,12 @@ MODELS = {"mlp": ej.MLP, "convnet": ej.ConvNet}
 
 
 def find_rule(name: str) -> rules.Rule:
-    """Return the rule of that name, or the user's own.
-
-    Raises:
-        InputError: there is none.
-    """
-    return own_rule(name) if is_own(name) else rules.find(name)
+    """Return the rule of that name, or the user's own; none is an `InputError`."""
+    return _own(name, _is_rule) if is_own(name) else rules.find(name)
 
 
 def find_model(name: str) -> type[nn.Module]:
-    """Return the class of networks of that name, or the user's own.
-
-    Raises:
-        InputError: there is none.
-    """
+    """Return the class of networks of that name, or the user's own; none is an `InputError`."""
     if is_own(name):
         return own_model(name)
     if name not in MODELS:
@@ -75,12 +67,12 @@ def is_own(text: str) -> bool:
 def own_model(text: str) -> type[nn.Module]:
     """Return the class of networks that `text` names, adapted where it is no linen class.
 
-    Raises:
-        InputError: there is none, or one of its fields has no default.
+    None, or one with a field without a default is an `InputError`.
     """
     found = class_of(_own(text, _is_model))
     for name, field in found.__dataclass_fields__.items():
-        if name not in ("classes", "parent", "name") and field.init and _is_required(field):
+        own = field.init and name not in ("classes", "parent", "name")
+        if own and field.default is MISSING and field.default_factory is MISSING:
             raise InputError(f"{text}: its field {name} has no default; give it one")
     return found
 
@@ -92,13 +84,8 @@ def _is_model(thing: object) -> bool:
         return True
 
 
-def own_rule(text: str) -> Callable:
-    """Return the learning rule, a function of `learning_rate`, that `text` names.
-
-    Raises:
-        InputError: there is none.
-    """
-    return _own(text, lambda one: inspect.isfunction(one) and _takes_a_rate(one))
+def _is_rule(thing: object) -> bool:
+    return inspect.isfunction(thing) and "learning_rate" in inspect.signature(thing).parameters
 
 
 def _own(text: str, fits: Callable[[object], bool]) -> object:
@@ -133,11 +120,3 @@ def _import(place: str):
         raise
     except (Exception, SystemExit) as error:  # the user's own code raises whatever it likes
         raise InputError(f"{place}: {type(error).__name__}: {error}") from error
-
-
-def _takes_a_rate(function: Callable) -> bool:
-    return "learning_rate" in inspect.signature(function).parameters
-
-
-def _is_required(field: Field) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING

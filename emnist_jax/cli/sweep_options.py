@@ -92,25 +92,16 @@ class Chosen(NamedTuple):
             rule = schedules.cosine(rule, updates, options.warmup)
         elif options.warmup:
             rule = schedules.warmup(rule, options.warmup)
-        return ej.Sweep(
-            self.model,
-            rule,
-            self.grid,
-            _seeds(options.seeds),
-            options.epochs,
-            options.batch_size,
-            _number(options.order),
-            precision=options.precision,
-            watch=options.watch,
-            keep=_keep(options.keep),
-        )
+        order = int(options.order) if options.order.isdecimal() else options.order
+        seeds, keep = _seeds(options.seeds), _keep(options.keep)
+        how = {n: getattr(options, n) for n in ("epochs", "batch_size", "precision", "watch")}
+        return ej.Sweep(self.model, rule, self.grid, seeds, order=order, keep=keep, **how)
 
 
 def parse(args: Sequence[str], about: str = "") -> Chosen | None:
     """Return what a command line comes to; None if that was a list, now printed.
 
-    Raises:
-        InputError: an unknown option or name, or an invalid value.
+    An unknown option or name, or an invalid value is an `InputError`.
     """
     first, _ = parse_known(_First, PROG, "", args, add_help=False)
     if first.list is not None:
@@ -140,12 +131,12 @@ def _options_of(
     named = {"rule": (rule, function, _rule_options), "model": (model, module, _model_options)}
     taken, groups = {one.name for one in fields(Options)}, []
     for part, (name, thing, options_of) in named.items():
-        own = {one: _typed(one, default) for one, default in options_of(thing).items()}
+        own = options_of(thing)
         if double := taken.intersection(own):
             taken_name = f"its {min(double)} is the name of another option; rename it"
             raise InputError(f"{part} {name}: {taken_name}")
         taken.update(own)
-        members = [(one, kind, default) for one, (kind, default) in own.items()]
+        members = [(one, *_typed(one, default)) for one, default in own.items()]
         group = make_dataclass(part, members, frozen=True)
         # From it tyro has the help of each, too. The rules of optax explain themselves at length.
         long = part == "model" or name in rules.RULES or is_own(name)
@@ -173,11 +164,9 @@ def _typed(name: str, default: object) -> tuple[object, object]:
 def _rule_options(rule: rules.Rule) -> dict[str, object]:
     """Return a rule's hyperparameters that a grid can hold: those that are real numbers."""
     # Some rules of optax have a learning rate of None; a comparison states its learning rates.
-    options = {"learning_rate": rules.REQUIRED}
-    for name, default in rules.hyperparameters(rule).items():
-        if default is rules.REQUIRED or isinstance(default, float):
-            options[name] = default
-    return options
+    known = rules.hyperparameters(rule).items()
+    numbers = {n: one for n, one in known if one is rules.REQUIRED or isinstance(one, float)}
+    return {"learning_rate": rules.REQUIRED} | numbers
 
 
 def _model_options(model: type[nn.Module]) -> dict[str, object]:
@@ -185,10 +174,9 @@ def _model_options(model: type[nn.Module]) -> dict[str, object]:
 
     The number of classes comes from the data; a field of another kind stays as the model has it.
     """
-    found = {one.name: one.default for one in fields(model) if one.init}
-    for name in ("classes", "parent", "name"):
-        found.pop(name, None)
-    return {name: default for name, default in found.items() if _settable(name, default)}
+    ours = ("classes", "parent", "name")
+    own = [one for one in fields(model) if one.init and one.name not in ours]
+    return {one.name: one.default for one in own if _settable(one.name, one.default)}
 
 
 def _settable(name: str, default: object) -> bool:
@@ -210,11 +198,10 @@ def _checked(
         check_count(name, getattr(options, name))
     _seeds(options.seeds)
     _keep(options.keep)
-    chosen = Chosen(options, model, rule, grid)
     path = Path(options.name or "rule")
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise InputError(f'--name "{options.name}": give the name of a folder inside --out')
-    return chosen
+    return Chosen(options, model, rule, grid)
 
 
 def _seeds(given: Sequence[int]) -> int | tuple[int, ...]:
@@ -222,10 +209,6 @@ def _seeds(given: Sequence[int]) -> int | tuple[int, ...]:
     seeds = given[0] if len(given) == 1 else tuple(given)
     check_seeds(seeds)
     return seeds
-
-
-def _number(word: str) -> int | str:
-    return int(word) if word.isdecimal() else word
 
 
 def _keep(words: Sequence[str] | None) -> str | tuple[int, ...] | None:
