@@ -134,11 +134,8 @@ def _meanings(
         value = 0.9 * given[name] or 0.01
         seen = observe(_make(rule, name, {**given, name: value}), name)
         decaying = {**reading.values, "weight_decay": value}
-        for form, start in (
-            (reading.form, reading.values),
-            (reading.form, decaying),
-            (other, decaying),
-        ):
+        starts = ((reading.form, reading.values), (reading.form, decaying), (other, decaying))
+        for form, start in starts:
             values = fit(form, seen, reading.values["learning_rate"], start)
             if values.fits:
                 break
@@ -163,12 +160,10 @@ def identify(
     known: Mapping[str, Callable],
     given: Mapping[str, float],
 ) -> Identity:
-    """Return which known rule this is (see `rules.identify`).
+    """Return which of the `known` rules, by name, this is (see `rules.identify`).
 
-    Args:
-        rule: a function of hyperparameters, a transformation, or an update function.
-        known: all rules by name.
-        given: values of hyperparameters.
+    `rule` is a function of hyperparameters, a transformation, or an update function; `given` holds
+    values of hyperparameters.
     """
     name, values, numbers, rate_name = getattr(rule, "__name__", "the rule"), given, [], None
     made = rule

@@ -89,12 +89,7 @@ class Form:
 
     def numbers(self) -> list[str]:
         """Return the names of the hyperparameters that these equations have."""
-        by_moment = {
-            "none": (),
-            "mean": ("b2", "eps"),
-            "sum": ("eps",),
-            "largest": ("b2", "eps"),
-        }
+        by_moment = {"none": (), "mean": ("b2", "eps"), "sum": ("eps",), "largest": ("b2", "eps")}
         dampening = ("dampening",) if self.first == "gradient" else ()
         initial = ("initial",) if self.start == "above" else ()
         return ["b1", *by_moment[self.second], *initial, *dampening, "weight_decay"]
@@ -108,10 +103,11 @@ class Known(NamedTuple):
 
 
 _ADAM = {"b1": "b1", "b2": "b2", "eps": "eps"}
-_PLAIN = Form(second="none", damped=False, correct_m="none", correct_v="none", decay="coupled")
-_RMS = Form(
-    damped=False, correct_m="none", correct_v="none", eps="inside", momentum="step", decay="coupled"
-)
+_ADAMW = {**_ADAM, "weight_decay": "weight_decay"}
+_ADAMAX = Form(second="largest", correct_v="none")
+_RAW = Form(correct_m="none", correct_v="none")  # Adam without bias correction
+_PLAIN = replace(_RAW, second="none", damped=False, decay="coupled")
+_RMS = replace(_RAW, damped=False, eps="inside", momentum="step", decay="coupled")
 KNOWN = {
     "sgd": Known(_PLAIN, {}),
     "momentum": Known(_PLAIN, {"b1": "decay"}),
@@ -124,24 +120,20 @@ KNOWN = {
     "PyTorch's RMSprop": Known(replace(_RMS, eps="outside"), {"b2": "alpha", "eps": "eps"}),
     "PyTorch's Adagrad": Known(replace(_RMS, second="sum", eps="outside"), {"eps": "eps"}),
     "adam": Known(Form(), _ADAM),
-    "adamw": Known(Form(), {**_ADAM, "weight_decay": "weight_decay"}),
+    "adamw": Known(Form(), _ADAMW),
     "adam_undamped": Known(Form(damped=False), _ADAM),
-    "adam_uncorrected": Known(Form(correct_m="none", correct_v="none"), _ADAM),
+    "adam_uncorrected": Known(_RAW, _ADAM),
     "adam_uncorrected_v": Known(Form(correct_v="none"), _ADAM),
-    "adam_undamped_uncorrected": Known(
-        Form(damped=False, correct_m="none", correct_v="none"), _ADAM
-    ),
+    "adam_undamped_uncorrected": Known(replace(_RAW, damped=False), _ADAM),
     "adam_undamped_uncorrected_m": Known(Form(damped=False, correct_m="none"), _ADAM),
     "adam_constant_correction": Known(Form(correct_m="constant", correct_v="constant"), _ADAM),
     "nadam": Known(Form(nesterov="ahead"), _ADAM),
-    "nadamw": Known(Form(nesterov="ahead"), {**_ADAM, "weight_decay": "weight_decay"}),
+    "nadamw": Known(Form(nesterov="ahead"), _ADAMW),
     "PyTorch's NAdam": Known(Form(nesterov="scheduled"), _ADAM),
     "PyTorch's AMSGrad": Known(Form(maximum="before"), _ADAM),
     "amsgrad": Known(Form(maximum="after"), _ADAM),
-    "adamax": Known(Form(second="largest", correct_v="none"), _ADAM),
-    "adamaxw": Known(
-        Form(second="largest", correct_v="none"), {**_ADAM, "weight_decay": "weight_decay"}
-    ),
+    "adamax": Known(_ADAMAX, _ADAM),
+    "adamaxw": Known(_ADAMAX, _ADAMW),
 }
 
 
@@ -154,11 +146,8 @@ def directions(
 ) -> np.ndarray:
     """Return what each update subtracts, over the learning rate and without decoupled decay.
 
-    Args:
-        form: the choices in the equations.
-        values: b1, b2, eps, weight_decay, initial (of v), dampening.
-        theta: weights before each update, (updates, elements).
-        grads: gradients, of the same shape.
+    `values` are b1, b2, eps, weight_decay, initial (of v) and dampening; `theta` the weights before
+    each update, (updates, elements); `grads` the gradients, of the same shape.
     """
     b1, b2, eps = values["b1"], values["b2"], values["eps"]
     gain = 1 - b1 if form.damped else 1.0
@@ -206,11 +195,8 @@ def directions(
 
 def _sensible(form: Form) -> bool:
     """Return whether each choice of the form has a meaning beside the others."""
-    no_v = Form(correct_v="none")
-    if form.second in ("none", "largest") and any(
-        getattr(form, name) != getattr(no_v, name)
-        for name in ("correct_v", "eps", "maximum", "start")
-    ):
+    of_v = (form.correct_v, form.eps, form.maximum, form.start)
+    if form.second in ("none", "largest") and of_v != ("none", "outside", "no", "zero"):
         return False
     moving = form.second == "mean"
     m_corrected, v_corrected = form.correct_m != "none", form.correct_v != "none"

@@ -86,23 +86,16 @@ def _solve_linear(
     return {**values, "learning_rate": rate, "weight_decay": decay}, changes
 
 
-_TO = {"b1": lambda b: np.log1p(-b), "b2": lambda b: np.log1p(-b), "eps": np.log, "initial": np.log}
-_FROM = {
-    "b1": lambda x: -np.expm1(x),
-    "b2": lambda x: -np.expm1(x),
-    "eps": np.exp,
-    "initial": np.exp,
-}
+_DECAYS, _SCALES = ("b1", "b2"), ("eps", "initial")  # measured by logarithms: of 1 - b, of eps
+_TO = dict.fromkeys(_DECAYS, lambda b: np.log1p(-b)) | dict.fromkeys(_SCALES, np.log)
+_FROM = dict.fromkeys(_DECAYS, lambda x: -np.expm1(x)) | dict.fromkeys(_SCALES, np.exp)
 
 
 def fit(form: Form, seen: Steps, rate: float | None, start: Mapping[str, float]) -> Reading:
     """Return the form with the hyperparameters that come closest to the steps observed.
 
-    Args:
-        form: the equations.
-        seen: the steps.
-        rate: the learning rate where it is known.
-        start: values to begin with; where it has none, the best of the usual ones.
+    `rate` is the learning rate where it is known; `start` holds values to begin with, and where it
+    has none, the best of the usual ones is taken.
     """
     from scipy.optimize import least_squares  # .2 s, which a sweep need not wait for
 
@@ -124,7 +117,7 @@ def fit(form: Form, seen: Steps, rate: float | None, start: Mapping[str, float])
         first = [_TO.get(n, float)(values[n]) for n in names]
         found = least_squares(lambda x: off(values_at(x)).ravel(), first, method="lm", max_nfev=100)
         solved = values_at(found.x)
-        solved |= {n: min(solved[n], MOST_DECAY) for n in ("b1", "b2")}
+        solved |= {n: min(solved[n], MOST_DECAY) for n in _DECAYS}
         return _read(form, _solve_linear(form, solved, seen, rate)[0], seen)
 
     reading = solve()
@@ -142,7 +135,7 @@ def nearest(reading: Reading) -> tuple[int, int]:
 def _simplest(reading: Reading, seen: Steps) -> Reading:
     """Return the reading with the roundest numbers, and nearest to a known rule, that fits."""
     for name in ("learning_rate", *reading.form.numbers()):
-        value, decays = reading.values[name], name in ("b1", "b2")
+        value, decays = reading.values[name], name in _DECAYS
         options = [0.0] if name in ("b1", "weight_decay", "dampening") else []
         for places in range(1, 7):
             rounded = float(f"{1 - value if decays else value:.{places}g}")
@@ -169,15 +162,10 @@ def search(seen: Steps, rate: float | None) -> list[Reading]:
             break
     if not any(one.fits for one in readings):
         usual = {name: values[0] for name, values in USUAL.items()}
-        others = (
-            {"weight_decay": 1e-3},
-            {"weight_decay": 0.1},
-            {"b1": 0.0},
-            {"b2": 0.9},
-            {"b2": 0.99},
-        )
+        others = [{"weight_decay": 1e-3}, {"weight_decay": 0.1}, {"b1": 0.0}, {"b2": 0.9}]
+        others += [{"b2": 0.99}, {"b2": 0.9, "eps": 1e-4}]
         starts = [min(readings, key=lambda one: one.share).values, usual]
-        starts += [{**usual, **other} for other in (*others, {"b2": 0.9, "eps": 1e-4})]
+        starts += [{**usual, **other} for other in others]
         first = Steps(*(a[:5] for a in seen[:3]), seen.scale)
 
         def far(form):
@@ -201,10 +189,8 @@ def search_others(
 ) -> tuple[str, dict[str, float], float] | None:
     """Return the first of other rules that takes these steps, its numbers, and the difference.
 
-    Args:
-        seen: the steps.
-        others: rules by name, each run with its defaults but for `values`.
-        values: hyperparameters of the rule observed, by name; the rate is measured if not there.
+    The others are run with their defaults but for `values`: hyperparameters of the rule observed,
+    by name. The learning rate is measured if it is not among them.
     """
     plain = {_squashed(name): value for name, value in values.items()}
     for name, function in others.items():

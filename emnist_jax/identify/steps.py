@@ -47,8 +47,7 @@ def _weights() -> np.ndarray:
 def observe(rule: optax.GradientTransformation | Callable, name: str) -> Steps:
     """Return what a transformation, or a function `(grads, params) -> new params`, does.
 
-    Raises:
-        InputError: it cannot take these updates, or returns anything else.
+    One that cannot take these updates, or returns anything else is an `InputError`.
     """
     grads, theta = gradients(), [_weights()]
     try:
