@@ -138,20 +138,15 @@ def to_wandb(
     runs = list(_runs(curves, each))
     wandb = _import("wandb")
     about = {name: curves.attrs[name] for name in _ABOUT if name in curves.attrs}
+    # A run of the caller's own goes on.
+    where = {"project": project, "dir": str(folder), "mode": mode, "reinit": "create_new"}
     made = []
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         for run in runs:
-            logged = wandb.init(
-                project=project,
-                dir=str(folder),
-                name=run.name,
-                group=run.group,
-                config=about | run.settings,
-                mode=mode,
-                reinit="create_new",  # a run of the caller's own goes on
-                settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
-            )
+            how = {"name": run.name, "group": run.group, "config": about | run.settings}
+            settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+            logged = wandb.init(settings=settings, **where, **how)
             for epoch, values in run.steps:
                 logged.log({_tag(name): value for name, value in values.items()}, step=epoch)
             logged.summary.update(run.summary)
@@ -174,20 +169,19 @@ class _Run(NamedTuple):
 
 def _runs(curves: xr.Dataset, each: str) -> Iterator[_Run]:
     """Yield a run a trial, or a run a setting with the means over its seeds."""
-    _check(curves, "valid_accuracy", "valid_error")
+    _check(curves)
     if each not in EACH:
         raise InputError(f'each="{each}": {nearest(str(each), EACH)}')
     curves = curves if "seed" in curves.dims else curves.expand_dims("seed")
     grid = [str(dim) for dim in curves[_first(curves)].dims if dim not in ("seed", "epoch")]
     for labels in itertools.product(*(curves[dim].values for dim in grid)):
-        at = dict(zip(grid, labels, strict=True))
-        one = curves.sel(at)
+        one = curves.sel(dict(zip(grid, labels, strict=True)))
         settings = {
             str(name): values.item()
             for name, values in one.coords.items()
             if values.ndim == 0 and name not in ("seed", "epoch")
         }
-        group = ",".join(map(_label, at, labels)) or str(curves.attrs.get("rule", "run"))
+        group = ",".join(map(_label, grid, labels)) or str(curves.attrs.get("rule", "run"))
         group = group.replace("/", "_")
         if each == "setting":
             means = one.mean("seed", skipna=False)
@@ -201,11 +195,8 @@ def _runs(curves: xr.Dataset, each: str) -> Iterator[_Run]:
 
 def _steps(curves: xr.Dataset) -> list[tuple[int, dict[str, float]]]:
     values = {str(name): curve.values.tolist() for name, curve in curves.data_vars.items()}
-    rows = zip(*values.values(), strict=True)
-    return [
-        (int(epoch), dict(zip(values, row, strict=True)))
-        for epoch, row in zip(curves.epoch.values, rows, strict=True)
-    ]
+    rows = zip(curves.epoch.values, *values.values(), strict=True)
+    return [(int(epoch), dict(zip(values, row, strict=True))) for epoch, *row in rows]
 
 
 def _summary(trials: xr.Dataset) -> dict[str, float]:
@@ -237,13 +228,10 @@ def _first(curves: xr.Dataset) -> str:
     return max(map(str, curves.data_vars), key=lambda name: curves[name].ndim)
 
 
-def _check(curves: xr.Dataset, *names: str) -> None:
+def _check(curves: xr.Dataset) -> None:
     """Refuse what is no dataset of curves over epochs."""
     if not isinstance(curves, xr.Dataset) or "epoch" not in curves.dims or not curves.data_vars:
         raise InputError("export takes curves over epochs, as a sweep returns them")
-    for name in names:
-        if name not in curves:
-            raise InputError(f'no curve "{name}": {nearest(name, map(str, curves.data_vars))}')
 
 
 def _import(module: str) -> Any:

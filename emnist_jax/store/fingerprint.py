@@ -122,9 +122,8 @@ def _function_parts(function: types.FunctionType) -> dict[str, object]:
         with suppress(ValueError):  # not assigned yet
             parts[name] = cell.cell_contents
     parts["__wrapped__"] = getattr(function, "__wrapped__", None)
-    if _of_library(
-        scope.get("__name__", "__main__")
-    ):  # which may close over the caller's, as a schedule does
+    # A library's may close over the caller's, as a schedule does.
+    if _of_library(scope.get("__name__", "__main__")):
         return parts
     names, found = _names(code), {}
     for space in (scope, *(vars(sys.modules[name]) for name in names & sys.modules.keys())):

@@ -106,9 +106,8 @@ def _curves(rows: "pd.DataFrame", what: str, partial: bool) -> xr.Dataset:
         )
     found = rows.set_index(index)[curves].to_xarray()
     if not grid:
-        found = found.drop_vars("sample").assign_coords(
-            {name: ("sample", settings[name].to_numpy()) for name in varied}
-        )
+        columns = {name: ("sample", settings[name].to_numpy()) for name in varied}
+        found = found.drop_vars("sample").assign_coords(columns)
     fixed = {name: rows[name].iloc[0] for name in names if name not in varied}
     attrs |= {"left_out": left_out} if left_out else {}
     return found.assign_coords(fixed).assign_attrs(attrs)

@@ -132,10 +132,9 @@ class Networks:
             InputError: images of another shape than the networks were trained on.
         """
         if np.shape(images)[1:] != self.form.shape:
-            raise InputError(
-                f"{_what(images)}: give images (n, {', '.join(map(str, self.form.shape))}), such "
-                "as data.valid.images"
-            )
+            shape = ", ".join(map(str, self.form.shape))
+            what = f"{_what(images)}: give images (n, {shape})"
+            raise InputError(f"{what}, such as data.valid.images")
         n, batch = len(images), self.evaluation_batch
         model, variables, fields = self.model, self.variables, self._fields()
         program = identity(partial(_applied, model), variables, fields, images[:batch])
@@ -166,10 +165,8 @@ class Networks:
         They are the mean of the softmax over the seeds' networks, which answer as an ensemble;
         `networks.sel(seed=0)` is one alone.
         """
-        logits = self.logits(images)
-        found = xr.apply_ufunc(jax.nn.softmax, logits.astype("float32")).assign_coords(
-            {"class": list(self.classes)}
-        )
+        found = xr.apply_ufunc(jax.nn.softmax, self.logits(images).astype("float32"))
+        found = found.assign_coords({"class": list(self.classes)})
         return found.mean("seed") if "seed" in found.dims else found
 
     def predict(self, images: Pictures, top: int = 3) -> list[Prediction]:
@@ -193,7 +190,12 @@ class Networks:
             InputError: no such file, or no picture.
         """
         check_count("top", top)
-        return self._predictions(self.seen(images), top)
+        found = self.best_setting().probabilities(self.seen(images)).values
+        order = np.argsort(-found, axis=-1, kind="stable")[:, :top]
+        return [
+            Prediction(tuple(self.classes[i] for i in first), tuple(map(float, row[first])))
+            for row, first in zip(found, order, strict=True)
+        ]
 
     def seen(self, images: Pictures) -> np.ndarray:
         """Return pictures as the networks see them, (n, height, width, channels) uint8.
@@ -210,30 +212,19 @@ class Networks:
         else:
             values = np.asarray(images)
             if values.ndim < 2:
-                raise InputError(
-                    f"{_what(images)}: give images, such as data.test.images, or paths"
-                )
+                what = _what(images)
+                raise InputError(f"{what}: give images, such as data.test.images, or paths")
             values = values[None] if values.ndim == 2 else values
             pixels, name = Split(values, np.zeros(len(values), int)).images, "the array"
             if pixels.shape[1:] == self.form.shape:
                 return pixels
         if pixels.shape[-1] != self.form.shape[-1]:
-            raise InputError(
-                f"{name} has {pixels.shape[-1]} channels, but the networks take "
-                f"{self.form.shape[-1]}"
-            )
+            has, take = pixels.shape[-1], self.form.shape[-1]
+            raise InputError(f"{name} has {has} channels, but the networks take {take}")
         try:
             return np.stack([pictures.fit(one, self.form) for one in pixels])
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
-
-    def _predictions(self, images: np.ndarray, top: int) -> list[Prediction]:
-        found = self.best_setting().probabilities(images).values
-        order = np.argsort(-found, axis=-1, kind="stable")[:, :top]
-        return [
-            Prediction(tuple(self.classes[i] for i in first), tuple(map(float, row[first])))
-            for row, first in zip(found, order, strict=True)
-        ]
 
     def evaluate(self, split: Split) -> xr.Dataset:
         """Return error (nats), accuracy and macro accuracy (mean over classes) on a split.
@@ -266,17 +257,13 @@ class Networks:
         """
         _check_split(split)
         predicted = self.logits(split.images).values.reshape(len(self), len(split), -1).argmax(-1)
-        n = len(self.classes)
+        n, names = len(self.classes), list(self.classes)
         counts = [np.bincount(split.labels * n + row, minlength=n * n) for row in predicted]
         return xr.DataArray(
             np.reshape(counts, (*self.epoch.shape, n, n)),
-            dims=(*self.epoch.dims, "true", "predicted"),
-            coords={
-                **self.epoch.coords,
-                "true": list(self.classes),
-                "predicted": list(self.classes),
-            },
-            name="confusion",
+            {**self.epoch.coords, "true": names, "predicted": names},
+            (*self.epoch.dims, "true", "predicted"),
+            "confusion",
         )
 
     def save(self, path: str | Path) -> Path:
@@ -334,15 +321,17 @@ def load_networks(
     if model is None:
         model = models.rebuild(about["model"])
     elif own := class_of(model):
-        model = _of_class(path, own, about["changed"])
+        try:
+            model = models.rebuild(about["changed"], own)
+        except InputError as error:
+            raise InputError(f"{path}: networks of {error}") from None
     model = adapted(model)
     if getattr(model, "classes", 0) is None:
         model = model.clone(classes=len(classes))
     variables = _variables(path, model, leaves, form)
-    kept = xr.Dataset(
-        {name: _variable(*about["labels"].pop(name)) for name in KEPT},
-        {name: _variable(*parts) for name, parts in about["labels"].items()},
-    )
+    listed = about["labels"].items()
+    labels = {name: (dims, np.asarray(values, kind)) for name, (dims, kind, values) in listed}
+    kept = xr.Dataset(labels).set_coords([name for name in labels if name not in KEPT])
     return Networks(model, variables, kept, about["evaluation_batch"], classes, form)
 
 
@@ -356,17 +345,6 @@ def _read(path: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, str]]:
             "emnist-jax sweep --keep best"
         )
     return path, *load_arrays(path)
-
-
-def _of_class(path: Path, own: type[nn.Module], description: str) -> nn.Module:
-    try:
-        return models.rebuild(description, own)
-    except InputError as error:
-        raise InputError(f"{path}: networks of {error}") from None
-
-
-def _variable(dims: list[str], dtype: str, values: object) -> tuple[list[str], np.ndarray]:
-    return dims, np.asarray(values, dtype)
 
 
 def _variables(
