@@ -47,6 +47,8 @@ def rank_correlation(
     Raises:
         InputError: different settings, fewer than two, other dimensions left, missing scores.
     """
+    from scipy.special import ndtri, stdtrit
+
     require_level(level)
     x, y = _both(a, b, over, seed, failed)
     correlation, lower, upper = float(_spearman(x.mean(0), y.mean(0))), np.nan, np.nan
@@ -59,17 +61,11 @@ def rank_correlation(
         draws = draws[np.isfinite(draws)]
         if draws.size:
             ends = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
-            wider = correlation + _expansion(min(repeated), level) * (ends - correlation)
-            lower, upper = np.clip(wider, -1, 1)
-    return xr.Dataset(
-        {
-            "correlation": correlation,
-            "lower": float(lower),
-            "upper": float(upper),
-            "settings": x.shape[1],
-        },
-        attrs={"level": level},
-    )
+            n, q = min(repeated), 0.5 + level / 2
+            wider = np.sqrt(n / (n - 1)) * stdtrit(n - 1, q) / ndtri(q) * (ends - correlation)
+            lower, upper = np.clip(correlation + wider, -1, 1)
+    values = {"correlation": correlation, "lower": float(lower), "upper": float(upper)}
+    return xr.Dataset({**values, "settings": x.shape[1]}, attrs={"level": level})
 
 
 def regret(
@@ -116,16 +112,9 @@ def regret(
         for name in map(str, settings.coords)
         if settings[name].dims == ("setting",)
     }
-    return xr.Dataset(
-        {
-            "regret": mean[best] - mean[chosen],
-            "held_out": across["mean"],
-            "lower": across.lower,
-            "upper": across.upper,
-        },
-        coords=labels,
-        attrs={"level": level},
-    )
+    values = {"regret": mean[best] - mean[chosen], "held_out": across["mean"]}
+    values |= {"lower": across.lower, "upper": across.upper}
+    return xr.Dataset(values, labels, {"level": level})
 
 
 def _both(
@@ -141,14 +130,6 @@ def _both(
     if x.sizes["setting"] < 2:
         raise InputError("comparing settings needs two or more of them")
     return x.values, y.values
-
-
-def _expansion(n: int, level: float) -> float:
-    """Return by how much a bootstrap over n values spreads less than a t interval."""
-    from scipy.special import ndtri, stdtrit
-
-    q = 0.5 + level / 2
-    return float(np.sqrt(n / (n - 1)) * stdtrit(n - 1, q) / ndtri(q))
 
 
 def _spearman(x: NDArray, y: NDArray) -> NDArray:

@@ -119,7 +119,7 @@ def selection_bias(accuracy: xr.DataArray, dim: str = "seed") -> xr.Dataset:
     Raises:
         InputError: `dim` or `epoch` is not a dimension, or `epoch` has no coordinate.
     """
-    require_dims(accuracy, dim, "epoch")
+    require_dims(accuracy, dim)
     _require_epochs(accuracy)
     x = accuracy.astype(float)
     x = x.where(np.isfinite(x))
@@ -165,7 +165,6 @@ def time_to_target(
     """
     require_variables(curves, by)
     curve = curves[by]
-    require_dims(curve, "epoch")
     _require_epochs(curve)
     hit = curve <= target if _is_error(by) else curve >= target  # NaN compares false
     epochs = curve.epoch.astype(float).where(hit).min("epoch").fillna(np.inf)
@@ -204,9 +203,8 @@ def median_time(times: xr.DataArray, dim: str = "seed", *, level: float = 0.95) 
     ranks = np.arange(1, n // 2 + 1) if n > 1 else np.array([1])
     coverage = np.maximum(1 - 2 * bdtr(ranks - 1, n, 0.5), 0)
     j = int(max((coverage >= level).sum(), 1))
-    ordered = xr.apply_ufunc(
-        np.sort, times, input_core_dims=[[dim]], output_core_dims=[["rank"]]
-    )  # ascending along rank
+    along = {"input_core_dims": [[dim]], "output_core_dims": [["rank"]]}
+    ordered = xr.apply_ufunc(np.sort, times, **along)  # ascending along rank
     return xr.Dataset(
         {
             "median": ordered.isel(rank=(n + 1) // 2 - 1),
@@ -269,13 +267,13 @@ def _at(curves: xr.Dataset, index: xr.DataArray, by: str) -> xr.Dataset:
     first, partner = _with_partner(curves, by)
     names = [name for name in curves.data_vars if "epoch" in curves[name].dims]
     _require_epochs(curves)
-    at = curves[names].isel(epoch=index)
-    at = at.reset_coords("epoch").rename(epoch="best_epoch")
+    at = curves[names].isel(epoch=index).reset_coords("epoch").rename(epoch="best_epoch")
     at["best_epoch"] = at.best_epoch.astype(float)
     at = at.where(np.isfinite(at[first.name]) & np.isfinite(at[partner.name]))
     return at.assign(diverged=diverged(curves)).assign_attrs(curves.attrs)
 
 
 def _require_epochs(curves: xr.Dataset | xr.DataArray) -> None:
+    require_dims(curves, "epoch")
     if "epoch" not in curves.coords:
         raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')

@@ -74,26 +74,12 @@ def interval(
         lower, upper = mean - half, mean + half
     else:
         kept = x if skipna else x.where(n == x.sizes[dim])
-        lower, upper = xr.apply_ufunc(
-            _bootstrap_mean,
-            kept,
-            input_core_dims=[[dim]],
-            output_core_dims=[[], []],
-            vectorize=True,
-            kwargs={"level": level, "method": METHODS[method], "resamples": resamples, "rng": rng},
-        )
-    return xr.Dataset(
-        {
-            "mean": mean,
-            "sd": sd,
-            "lower": lower,
-            "upper": upper,
-            "n": n,
-            "missing": x.sizes[dim] - n,
-            "df": df,
-        },
-        attrs={"level": level, "method": method, "over": dim},
-    )
+        how = {"level": level, "method": METHODS[method], "resamples": resamples, "rng": rng}
+        dims = {"input_core_dims": [[dim]], "output_core_dims": [[], []]}
+        lower, upper = xr.apply_ufunc(_bootstrap_mean, kept, vectorize=True, kwargs=how, **dims)
+    values = {"mean": mean, "sd": sd, "lower": lower, "upper": upper, "n": n}
+    values |= {"missing": x.sizes[dim] - n, "df": df}
+    return xr.Dataset(values, attrs={"level": level, "method": method, "over": dim})
 
 
 def _bootstrap_mean(
@@ -107,15 +93,8 @@ def _bootstrap_mean(
         return np.nan, np.nan
     if x[0] == x[-1]:  # BCa is undefined without spread
         return x[0], x[0]
-    found = bootstrap(
-        (x,),
-        np.mean,
-        n_resamples=resamples,
-        confidence_level=level,
-        method=method,
-        rng=np.random.default_rng(rng),
-    )
-    return found.confidence_interval
+    how = {"n_resamples": resamples, "confidence_level": level, "method": method}
+    return bootstrap((x,), np.mean, rng=np.random.default_rng(rng), **how).confidence_interval
 
 
 def paired(
@@ -147,8 +126,7 @@ def paired(
     require_same_settings(a, b, dim)
     unpaired = a.sizes[dim] + b.sizes[dim] - 2 * len(labels)
     a, b = (x.sel({dim: labels}).astype(float) for x in (a, b))
-    out = interval(a - b, dim, level=level)
-    out = out.rename(mean="difference")
+    out = interval(a - b, dim, level=level).rename(mean="difference")
     m = (out.n - 1).where(out.n > 1)
     out["d_z"] = out.difference / out.sd
     out["g_z"] = np.exp(gammaln(m / 2) - gammaln((m - 1) / 2)) / np.sqrt(m / 2) * out.d_z
@@ -204,7 +182,11 @@ def wilson(accuracy: xr.DataArray | float, n: int, *, level: float = 0.95) -> xr
     """
     from scipy.special import ndtri
 
-    p = _proportion(accuracy, n)
+    p = xr.DataArray(accuracy).astype(float)
+    if ((p < 0) | (p > 1)).any():  # NaN is let through, it stays NaN
+        raise InputError("accuracy must be a fraction in [0, 1]: divide per cent by 100")
+    if n < 1:
+        raise InputError(f"an accuracy needs one image or more, not n = {n}")
     require_level(level)
     z = ndtri(0.5 + level / 2)
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -247,13 +229,3 @@ def two_proportions(
         },
         attrs={"level": level},
     )
-
-
-def _proportion(accuracy: xr.DataArray | float, n: int) -> xr.DataArray:
-    """Return accuracy as a float64 DataArray; NaN is let through, it stays NaN."""
-    p = xr.DataArray(accuracy).astype(float)
-    if ((p < 0) | (p > 1)).any():
-        raise InputError("accuracy must be a fraction in [0, 1]: divide per cent by 100")
-    if n < 1:
-        raise InputError(f"an accuracy needs one image or more, not n = {n}")
-    return p

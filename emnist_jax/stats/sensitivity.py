@@ -44,16 +44,10 @@ def sensitivity(
     score = score.astype(float).sortby(over)
     score = score.where(np.isfinite(score))
     names = ("width", "lower", "upper", "best", "lower_open", "upper_open")
-    values = xr.apply_ufunc(
-        _good_region,
-        np.log10(score[over].astype(float)),
-        score,
-        input_core_dims=[[over], [over]],
-        output_core_dims=[[]] * len(names),
-        output_dtypes=[float] * 4 + [bool] * 2,
-        kwargs={"delta": delta},
-        vectorize=True,
-    )
+    dims = {"input_core_dims": [[over], [over]], "output_core_dims": [[]] * len(names)}
+    kinds = {"output_dtypes": [float] * 4 + [bool] * 2, "kwargs": {"delta": delta}}
+    x = np.log10(score[over].astype(float))
+    values = xr.apply_ufunc(_good_region, x, score, vectorize=True, **dims, **kinds)
     out = xr.Dataset(dict(zip(names, values, strict=True)), attrs={"over": over, "delta": delta})
     return out.assign(best_at=score.idxmax(over))
 

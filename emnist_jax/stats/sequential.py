@@ -153,12 +153,10 @@ def simulate_races(
         sign = np.sign(mean[np.arange(races), first])
         used = np.where(decided, first + 1, fixed if way == "fixed" else most_seeds)
         rows.append((decided.mean(), (decided & (sign != truth)).mean(), used.mean()))
-    values = dict(zip(("decided", "wrong", "seeds"), np.transpose(rows), strict=True))
-    return xr.Dataset(
-        {name: ("way", column) for name, column in values.items()},
-        coords={"way": list(halves)},
-        attrs={"level": level, "races": races, "most_seeds": most_seeds, "fixed": fixed},
-    )
+    decided, wrong, seeds = np.transpose(rows)
+    values = {"decided": ("way", decided), "wrong": ("way", wrong), "seeds": ("way", seeds)}
+    about = {"level": level, "races": races, "most_seeds": most_seeds, "fixed": fixed}
+    return xr.Dataset(values, {"way": list(halves)}, about)
 
 
 def coverage(

@@ -82,15 +82,11 @@ def best_after_k(
     lower, upper = _percentiles(draws, level)
     dims = (*stacked.dims[:-2], "k")
     coords = {d: stacked[d] for d in stacked.dims[:-2] if d in stacked.coords}
+    values = {"expected": expected, "sd": spread, "lower": lower, "upper": upper}
     return xr.Dataset(
-        {
-            "expected": (dims, expected),
-            "sd": (dims, spread),
-            "lower": (dims, lower),
-            "upper": (dims, upper),
-        },
-        coords={**coords, "k": np.arange(1, stacked.sizes["setting"] + 1)},
-        attrs={"level": level, "resample": resample},
+        {name: (dims, value) for name, value in values.items()},
+        {**coords, "k": np.arange(1, stacked.sizes["setting"] + 1)},
+        {"level": level, "resample": resample},
     )
 
 
@@ -137,16 +133,9 @@ def difference_after_k(
         stream = 0 if same_settings else side
         draws.append(_draws_after_k(x, weights, resample, resamples, rng, stream))
     lower, upper = _percentiles(draws[0] - draws[1], level)
-    return xr.Dataset(
-        {
-            "difference": ("k", expected[0] - expected[1]),
-            "lower": ("k", lower),
-            "upper": ("k", upper),
-            "n": len(labels),
-        },
-        coords={"k": np.arange(1, k + 1)},
-        attrs={"level": level, "resample": resample},
-    )
+    values = {"difference": expected[0] - expected[1], "lower": lower, "upper": upper}
+    found = {name: ("k", value) for name, value in values.items()} | {"n": len(labels)}
+    return xr.Dataset(found, {"k": np.arange(1, k + 1)}, {"level": level, "resample": resample})
 
 
 def tuned_scores(
