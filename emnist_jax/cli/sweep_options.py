@@ -251,9 +251,8 @@ def _make_grid(options: Options, rule: rules.Rule, model: nn.Module) -> GridLike
         return ranges.draw(values, options.samples, options.sample_seed, options.sampler)
     for name, one in values.items():
         if isinstance(one, ranges.Distribution):
-            raise InputError(
-                f"{flag(name)} is a distribution: give the number of draws, --samples 30"
-            )
+            advice = "give the number of draws, --samples 30"
+            raise InputError(f"{flag(name)} is a distribution: {advice}")
     return {name: one if len(one) > 1 else one[0] for name, one in values.items()}
 
 

@@ -161,9 +161,8 @@ def _load_path(
         state += cache.fingerprint(found)
         return cache.cached(request, state, lambda: partition(_not_dark(read()), split, size))
     except OSError as error:
-        raise InputError(
-            f"{error.filename or path}: cannot be read ({error.strerror or error})"
-        ) from None
+        reason = error.strerror or error
+        raise InputError(f"{error.filename or path}: cannot be read ({reason})") from None
 
 
 def _not_dark(source: Source) -> Source:
@@ -192,10 +191,8 @@ def _from_arrays(
         indices = tuple(np.arange(len(part)) for part in splits)
         return Dataset(*splits, _class_names(splits, classes), name, hash_indices(indices))
     if is_list and not any(hasattr(one, "__len__") and not isinstance(one, str) for one in source):
-        raise InputError(
-            f"{name}: {source!r:.60} is no data: give (images, labels), images (n, height, width[, "
-            "channels]) and labels (n,)"
-        )
+        advice = "give (images, labels), images (n, height, width[, channels]) and labels (n,)"
+        raise InputError(f"{name}: {source!r:.60} is no data: {advice}")
     pool = as_split(source, name)
     return partition(Source(name, _class_names([pool], classes), pool), split, size)
 

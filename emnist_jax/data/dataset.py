@@ -34,9 +34,8 @@ class Split:
         """Check and convert the arrays."""
         images, labels = _as_images(self.images), _as_labels(self.labels)
         if len(images) != len(labels):
-            raise InputError(
-                f"{len(images)} images but {len(labels)} labels; give one label an image"
-            )
+            given = f"{len(images)} images but {len(labels)} labels"
+            raise InputError(f"{given}; give one label an image")
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "labels", labels)
 
@@ -95,10 +94,8 @@ class Dataset:
             object.__setattr__(self, part, as_split(getattr(self, part), where))
             split, size = getattr(self, part), self.train.images.shape[1:]
             if split.images.shape[1:] != size:
-                raise InputError(
-                    f"{self.name}: {part} images are {split.images.shape[1:]}, "
-                    f"train images {size}; give one size"
-                )
+                given = f"{part} images are {split.images.shape[1:]}, train images {size}"
+                raise InputError(f"{self.name}: {given}; give one size")
             if len(outside := np.unique(split.labels[split.labels >= n])):
                 shown = ", ".join(map(str, outside[:_MAX_LISTED]))
                 raise InputError(f"{where}: label {shown} is outside the {n} classes 0..{n - 1}")
@@ -243,10 +240,8 @@ def _as_images(values: Any) -> np.ndarray:
     if images.ndim != 4:
         raise InputError(f"images have shape {images.shape}; give (n, height, width, channels)")
     if images.shape[1] in (1, 3) and images.shape[2] == images.shape[3] > 4:
-        raise InputError(
-            f"images have shape {images.shape}, channels first; give (n, height, width, channels): "
-            "images.transpose(0, 2, 3, 1)"
-        )
+        advice = "give (n, height, width, channels): images.transpose(0, 2, 3, 1)"
+        raise InputError(f"images have shape {images.shape}, channels first; {advice}")
     if images.size == 0:
         raise InputError(f"no images: the array has shape {images.shape}")
     if images.dtype == np.uint8:
@@ -267,13 +262,11 @@ def _as_images(values: Any) -> np.ndarray:
 def _as_labels(values: Any) -> np.ndarray:
     labels = _as_array(values, "labels")
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(
-            f"labels are {labels.dtype} of shape {labels.shape}; give integers of shape (n,)"
-        )
+        given = f"{labels.dtype} of shape {labels.shape}"
+        raise InputError(f"labels are {given}; give integers of shape (n,)")
     if len(labels) and not 0 <= labels.min() <= labels.max() <= np.iinfo(np.int32).max:
-        raise InputError(
-            f"labels range from {labels.min()} to {labels.max()}; give class numbers from 0"
-        )
+        given = f"{labels.min()} to {labels.max()}"
+        raise InputError(f"labels range from {given}; give class numbers from 0")
     return _immutable(labels if labels.dtype == np.int32 else labels.astype(np.int32))
 
 

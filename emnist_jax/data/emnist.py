@@ -77,10 +77,9 @@ def as_source(
     for part in parts.values():
         if not part.images.size:
             raise InputError(f"{part.name}: holds no images")
-        if len(part.images) != len(part.labels):
-            raise InputError(
-                f"{part.name}: {len(part.labels):,} labels for the {len(part.images):,} images"
-            )
+        images, labels = len(part.images), len(part.labels)
+        if images != labels:
+            raise InputError(f"{part.name}: {labels:,} labels for the {images:,} images")
     train = parts["train"]
     codes = mapping or classes or _codes(name, train, where, mapping_file)
     why = _why_transposed(name, codes, mapping, train.images)

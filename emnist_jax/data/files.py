@@ -221,9 +221,8 @@ def _read_idx(members: Members, files: Iterable[File], path: Path, start: str) -
         for kind, ndim in _ARRAYS.items():
             names = [file.name for file in files if (file.part, file.kind) == (part, kind)]
             if not names:
-                raise InputError(
-                    f"{path}: {start}{part}-{kind}-idx{ndim}-ubyte(.gz) is missing; put it there"
-                )
+                missing = f"{start}{part}-{kind}-idx{ndim}-ubyte(.gz)"
+                raise InputError(f"{path}: {missing} is missing; put it there")
             name = min(names, key=len)  # a plain one before a gzipped one
             found.append(idx.decode(members[name](), f"{path}/{name}", ndim))
         parts[part] = Part(*found, f"{path}/{name}")

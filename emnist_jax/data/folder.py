@@ -106,10 +106,8 @@ def read(path: Path, background: str = "white") -> Source:
     numbers = {name: number for number, name in enumerate(classes)}
     for image in files:
         if image.label not in numbers:
-            raise InputError(
-                f'{path / image.part}: class "{image.label}" is not in train/: '
-                f"{nearest(image.label, classes)}"
-            )
+            hint = nearest(image.label, classes)
+            raise InputError(f'{path / image.part}: class "{image.label}" is not in train/: {hint}')
     pixels = pictures.read_all(((image.file.path, image.file.path) for image in files), background)
     labels = np.array([numbers[image.label] for image in files], np.int32)
     splits = {}

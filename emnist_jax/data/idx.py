@@ -50,11 +50,9 @@ def check_size(header: bytes, size: int, name: str, ndim: int) -> tuple[int, ...
     shape = _read_shape(header, name, ndim)
     size, length = size - (4 + 4 * ndim), math.prod(shape)
     if size != length:
-        state = "truncated" if size < length else "too long"
-        raise InputError(
-            f"{name}: {state}: its header promises {length:,} bytes for shape {shape}, "
-            f"there are {'more' if state == 'too long' else f'{size:,}'}"
-        )
+        state, there = ("truncated", f"{size:,}") if size < length else ("too long", "more")
+        promised = f"its header promises {length:,} bytes for shape {shape}"
+        raise InputError(f"{name}: {state}: {promised}, there are {there}")
     return shape
 
 
@@ -64,10 +62,8 @@ def _read_shape(header: bytes, name: str, ndim: int) -> tuple[int, ...]:
         raise InputError(f"{name}: truncated: {len(header)} bytes are no IDX file")
     magic = bytes([0, 0, _UBYTE, ndim])
     if header[:4] != magic:
-        raise InputError(
-            f"{name}: magic number {header[:4].hex()}, expected {magic.hex()} "
-            f"(IDX, unsigned bytes, {ndim} dimension{'s' if ndim > 1 else ''})"
-        )
+        wanted = f"{magic.hex()} (IDX, unsigned bytes, {ndim} dimension{'s' if ndim > 1 else ''})"
+        raise InputError(f"{name}: magic number {header[:4].hex()}, expected {wanted}")
     if len(header) < 4 + 4 * ndim:
         raise InputError(f"{name}: truncated inside its IDX header")
     shape = struct.unpack(f">{ndim}I", header[4 : 4 + 4 * ndim])

@@ -24,9 +24,8 @@ def read(raw: bytes, name: str, background: str = "white") -> Stored:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise InputError(
-            f"{name}: reading Parquet needs pyarrow: pip install 'emnist_jax[parquet]'"
-        ) from None
+        advice = "pip install 'emnist_jax[parquet]'"
+        raise InputError(f"{name}: reading Parquet needs pyarrow: {advice}") from None
     try:
         table = pq.read_table(io.BytesIO(raw))
     except Exception as error:
@@ -35,9 +34,8 @@ def read(raw: bytes, name: str, background: str = "white") -> Stored:
     image = next((columns[known] for known in IMAGES if known in columns), None)
     label = next((columns[known] for known in LABELS if known in columns), None)
     if image is None or label is None:
-        raise InputError(
-            f"{name}: its columns are {', '.join(table.column_names)}; give image and label"
-        )
+        listed = ", ".join(table.column_names)
+        raise InputError(f"{name}: its columns are {listed}; give image and label")
     encoded = table[image].combine_chunks()
     if pa.types.is_struct(encoded.type) and encoded.type.get_field_index("bytes") >= 0:
         encoded = encoded.field("bytes")

@@ -146,10 +146,8 @@ def read_all(sources: Iterable[tuple[Any, str]], background: str = "white") -> n
         images.append(read(source, None, background, name))
         (height, width), (high, wide) = images[0].shape[:2], images[-1].shape[:2]
         if (high, wide) != (height, width):
-            raise InputError(
-                f"{name}: {wide}x{high} pixels, but the first image has {width}x{height}; bring "
-                "all images to one size"
-            )
+            sizes = f"{wide}x{high} pixels, but the first image has {width}x{height}"
+            raise InputError(f"{name}: {sizes}; bring all images to one size")
     pixels = np.empty((len(images), height, width, max(im.shape[2] for im in images)), np.uint8)
     for row, image in zip(pixels, images, strict=True):
         row[:] = image  # a grey image among RGB ones fills the three channels

@@ -107,10 +107,8 @@ def images_of(values: Any, name: str) -> np.ndarray:
     if images.ndim == 2:
         side = math.isqrt(images.shape[1])
         if side**2 != images.shape[1] or not side:
-            raise InputError(
-                f"{name}: {images.shape[1]} pixels an image are no square; give images of shape "
-                "(n, height, width)"
-            )
+            given = f"{images.shape[1]} pixels an image are no square"
+            raise InputError(f"{name}: {given}; give images of shape (n, height, width)")
         images = images.reshape(-1, side, side)
     if images.dtype.kind == "f" and images.size and 1 < images.max() <= 255 and images.min() >= 0:
         levels = images.astype(np.uint8)

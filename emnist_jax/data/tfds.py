@@ -90,10 +90,8 @@ def _builder(name: str) -> "tfds.core.DatasetBuilder":
     try:
         return tfds.builder(name, **how)
     except Exception:  # unknown name, unknown configuration, a builder that cannot be imported
-        hint = nearest(name, [*NAMES, "glyphs"])
-        raise InputError(
-            f'no source "{name}", neither a folder nor a TFDS dataset: {hint}'
-        ) from None
+        what = f'no source "{name}", neither a folder nor a TFDS dataset'
+        raise InputError(f"{what}: {nearest(name, [*NAMES, 'glyphs'])}") from None
 
 
 def _check_reachable(builder: "tfds.core.DatasetBuilder", manual: Path) -> None:
@@ -160,8 +158,7 @@ def _read_part(name: str, records: "tfds.data_source", image_key: str, label_key
         for i, record in enumerate(batch, start):
             image = record[image_key]
             if image.shape != images.shape[1:] or image.dtype != np.uint8:
-                raise InputError(
-                    f"{name}: its images differ in size or are not uint8; not usable here"
-                )
+                odd = "its images differ in size or are not uint8"
+                raise InputError(f"{name}: {odd}; not usable here")
             images[i], labels[i] = image, record[label_key]
     return as_split((freeze(images), freeze(labels)), name)

@@ -26,14 +26,7 @@ from emnist_jax.identify.readings import (
     search,
     search_others,
 )
-from emnist_jax.identify.steps import (
-    SHAPE,
-    TOLERANCE,
-    UPDATES,
-    Steps,
-    is_transformation,
-    observe,
-)
+from emnist_jax.identify.steps import SHAPE, TOLERANCE, UPDATES, Steps, is_transformation, observe
 
 OTHER = {"coupled": "decoupled", "decoupled": "coupled"}
 RATE_NAMES = ("learning_rate", "lr", "eta", "alpha", "step_size", "rate")
@@ -206,12 +199,10 @@ def _make(rule: Callable, name: str, values: Mapping[str, float]) -> optax.Gradi
     try:
         made = rule(**values)
     except TypeError as error:
-        raise InputError(
-            f"{name} cannot be called with {', '.join(values)}: {error}; give its other arguments "
-            "to identify, as in identify(rule, b1=0.9)"
-        ) from error
+        advice = "give its other arguments to identify, as in identify(rule, b1=0.9)"
+        given = ", ".join(values)
+        raise InputError(f"{name} cannot be called with {given}: {error}; {advice}") from error
     if not is_transformation(made):
-        raise InputError(
-            f"{name} returns {type(made).__name__}; a rule returns a transformation of optax"
-        )
+        kind = type(made).__name__
+        raise InputError(f"{name} returns {kind}; a rule returns a transformation of optax")
     return made

@@ -57,9 +57,8 @@ def require_same_settings(a: xr.DataArray, b: xr.DataArray, dim: str) -> None:
     try:
         xr.align(a, b, join="exact", exclude=[dim])
     except ValueError as error:
-        raise InputError(
-            "the two sides differ in their settings: select the same ones, in the same order"
-        ) from error
+        advice = "select the same ones, in the same order"
+        raise InputError(f"the two sides differ in their settings: {advice}") from error
     for name in set(a.coords) & set(b.coords):
         one, other = a[name], b[name]
         if one.ndim and dim not in one.dims and not one.variable.equals(other.variable):
@@ -79,9 +78,8 @@ def stack_settings(
     over = [str(d) for d in score.dims if d != seed] if over is None else list(over)
     require_dims(score, *over)
     if "epoch" in over:
-        raise InputError(
-            "an epoch is no setting: pass best(curves).valid_accuracy, or select an epoch"
-        )
+        advice = "pass best(curves).valid_accuracy, or select an epoch"
+        raise InputError(f"an epoch is no setting: {advice}")
     if not over:
         raise InputError("no dimension holds the settings: name it with over=[...]")
     if seed not in score.dims:
@@ -91,10 +89,8 @@ def stack_settings(
     missing = ~np.isfinite(stacked)
     if missing.any():
         if failed is None:
-            raise InputError(
-                f"{int(missing.sum())} of {missing.size} scores are missing (diverged trials): "
-                "give failed=, the score to count them at"
-            )
+            what = f"{int(missing.sum())} of {missing.size} scores are missing (diverged trials)"
+            raise InputError(f"{what}: give failed=, the score to count them at")
         stacked = stacked.where(~missing, failed)
     return stacked
 

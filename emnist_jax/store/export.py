@@ -239,6 +239,5 @@ def _import(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         package = module.partition(".")[0]
-        raise InputError(
-            f"{package} is not installed: pip install {package} (or all of emnist_jax[trackers])"
-        ) from None
+        advice = f"pip install {package} (or all of emnist_jax[trackers])"
+        raise InputError(f"{package} is not installed: {advice}") from None

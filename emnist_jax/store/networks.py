@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -100,10 +100,9 @@ class Networks:
             InputError: no network has the labels.
         """
         try:
-            chosen = self._numbered().sel(**labels)
+            return self._chosen(lambda kept: kept.sel(**labels))
         except (KeyError, ValueError) as error:
             raise InputError(f"no network has the labels {labels}: {error}") from None
-        return self._chosen(chosen)
 
     def best_setting(self) -> "Networks":
         """Return the networks, all seeds, of the setting with the highest mean validation accuracy.
@@ -114,16 +113,14 @@ class Networks:
         if not settings:
             return self
         mean = self.kept.valid_accuracy.fillna(0).mean([d for d in self.epoch.dims if d == "seed"])
-        return self._chosen(self._numbered().isel(mean.argmax(settings)))
+        return self._chosen(lambda kept: kept.isel(mean.argmax(settings)))
 
-    def _numbered(self) -> xr.Dataset:
+    def _chosen(self, choose: Callable[[xr.Dataset], xr.Dataset]) -> "Networks":
         numbers = np.arange(len(self)).reshape(self.epoch.shape)
-        return self.kept.assign(number=(self.epoch.dims, numbers))
-
-    def _chosen(self, numbered: xr.Dataset) -> "Networks":
-        rows = numbered.number.values.ravel()
+        kept = choose(self.kept.assign(number=(self.epoch.dims, numbers)))
+        rows = kept.number.values.ravel()
         variables = jax.tree.map(lambda leaf: leaf[rows], self.variables)
-        return replace(self, variables=variables, kept=numbered.drop_vars("number"))
+        return replace(self, variables=variables, kept=kept.drop_vars("number"))
 
     def logits(self, images: np.ndarray) -> xr.DataArray:
         """Return logits (grid dimensions, seed, image, class) of images (n, h, w, c) uint8.
@@ -226,6 +223,12 @@ class Networks:
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
 
+    def _on(self, split: Split) -> np.ndarray:
+        """Return logits (network, image, class) on a split."""
+        if not isinstance(split, Split):
+            raise InputError(f"{_what(split)}: give a part of the data, data.valid or data.test")
+        return self.logits(split.images).values.reshape(len(self), len(split), -1)
+
     def evaluate(self, split: Split) -> xr.Dataset:
         """Return error (nats), accuracy and macro accuracy (mean over classes) on a split.
 
@@ -234,10 +237,7 @@ class Networks:
         Raises:
             InputError: it is no split.
         """
-        _check_split(split)
-        labels = jnp.asarray(split.labels)
-        logits = self.logits(split.images)
-        flat = logits.values.reshape(len(self), len(labels), -1)
+        flat, labels = self._on(split), jnp.asarray(split.labels)
         right = flat.argmax(-1) == split.labels
         counts = np.bincount(split.labels)
         recall = [np.bincount(split.labels, weights=r, minlength=len(counts)) for r in right]
@@ -255,8 +255,7 @@ class Networks:
         Raises:
             InputError: it is no split.
         """
-        _check_split(split)
-        predicted = self.logits(split.images).values.reshape(len(self), len(split), -1).argmax(-1)
+        predicted = self._on(split).argmax(-1)
         n, names = len(self.classes), list(self.classes)
         counts = [np.bincount(split.labels * n + row, minlength=n * n) for row in predicted]
         return xr.DataArray(
@@ -340,10 +339,8 @@ def _read(path: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, str]]:
     path = path / FILE if path.is_dir() or not path.suffix else path
     if not path.exists():
         what = "holds no networks" if path.parent.exists() else "is no folder of a run"
-        raise InputError(
-            f'{path.parent} {what}: train networks with keep="best", on the command line with '
-            "emnist-jax sweep --keep best"
-        )
+        advice = 'keep="best", on the command line with emnist-jax sweep --keep best'
+        raise InputError(f"{path.parent} {what}: train networks with {advice}")
     return path, *load_arrays(path)
 
 
@@ -390,11 +387,6 @@ def predict(images: Pictures, networks: Networks | str | Path, top: int = 3) -> 
 def _what(given: object) -> str:
     shape = np.shape(given) if isinstance(given, np.ndarray | jax.Array | list) else ()
     return f"{type(given).__name__} of shape {shape}" if shape else f"a {type(given).__name__}"
-
-
-def _check_split(split: Split) -> None:
-    if not isinstance(split, Split):
-        raise InputError(f"{_what(split)}: give a part of the data, data.valid or data.test")
 
 
 def _applied(model: nn.Module, variables, fields, images):
