@@ -22,21 +22,12 @@ import numpy as np
 import xarray as xr
 
 import emnist_jax as ej
+from emnist_jax import figures as draw
 from emnist_jax.cli.options import connect
 from emnist_jax.cli.sweep_options import Chosen, parse
 from emnist_jax.console import show
 from emnist_jax.engine.forecast import forecast
 from emnist_jax.errors import InputError
-from emnist_jax.figures import (
-    plot_best_against_rate,
-    plot_confused_examples,
-    plot_confusion,
-    plot_curves,
-    plot_heatmap,
-    plot_weights,
-    save_figure,
-    summarise,
-)
 from emnist_jax.figures.images import setting_and_seeds
 from emnist_jax.figures.tables import save_table, settings_table
 from emnist_jax.models import describe
@@ -75,9 +66,9 @@ def run(chosen: Chosen) -> xr.Dataset | None:
         show(folder / "networks.safetensors")
         made |= figures_of_networks(networks, data, curves.attrs["rule"])
     for name, figure in made.items():
-        show(save_figure(figure, folder / name)[0])
+        show(draw.save_figure(figure, folder / name)[0])
     save_table(settings_table(shown), folder / "settings")
-    show(f"{folder / 'settings.md'}\n\n{summarise(shown)}")
+    show(f"{folder / 'settings.md'}\n\n{draw.summarise(shown)}")
     return curves
 
 
@@ -117,26 +108,26 @@ def figures(curves: xr.Dataset) -> dict:
     if hue and curves.sizes[hue] > MOST_LINES:
         spread = np.linspace(0, curves.sizes[hue] - 1, MOST_LINES).round().astype(int)
         shown = shown.isel({hue: spread})
-    made = {"curves": plot_curves(shown, hue=hue, col=col)}
+    made = {"curves": draw.plot_curves(shown, hue=hue, col=col)}
     if "learning_rate" in dims and curves.sizes["learning_rate"] > 2:
         others = [dim for dim in dims if dim != "learning_rate"]
         hue = next((dim for dim in others if curves.sizes[dim] <= MOST_LINES), None)
         shown = curves.isel({dim: top[dim] for dim in others if dim != hue})
-        made["best_against_rate"] = plot_best_against_rate(shown, hue=hue)
+        made["best_against_rate"] = draw.plot_best_against_rate(shown, hue=hue)
     cells = [dim for dim in dims if curves.sizes[dim] <= MOST_CELLS]
     if len(cells) > 1:
         y, x = sorted(cells, key=lambda dim: dim != "learning_rate")[:2]
         shown = curves.isel({dim: top[dim] for dim in dims if dim not in (x, y)})
-        made["heatmap"] = plot_heatmap(shown, x=x, y=y)
+        made["heatmap"] = draw.plot_heatmap(shown, x=x, y=y)
     return made
 
 
 def _figures_of_samples(curves: xr.Dataset) -> dict:
     few = curves.isel(sample=slice(MOST_SAMPLES))
-    made = {"curves": plot_curves(few, hue="sample" if few.sizes["sample"] > 1 else None)}
+    made = {"curves": draw.plot_curves(few, hue="sample" if few.sizes["sample"] > 1 else None)}
     if "sample" in curves.learning_rate.dims:
         by_rate = curves.swap_dims(sample="learning_rate").sortby("learning_rate")
-        made["best_against_rate"] = plot_best_against_rate(by_rate)
+        made["best_against_rate"] = draw.plot_best_against_rate(by_rate)
         for axes in made["best_against_rate"].axes:  # neighbours differ in more than their rate
             for drawn in axes.containers:
                 drawn.lines[0].set_linestyle("none")
@@ -152,16 +143,16 @@ def figures_of_networks(networks: ej.Networks, data: ej.Dataset, rule: str) -> d
     best = networks.best_setting()
     trained = f"{rule} · {describe(best.model)}"
     about = f"{data.name} · {len(data.valid):,} validation images · {trained}"
-    made = {"confusion": plot_confusion(best.confusion(data.valid), note=about)}
+    made = {"confusion": draw.plot_confusion(best.confusion(data.valid), note=about)}
     note = f"{about} · {setting_and_seeds(best.epoch, 'answering together')}"
-    images, labels = data.valid.images, data.valid.labels
-    read = best.probabilities(images).argmax("class")
+    shown, labels = data.valid.images, data.valid.labels
+    read = best.probabilities(shown).argmax("class")
     with suppress(InputError):  # no mistake to draw
-        made["confused"] = plot_confused_examples(images, labels, read, data.classes, note=note)
+        made["confused"] = draw.plot_confused_examples(shown, labels, read, data.classes, note=note)
     with suppress(InputError):  # weights that are no picture
         first = best.sel(seed=int(best.epoch.seed[0]))
         note = f"{data.name} · {trained} · {setting_and_seeds(first.epoch, '')}"
-        made["weights"] = plot_weights(first.parameters, note=note)
+        made["weights"] = draw.plot_weights(first.parameters, note=note)
     return made
 
 

@@ -8,17 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from emnist_jax.data import cache, files, folder, glyphs, tfds
-from emnist_jax.data.dataset import (
-    SPLITS,
-    Dataset,
-    Source,
-    Split,
-    as_split,
-    hash_indices,
-    partition,
-    split_indices,
-)
+from emnist_jax.data import cache, dataset, files, folder, glyphs, tfds
+from emnist_jax.data.dataset import SPLITS, Dataset, Source, Split, partition, split_indices
 from emnist_jax.data.pictures import BACKGROUNDS
 from emnist_jax.errors import InputError, nearest
 
@@ -187,13 +178,13 @@ def _from_arrays(
     if is_list and len(source) == 3:
         if size is not None:
             raise InputError(f"{name}: size cannot be given with parts split already")
-        splits = list(map(as_split, source, (f"{name} {part}" for part in parts)))
+        splits = list(map(dataset.as_split, source, (f"{name} {part}" for part in parts)))
         indices = tuple(np.arange(len(part)) for part in splits)
-        return Dataset(*splits, _class_names(splits, classes), name, hash_indices(indices))
+        return Dataset(*splits, _class_names(splits, classes), name, dataset.hash_indices(indices))
     if is_list and not any(hasattr(one, "__len__") and not isinstance(one, str) for one in source):
         advice = "give (images, labels), images (n, height, width[, channels]) and labels (n,)"
         raise InputError(f"{name}: {source!r:.60} is no data: {advice}")
-    pool = as_split(source, name)
+    pool = dataset.as_split(source, name)
     return partition(Source(name, _class_names([pool], classes), pool), split, size)
 
 

@@ -42,10 +42,8 @@ def fingerprint(files: Iterable[os.DirEntry[str] | Path]) -> str:
 def cached(request: tuple, state: str, build: Callable[[], Dataset]) -> Dataset:
     """Return the dataset of `request`, from the cache if it is there whole, else from `build`.
 
-    Args:
-        request: the source, split, size, ..., as plain values.
-        state: anything that differs when the source differs, such as `fingerprint`.
-        build: makes the dataset; called at most once.
+    The request is the source, split, size, ..., as plain values; the `state`, such as a
+    `fingerprint`, differs when the source differs.
     """
     wanted, current = _digest(repr(request)), _digest(state + _code_version())
     path = cache_folder() / f"{wanted}-{current}.npz"

@@ -31,7 +31,6 @@ class Split:
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        """Check and convert the arrays."""
         images, labels = _as_images(self.images), _as_labels(self.labels)
         if len(images) != len(labels):
             given = f"{len(images)} images but {len(labels)} labels"
@@ -40,11 +39,9 @@ class Split:
         object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
-        """Return the number of images."""
         return len(self.labels)
 
     def __repr__(self) -> str:
-        """Return number and size of the images."""
         return f"{len(self):,} images of {'x'.join(map(str, self.images.shape[1:]))}"
 
     @cached_property
@@ -79,7 +76,6 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the parts against each other."""
         object.__setattr__(self, "classes", tuple(map(str, self.classes)))
         object.__setattr__(self, "name", _printable(self.name))
         object.__setattr__(self, "notes", tuple(map(_printable, self.notes)))
@@ -101,7 +97,6 @@ class Dataset:
                 raise InputError(f"{where}: label {shown} is outside the {n} classes 0..{n - 1}")
 
     def __repr__(self) -> str:
-        """Return name, classes and hash, then one line a part."""
         head = f"{self.name}: {len(self.classes)} classes, hash {self.hash[:12]}"
         parts = (f"  {part:5} {getattr(self, part)!r}" for part in ("train", "valid", "test"))
         return "\n".join([head, *parts])

@@ -63,15 +63,10 @@ def as_source(
     case, or if they hold images of 28x28 with an official mapping, or with the classes of a variant
     with letters. Ten digits without a mapping may be MNIST's, which are upright.
 
-    Args:
-        name: the files' prefix, such as `emnist-balanced`, or another name.
-        where: the files, for messages.
-        stored: the parts `train`, and maybe `valid` and `test`.
-        transposed: whether the images lie transposed; None decides as above.
-        mapping_file: the file that could name the classes, for advice.
-
-    Raises:
-        InputError: labels with a gap, of no class or of another number than images; or as `Split`.
+    `name` is the files' prefix, such as `emnist-balanced`, or another name; `where` is the files,
+    `mapping_file` the one that could name the classes, for messages; `transposed` whether the
+    images lie transposed, None decides as above. Labels with a gap, of no class or of another
+    number than images are an `InputError`, as is what `Split` refuses.
     """
     parts, mapping, classes = stored
     for part in parts.values():

@@ -32,7 +32,7 @@ class ArrayBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     CLASSES: ClassVar[tuple[str, ...]]
     url_infos: ClassVar[dict[str, UrlInfo] | None] = None  # None: TFDS knows the URL's checksum
 
-    def read(self, paths: list[Path]) -> Source:
+    def _read(self, paths: list[Path]) -> Source:
         """Read the downloaded files, one path a URL."""
         raise NotImplementedError
 
@@ -49,7 +49,7 @@ class ArrayBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        source = self.read([Path(dl_manager.download(url)) for url in self.URLS])
+        source = self._read([Path(dl_manager.download(url)) for url in self.URLS])
         examples = self._generate_examples
         return {"train": examples(source.train), "test": examples(source.test)}
 
@@ -77,8 +77,7 @@ class EmnistArrays(ArrayBuilder, skip_registration=True):
         """The variant's classes."""
         return tuple(emnist.OFFICIAL_CODES[self.builder_config.name].values())
 
-    def read(self, paths: list[Path]) -> Source:
-        """Read the variant's members of gzip.zip."""
+    def _read(self, paths: list[Path]) -> Source:
         source = files.read_zip(paths[0], self.builder_config.name)
         if source.classes != self.CLASSES:
             raise InputError(f"{paths[0]}: its mapping is not the official one of {source.name}")
@@ -96,8 +95,7 @@ class MnistArrays(ArrayBuilder, skip_registration=True):
     SHAPE = (28, 28, 1)
     CLASSES = tuple("0123456789")
 
-    def read(self, paths: list[Path]) -> Source:
-        """Read the four IDX files."""
+    def _read(self, paths: list[Path]) -> Source:
         arrays = [
             idx.decode(path.read_bytes(), str(path), ndim)
             for path, ndim in zip(paths, (3, 1, 3, 1), strict=True)
@@ -128,8 +126,7 @@ class Cifar10Arrays(ArrayBuilder, skip_registration=True):
         *("dog", "frog", "horse", "ship", "truck"),
     )
 
-    def read(self, paths: list[Path]) -> Source:
-        """Read the five training batches and the test batch."""
+    def _read(self, paths: list[Path]) -> Source:
         with tarfile.open(paths[0]) as archive:
             batches = [
                 archive.extractfile(f"cifar-10-batches-bin/{name}.bin").read()

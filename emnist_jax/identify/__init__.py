@@ -14,18 +14,9 @@ import numpy as np
 import optax
 
 from emnist_jax.errors import InputError
+from emnist_jax.identify import readings
 from emnist_jax.identify.equations import KNOWN, slips
-from emnist_jax.identify.readings import (
-    Reading,
-    changes_of,
-    difference,
-    digits,
-    fit,
-    nearest,
-    numbers_of,
-    search,
-    search_others,
-)
+from emnist_jax.identify.readings import Reading, digits, nearest
 from emnist_jax.identify.steps import SHAPE, TOLERANCE, UPDATES, Steps, is_transformation, observe
 
 OTHER = {"coupled": "decoupled", "decoupled": "coupled"}
@@ -41,7 +32,6 @@ class Difference(NamedTuple):
     known: float  # the change that the known rule makes
 
     def __str__(self) -> str:
-        """Return the difference in words."""
         where = f"update {self.update}, element {self.element}"
         return f"first at {where}: {self.change:.3g} instead of {self.known:.3g}"
 
@@ -71,7 +61,6 @@ class Identity:
     differences: dict[str, Difference] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return the result in lines: the rule, its arguments, the first differences."""
         what = _title(self.name, self.hyperparameters, self.slips)
         lines = [what if self.matched else f"no known rule; the nearest is {what}"]
         renamed = [f"{a} sets {h}" for a, h in self.arguments.items() if a != h]
@@ -104,8 +93,8 @@ def _differences(reading: Reading, seen: Steps) -> dict[str, Difference]:
     found = {}
     for name, known in KNOWN.items():
         lacks = {"b1", "weight_decay", "dampening"} - {*known.names}
-        changes = changes_of(known.form, reading.values | dict.fromkeys(lacks, 0.0), seen)
-        wrong = difference(changes, seen)
+        changes = readings.changes_of(known.form, reading.values | dict.fromkeys(lacks, 0.0), seen)
+        wrong = readings.difference(changes, seen)
         if wrong.max() > TOLERANCE:
             t = int(np.argmax(wrong.max(axis=1) > TOLERANCE))
             i = int(np.argmax(wrong[t]))
@@ -129,7 +118,7 @@ def _meanings(
         decaying = {**reading.values, "weight_decay": value}
         starts = ((reading.form, reading.values), (reading.form, decaying), (other, decaying))
         for form, start in starts:
-            values = fit(form, seen, reading.values["learning_rate"], start)
+            values = readings.fit(form, seen, reading.values["learning_rate"], start)
             if values.fits:
                 break
         new, old = values.values, reading.values
@@ -164,18 +153,18 @@ def identify(
         arguments = inspect.signature(rule).parameters
         rate_name = next((argument for argument in arguments if argument in RATE_NAMES), None)
     if rate_name:
-        values = {**numbers_of(rule), rate_name: 0.01, **given}
+        values = {**readings.numbers_of(rule), rate_name: 0.01, **given}
         numbers = [n for n in values if n != rate_name and type(values[n]) in (int, float)]
         made = _make(rule, name, values)
     seen, rate = observe(made, name), values.get(rate_name or "learning_rate")
-    best, *alike = search(seen, rate)
+    best, *alike = readings.search(seen, rate)
     if not best.fits:
         likeliest = sorted(known, key=lambda n: n not in name)  # lion for my_lion
         others = {n: known[n] for n in likeliest if n not in KNOWN}
         rates = {} if rate is None else {"learning_rate": rate}
-        if same := search_others(seen, others, {**values, **rates}):
+        if same := readings.search_others(seen, others, {**values, **rates}):
             return Identity(same[0], (), same[1], same[2], True)
-        if rate is not None and (free := search(seen, None))[0].fits:
+        if rate is not None and (free := readings.search(seen, None))[0].fits:
             best, alike = free[0], []
     title, hyper, words = _described(best)
     also = {}

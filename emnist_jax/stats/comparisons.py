@@ -7,12 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from emnist_jax.errors import InputError
-from emnist_jax.stats._inputs import (
-    require_level,
-    require_same_settings,
-    resampled_seed_weights,
-    stack_settings,
-)
+from emnist_jax.stats import _inputs
 from emnist_jax.stats.intervals import interval
 
 
@@ -49,13 +44,13 @@ def rank_correlation(
     """
     from scipy.special import ndtri, stdtrit
 
-    require_level(level)
+    _inputs.require_level(level)
     x, y = _both(a, b, over, seed, failed)
     correlation, lower, upper = float(_spearman(x.mean(0), y.mean(0))), np.nan, np.nan
     repeated = [len(z) for z in (x, y) if len(z) > 1]
     if repeated:
         generator = np.random.default_rng(rng)
-        means = [resampled_seed_weights(len(z), resamples, generator) @ z for z in (x, y)]
+        means = [_inputs.resampled_seed_weights(len(z), resamples, generator) @ z for z in (x, y)]
         draws = _spearman(*means)
         # A resample in which a side ties throughout has no correlation; it is left out.
         draws = draws[np.isfinite(draws)]
@@ -96,9 +91,9 @@ def regret(
     Raises:
         InputError: as `rank_correlation`.
     """
-    require_level(level)
+    _inputs.require_level(level)
     x, y = _both(here, there, over, seed, failed)
-    settings = stack_settings(here, over, seed, failed)
+    settings = _inputs.stack_settings(here, over, seed, failed)
     mean = x.mean(0)
     best, chosen = int(mean.argmax()), int(y.mean(0).argmax())
     held_out = xr.DataArray([np.nan], dims=seed)
@@ -121,9 +116,9 @@ def _both(
     a: xr.DataArray, b: xr.DataArray, over: Sequence[str] | None, seed: str, failed: float | None
 ) -> tuple[NDArray, NDArray]:
     """Return the scores of two problems as arrays (seed, setting), settings in the same order."""
-    require_same_settings(a, b, seed)
+    _inputs.require_same_settings(a, b, seed)
     over = [str(d) for d in a.dims if d != seed] if over is None else list(over)
-    x, y = (stack_settings(z, over, seed, failed) for z in (a, b))
+    x, y = (_inputs.stack_settings(z, over, seed, failed) for z in (a, b))
     if x.ndim != 2 or y.ndim != 2:
         extra = ", ".join(str(d) for d in x.dims[:-2] + y.dims[:-2])
         raise InputError(f'dimensions other than "{seed}" and the settings are left: {extra}')

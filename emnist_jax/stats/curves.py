@@ -6,24 +6,19 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax.errors import InputError
-from emnist_jax.stats._inputs import (
-    require_choice,
-    require_dims,
-    require_level,
-    require_variables,
-)
+from emnist_jax.stats import _inputs
 
 CURVES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy")
 
 
 def diverged(curves: xr.Dataset) -> xr.DataArray:
     """Per trial: does any of its curves hold NaN or inf at any epoch?"""
-    require_variables(curves)
+    _inputs.require_variables(curves)
     present = [curves[name] for name in CURVES if name in curves]
     if not present:
         raise InputError(f"no curve in the data: expected one of {', '.join(CURVES)}")
     bad = sum(~np.isfinite(curve) for curve in present) > 0
-    require_dims(bad, "epoch")
+    _inputs.require_dims(bad, "epoch")
     return bad.any("epoch").rename("diverged")
 
 
@@ -119,7 +114,7 @@ def selection_bias(accuracy: xr.DataArray, dim: str = "seed") -> xr.Dataset:
     Raises:
         InputError: `dim` or `epoch` is not a dimension, or `epoch` has no coordinate.
     """
-    require_dims(accuracy, dim)
+    _inputs.require_dims(accuracy, dim)
     _require_epochs(accuracy)
     x = accuracy.astype(float)
     x = x.where(np.isfinite(x))
@@ -163,7 +158,7 @@ def time_to_target(
     Raises:
         InputError: unknown curve, or no coordinate `epoch`.
     """
-    require_variables(curves, by)
+    _inputs.require_variables(curves, by)
     curve = curves[by]
     _require_epochs(curve)
     hit = curve <= target if _is_error(by) else curve >= target  # NaN compares false
@@ -196,8 +191,8 @@ def median_time(times: xr.DataArray, dim: str = "seed", *, level: float = 0.95) 
     """
     from scipy.special import bdtr
 
-    require_dims(times, dim)
-    require_level(level)
+    _inputs.require_dims(times, dim)
+    _inputs.require_level(level)
     times = times.astype(float).fillna(np.inf)
     n = times.sizes[dim]
     ranks = np.arange(1, n // 2 + 1) if n > 1 else np.array([1])
@@ -232,8 +227,8 @@ def fraction_reached(accuracy: xr.DataArray, after: int = 1, of: str = "best") -
     Raises:
         InputError: no such epoch, or `of` is neither "best" nor "last".
     """
-    require_dims(accuracy, "epoch")
-    require_choice("reference", of, ["best", "last"])
+    _inputs.require_dims(accuracy, "epoch")
+    _inputs.require_choice("reference", of, ["best", "last"])
     if "epoch" not in accuracy.coords or after not in accuracy.epoch.values:
         raise InputError(f"no epoch {after} in the curves")
     reference = accuracy.max("epoch") if of == "best" else accuracy.isel(epoch=-1, drop=True)
@@ -246,11 +241,11 @@ def _is_error(name: str) -> bool:
 
 def _with_partner(curves: xr.Dataset, by: str) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the curve `by` and the one that breaks its ties."""
-    require_choice("curve", by, CURVES)
+    _inputs.require_choice("curve", by, CURVES)
     part = by.split("_")[0]
     partner = f"{part}_accuracy" if _is_error(by) else f"{part}_error"
-    require_variables(curves, by, partner)
-    require_dims(curves[by], "epoch")
+    _inputs.require_variables(curves, by, partner)
+    _inputs.require_dims(curves[by], "epoch")
     return curves[by], curves[partner]
 
 
@@ -274,6 +269,6 @@ def _at(curves: xr.Dataset, index: xr.DataArray, by: str) -> xr.Dataset:
 
 
 def _require_epochs(curves: xr.Dataset | xr.DataArray) -> None:
-    require_dims(curves, "epoch")
+    _inputs.require_dims(curves, "epoch")
     if "epoch" not in curves.coords:
         raise InputError('the curves lack the coordinate "epoch" (0 = before any update)')

@@ -7,13 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from emnist_jax.errors import InputError
-from emnist_jax.stats._inputs import (
-    common_seeds,
-    require_choice,
-    require_dims,
-    require_level,
-    require_same_settings,
-)
+from emnist_jax.stats import _inputs
 
 METHODS = {"t": "t", "percentile": "percentile", "bca": "BCa"}  # our name: scipy's name
 
@@ -54,11 +48,11 @@ def interval(
         InputError: unknown `dim`, `pool` or `method`, a `pool` for a bootstrap, or `level` outside
             (0, 1).
     """
-    require_dims(x, dim, *pool)
+    _inputs.require_dims(x, dim, *pool)
     if pool and method != "t":
         raise InputError(f'pool is for method="t"; the bootstrap "{method}" has no sd to pool')
-    require_level(level)
-    require_choice("method", method, list(METHODS))
+    _inputs.require_level(level)
+    _inputs.require_choice("method", method, list(METHODS))
     x = x.astype(float)
     x = x.where(np.isfinite(x))
     n = x.notnull().sum(dim)
@@ -122,8 +116,8 @@ def paired(
     """
     from scipy.special import gammaln, stdtr
 
-    labels = common_seeds(a, b, dim)
-    require_same_settings(a, b, dim)
+    labels = _inputs.common_seeds(a, b, dim)
+    _inputs.require_same_settings(a, b, dim)
     unpaired = a.sizes[dim] + b.sizes[dim] - 2 * len(labels)
     a, b = (x.sel({dim: labels}).astype(float) for x in (a, b))
     out = interval(a - b, dim, level=level).rename(mean="difference")
@@ -187,7 +181,7 @@ def wilson(accuracy: xr.DataArray | float, n: int, *, level: float = 0.95) -> xr
         raise InputError("accuracy must be a fraction in [0, 1]: divide per cent by 100")
     if n < 1:
         raise InputError(f"an accuracy needs one image or more, not n = {n}")
-    require_level(level)
+    _inputs.require_level(level)
     z = ndtri(0.5 + level / 2)
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))

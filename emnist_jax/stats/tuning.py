@@ -7,13 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from emnist_jax.errors import InputError
-from emnist_jax.stats._inputs import (
-    common_seeds,
-    require_choice,
-    require_level,
-    resampled_seed_weights,
-    stack_settings,
-)
+from emnist_jax.stats import _inputs
 from emnist_jax.stats.curves import best
 
 RESAMPLE = ("seed", "setting", "both")
@@ -71,9 +65,9 @@ def best_after_k(
     Raises:
         InputError: unknown dimension or choice, missing scores without `failed`, bad `level`.
     """
-    require_level(level)
-    require_choice("resample", resample, RESAMPLE)
-    stacked = stack_settings(score, over, seed, failed)
+    _inputs.require_level(level)
+    _inputs.require_choice("resample", resample, RESAMPLE)
+    stacked = _inputs.stack_settings(score, over, seed, failed)
     weights = _order_weights(stacked.sizes["setting"])
     settings = np.sort(stacked.mean(seed).values, axis=-1)
     expected = settings @ weights
@@ -117,10 +111,10 @@ def difference_after_k(
         InputError: as `best_after_k`; fewer than two common seeds; `same_settings` of which there
             are not as many on both sides.
     """
-    require_level(level)
-    require_choice("resample", resample, RESAMPLE)
-    stacks = [stack_settings(x, None, seed, failed) for x in (a, b)]
-    labels = common_seeds(*stacks, seed)
+    _inputs.require_level(level)
+    _inputs.require_choice("resample", resample, RESAMPLE)
+    stacks = [_inputs.stack_settings(x, None, seed, failed) for x in (a, b)]
+    labels = _inputs.common_seeds(*stacks, seed)
     values = [x.sel({seed: labels}).values for x in stacks]
     counts = [x.shape[-1] for x in values]
     if same_settings and counts[0] != counts[1]:
@@ -173,7 +167,7 @@ def tuned_scores(
     Raises:
         InputError: as `best_after_k`; fewer than two seeds; a k that is no number of settings.
     """
-    stacked = stack_settings(score, over, seed, failed)
+    stacked = _inputs.stack_settings(score, over, seed, failed)
     seeds, n = stacked.sizes[seed], stacked.sizes["setting"]
     k = n if k is None else k
     if not 1 <= k <= n:
@@ -182,7 +176,7 @@ def tuned_scores(
         raise InputError("one seed cannot separate luck from merit: give two or more")
     x, weights = stacked.values, _order_weights(n)[:, k - 1]
     mean = x.mean(-2, keepdims=True)
-    draws = resampled_seed_weights(seeds, resamples, np.random.default_rng(rng)) @ x
+    draws = _inputs.resampled_seed_weights(seeds, resamples, np.random.default_rng(rng)) @ x
     above = draws - draws.mean(-2, keepdims=True)  # of the mean of all, but for their number
     luck = np.take_along_axis(above, np.argsort(draws, axis=-1), axis=-1) @ weights
     values = np.take_along_axis(x, np.argsort(mean, axis=-1), axis=-1) @ weights
@@ -213,7 +207,8 @@ def _draws_after_k(
     if resample == "setting":
         means = np.repeat(x.mean(-2, keepdims=True), resamples, axis=-2)
     else:
-        means = resampled_seed_weights(seeds, resamples, np.random.default_rng([rng, 0])) @ x
+        generator = np.random.default_rng([rng, 0])
+        means = _inputs.resampled_seed_weights(seeds, resamples, generator) @ x
     if resample != "seed":
         picks = np.random.default_rng([rng, 1, stream]).integers(settings, size=means.shape[-2:])
         means = np.take_along_axis(means, np.broadcast_to(picks, means.shape), axis=-1)

@@ -44,7 +44,6 @@ class Prediction:
         return self.probabilities[0]
 
     def __repr__(self) -> str:
-        """Return classes and probabilities in percent."""
         pairs = zip(self.classes, self.probabilities, strict=True)
         return ", ".join(f"{name} {100 * p:.1f} %" for name, p in pairs)
 
@@ -67,11 +66,9 @@ class Networks:
     form: pictures.Form
 
     def __len__(self) -> int:
-        """Return the number of networks."""
         return self.epoch.size
 
     def __repr__(self) -> str:
-        """Return what they are and how many."""
         sizes = [f"{dim}: {size}" for dim, size in self.epoch.sizes.items()]
         networks = f"{len(self)} network{'s' * (len(self) != 1)}"
         return ", ".join([f"{networks} {models.describe(self.model)}", *sizes])
