@@ -223,9 +223,8 @@ def connect(options: Running) -> None:
 
     Hosts that cannot be reached, or a JAX that finds no device are an `InputError`.
     """
-    names = "coordinator", "processes", "process"
-    given = [getattr(options, name) for name in names]
-    if given != [None, None, None]:
+    given = options.coordinator, options.processes, options.process
+    if given != (None, None, None):
         if given[0] is None:
             raise InputError("--processes and --process need --coordinator HOST:PORT, or auto")
         hosts.connect(*given)

@@ -23,8 +23,7 @@ class Split:
     Accepts images of shape (n, h, w) or (n, h, w, c), as integers 0 to 255 or as floats in [0, 1].
 
     Raises:
-        InputError: wrong shape, type or range, NaN, no images, or as many labels as images do not
-            exist.
+        InputError: wrong shape, type or range, NaN, no images, or another number of labels.
     """
 
     images: np.ndarray
@@ -241,14 +240,13 @@ def _as_images(values: Any) -> np.ndarray:
         raise InputError(f"no images: the array has shape {images.shape}")
     if images.dtype == np.uint8:
         return _immutable(images)
-    if not (np.issubdtype(images.dtype, np.floating) or np.issubdtype(images.dtype, np.integer)):
+    floating = np.issubdtype(images.dtype, np.floating)
+    if not (floating or np.issubdtype(images.dtype, np.integer)):
         raise InputError(f"images are {images.dtype}; give uint8, or floats in [0, 1]")
     low, high = images.min(), images.max()  # NaN if any pixel is
-    floating = np.issubdtype(images.dtype, np.floating)
-    top = 1 if floating else 255
     if np.isnan(low):
         raise InputError("images hold NaN; every pixel needs a number")
-    if low < 0 or high > top:
+    if low < 0 or high > (1 if floating else 255):
         advice = "scale floats to [0, 1] or give uint8" if floating else "give integers 0 to 255"
         raise InputError(f"images range from {low:g} to {high:g}; {advice}")
     return freeze((np.rint(images * 255.0) if floating else images).astype(np.uint8))

@@ -23,24 +23,21 @@ def decode(raw: bytes, name: str, ndim: int) -> np.ndarray:
         InputError: not IDX, another type or number of dimensions, an empty array, truncated,
             damaged, or longer than its header says.
     """
-    if raw[:2] != b"\x1f\x8b":
-        return _decode_plain(raw, name, ndim)
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as stream:
-            header = stream.read(4 + 4 * ndim)
-            length = math.prod(_read_shape(header, name, ndim))
-            if length > _MAX_DEFLATE * len(raw):
-                raise InputError(f"{name}: truncated: its header promises {length:,} bytes")
-            # One byte more than promised: shows excess, and reaches the end, so gzip's checksum is
-            # compared.
-            return _decode_plain(header + stream.read(length + 1), name, ndim)
-    except EOFError:
-        raise InputError(f"{name}: truncated gzip file; fetch or copy it again") from None
-    except (OSError, zlib.error) as error:
-        raise InputError(f"{name}: damaged gzip file ({error}); fetch or copy it again") from None
-
-
-def _decode_plain(raw: bytes, name: str, ndim: int) -> np.ndarray:
+    if raw[:2] == b"\x1f\x8b":
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(raw)) as stream:
+                header = stream.read(4 + 4 * ndim)
+                length = math.prod(_read_shape(header, name, ndim))
+                if length > _MAX_DEFLATE * len(raw):
+                    raise InputError(f"{name}: truncated: its header promises {length:,} bytes")
+                # One byte more than promised: shows excess, and reaches the end, so gzip's checksum
+                # is compared.
+                raw = header + stream.read(length + 1)
+        except EOFError:
+            raise InputError(f"{name}: truncated gzip file; fetch or copy it again") from None
+        except (OSError, zlib.error) as error:
+            reason = f"damaged gzip file ({error})"
+            raise InputError(f"{name}: {reason}; fetch or copy it again") from None
     shape = check_size(raw, len(raw), name, ndim)
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(shape)
 

@@ -20,7 +20,8 @@ SLIPS = {  # the choices of a Form, and the words for a rule that differs in one
         "largest": "divided by v <- max(b2 v, |g| + eps)",
     },
     "damped": {
-        True: "with m damped: m <- b1 m + (1 - b1) g", False: "with m undamped: m <- b1 m + g"
+        True: "with m damped: m <- b1 m + (1 - b1) g",
+        False: "with m undamped: m <- b1 m + g",
     },
     "correct_m": {
         "none": "without bias correction of m",
@@ -54,7 +55,8 @@ SLIPS = {  # the choices of a Form, and the words for a rule that differs in one
         "after": "with the maximum of v taken after its bias correction (optax)",
     },
     "centred": {
-        False: "without centring of v", True: "with v centred: less the mean of g, squared"
+        False: "without centring of v",
+        True: "with v centred: less the mean of g, squared",
     },
     "first": {
         "zero": "with m starting at 0",

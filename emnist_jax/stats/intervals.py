@@ -45,8 +45,7 @@ def interval(
         with the dimensions of `x` without `dim`. With one value `sd` and the bounds are NaN.
 
     Raises:
-        InputError: unknown `dim`, `pool` or `method`, a `pool` for a bootstrap, or `level` outside
-            (0, 1).
+        InputError: unknown `dim`, `pool` or `method`, a pooled bootstrap, `level` outside (0, 1).
     """
     _inputs.require_dims(x, dim, *pool)
     if pool and method != "t":

@@ -73,7 +73,7 @@ def best_after_k(
     expected = settings @ weights
     spread = np.sqrt(((settings[..., None] - expected[..., None, :]) ** 2 * weights).sum(-2))
     draws = _draws_after_k(stacked.values, weights, resample, resamples, rng)
-    lower, upper = _percentiles(draws, level)
+    lower, upper = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=-2)
     dims = (*stacked.dims[:-2], "k")
     coords = {d: stacked[d] for d in stacked.dims[:-2] if d in stacked.coords}
     values = {"expected": expected, "sd": spread, "lower": lower, "upper": upper}
@@ -108,8 +108,7 @@ def difference_after_k(
         Along `k` = 1..min(N_a, N_b): `difference`, `lower`, `upper`; `n`, the common seeds.
 
     Raises:
-        InputError: as `best_after_k`; fewer than two common seeds; `same_settings` of which there
-            are not as many on both sides.
+        InputError: as `best_after_k`; under two common seeds; `same_settings` of unequal numbers.
     """
     _inputs.require_level(level)
     _inputs.require_choice("resample", resample, RESAMPLE)
@@ -126,7 +125,7 @@ def difference_after_k(
         expected.append(np.sort(x.mean(-2)) @ weights)
         stream = 0 if same_settings else side
         draws.append(_draws_after_k(x, weights, resample, resamples, rng, stream))
-    lower, upper = _percentiles(draws[0] - draws[1], level)
+    lower, upper = np.quantile(draws[0] - draws[1], [0.5 - level / 2, 0.5 + level / 2], axis=-2)
     values = {"difference": expected[0] - expected[1], "lower": lower, "upper": upper}
     found = {name: ("k", value) for name, value in values.items()} | {"n": len(labels)}
     return xr.Dataset(found, {"k": np.arange(1, k + 1)}, {"level": level, "resample": resample})
@@ -215,8 +214,3 @@ def _draws_after_k(
     draws = np.sort(means, axis=-1) @ weights
     alone = (seeds == 1 and resample != "setting") or (settings == 1 and resample != "seed")
     return np.full_like(draws, np.nan) if alone else draws
-
-
-def _percentiles(draws: NDArray, level: float) -> NDArray:
-    """Bounds of the central `level` of draws (..., resamples, k)."""
-    return np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=-2)
