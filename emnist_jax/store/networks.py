@@ -129,29 +129,26 @@ class Networks:
             shape = ", ".join(map(str, self.form.shape))
             what = f"{_what(images)}: give images (n, {shape})"
             raise InputError(f"{what}, such as data.valid.images")
-        n, batch = len(images), self.evaluation_batch
+        batch = self.evaluation_batch
         model, variables, fields = self.model, self.variables, self._fields()
         program = identity(partial(_applied, model), variables, fields, images[:batch])
-        parts = [
-            _logits(program, model, variables, fields, images[i : i + batch])
-            for i in range(0, n, batch)
-        ]
-        values = np.concatenate([np.asarray(part) for part in parts], axis=1)
-        return xr.DataArray(
-            values.reshape(*self.epoch.shape, *values.shape[1:]),
-            dims=(*self.epoch.dims, "image", "class"),
-            coords=self.epoch.coords,
-        )
+        batches = (images[i : i + batch] for i in range(0, len(images), batch))
+        parts = [_logits(program, model, variables, fields, one) for one in batches]
+        return self._labelled(np.concatenate(parts, axis=1), "image", "class")
+
+    def _labelled(self, values: np.ndarray, *dims: str) -> xr.DataArray:
+        """Return values (network, ...) with the labels of the networks, and `dims` besides."""
+        shape = (*self.epoch.shape, *np.shape(values)[1:])
+        return xr.DataArray(np.reshape(values, shape), self.epoch.coords, (*self.epoch.dims, *dims))
 
     def _fields(self) -> dict[str, np.ndarray]:
         """Return the model's fields that were on an axis of the sweep, a number a network."""
         dtype = _computed_in(self.variables)
-        on_axis = model_fields(self.model) & set(map(str, self.kept.coords))
-        on_each = {name: self.kept[name].broadcast_like(self.epoch) for name in on_axis}
-        return {
-            name: values.transpose(*self.epoch.dims).values.ravel().astype(dtype)
-            for name, values in on_each.items()
-        }
+        found = {}
+        for name in model_fields(self.model) & set(map(str, self.kept.coords)):
+            values = self.kept[name].broadcast_like(self.epoch).transpose(*self.epoch.dims)
+            found[name] = values.values.ravel().astype(dtype)
+        return found
 
     def probabilities(self, images: np.ndarray) -> xr.DataArray:
         """Return class probabilities (grid dimensions, image, class) of images (n, h, w, c) uint8.
@@ -242,9 +239,8 @@ class Networks:
             macro = np.nanmean(np.asarray(recall) / counts, axis=1)
         errors = [float(train.cross_entropy(jnp.asarray(one), labels).mean()) for one in flat]
         found = {"error": errors, "accuracy": right.mean(1), "macro_accuracy": macro}
-        shape, dims = self.epoch.shape, self.epoch.dims
-        variables = {name: (dims, np.asarray(v).reshape(shape)) for name, v in found.items()}
-        return xr.Dataset(variables, self.epoch.coords, {"images": len(labels)})
+        variables = {name: self._labelled(values) for name, values in found.items()}
+        return xr.Dataset(variables, attrs={"images": len(labels)})
 
     def confusion(self, split: Split) -> xr.DataArray:
         """Return counts (grid dimensions, seed, true, predicted) on a split, classes by name.
@@ -255,12 +251,8 @@ class Networks:
         predicted = self._on(split).argmax(-1)
         n, names = len(self.classes), list(self.classes)
         counts = [np.bincount(split.labels * n + row, minlength=n * n) for row in predicted]
-        return xr.DataArray(
-            np.reshape(counts, (*self.epoch.shape, n, n)),
-            {**self.epoch.coords, "true": names, "predicted": names},
-            (*self.epoch.dims, "true", "predicted"),
-            "confusion",
-        )
+        found = self._labelled(np.reshape(counts, (-1, n, n)), "true", "predicted")
+        return found.assign_coords(true=names, predicted=names).rename("confusion")
 
     def save(self, path: str | Path) -> Path:
         """Write the networks to a safetensors file, whole or not at all, with a checksum.
