@@ -5,15 +5,13 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from emnist_jax.data.dataset import freeze
 from emnist_jax.errors import InputError, nearest
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif", ".bmp"),
@@ -96,8 +94,6 @@ def read(
     Raises:
         InputError: no such file, not a picture, levels of 32 bits, or wrong arguments.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     name = name or f"{source}"
     if channels not in (None, 1, 3):
         raise InputError(f"{name}: pictures have 1 or 3 channels, these networks take {channels}")
@@ -154,10 +150,8 @@ def read_all(sources: Iterable[tuple[Any, str]], background: str = "white") -> n
     return freeze(pixels)
 
 
-def _in_8_bits(picture: "Image.Image", background: str, name: str) -> "Image.Image":
+def _in_8_bits(picture: Image.Image, background: str, name: str) -> Image.Image:
     """Return a picture with levels 0 to 255; others as they are."""
-    from PIL import Image
-
     if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
         return picture
     levels = np.asarray(picture).astype(float)
@@ -209,8 +203,6 @@ def _middle(picture: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 def _scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return (h, w, channels) uint8 at another size, every old pixel counting when it shrinks."""
-    from PIL import Image
-
     size = (width, height)
     parts = [
         Image.fromarray(part).resize(size, Image.Resampling.BICUBIC)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 from emnist_jax.errors import InputError
 from emnist_jax.stats import _inputs
@@ -42,8 +43,6 @@ def rank_correlation(
     Raises:
         InputError: different settings, fewer than two, other dimensions left, missing scores.
     """
-    from scipy.special import ndtri, stdtrit
-
     _inputs.require_level(level)
     x, y = _both(a, b, over, seed, failed)
     correlation, lower, upper = float(_spearman(x.mean(0), y.mean(0))), np.nan, np.nan

@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 import xarray as xr
+from scipy.special import bdtr
 
 from emnist_jax.errors import InputError
 from emnist_jax.stats import _inputs
@@ -189,8 +190,6 @@ def median_time(times: xr.DataArray, dim: str = "seed", *, level: float = 0.95) 
     Raises:
         InputError: unknown `dim` or `level` outside (0, 1).
     """
-    from scipy.special import bdtr
-
     _inputs.require_dims(times, dim)
     _inputs.require_level(level)
     times = times.astype(float).fillna(np.inf)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import gammaln, nctdtr, ndtr, ndtri, stdtr, stdtrit
 
 from emnist_jax.errors import InputError
 from emnist_jax.stats import _inputs
@@ -61,8 +62,6 @@ def interval(
     df, squares = df.where(df > 0), squares.sum(list(pool), min_count=1)
     sd = np.sqrt(squares / df).broadcast_like(mean)
     if method == "t":
-        from scipy.special import stdtrit
-
         half = stdtrit(df, 0.5 + level / 2) * sd / np.sqrt(n)
         lower, upper = mean - half, mean + half
     else:
@@ -113,8 +112,6 @@ def paired(
     Raises:
         InputError: fewer than two common seeds, no seed labels, or differing coordinates.
     """
-    from scipy.special import gammaln, stdtr
-
     labels = _inputs.common_seeds(a, b, dim)
     _inputs.require_same_settings(a, b, dim)
     unpaired = a.sizes[dim] + b.sizes[dim] - 2 * len(labels)
@@ -143,8 +140,6 @@ def seeds_needed(difference: float, sd: float, *, power: float = 0.8, level: flo
     Returns:
         A whole number of 2 or more; inf where more than 10,000 are needed or an input is NaN.
     """
-    from scipy.special import nctdtr, stdtrit
-
     if sd == 0 and difference != 0:
         return 2.0
     n = np.arange(2, 10_001)
@@ -173,8 +168,6 @@ def wilson(accuracy: xr.DataArray | float, n: int, *, level: float = 0.95) -> xr
     Raises:
         InputError: an accuracy outside [0, 1], n below 1, or `level` outside (0, 1).
     """
-    from scipy.special import ndtri
-
     p = xr.DataArray(accuracy).astype(float)
     if ((p < 0) | (p > 1)).any():  # NaN is let through, it stays NaN
         raise InputError("accuracy must be a fraction in [0, 1]: divide per cent by 100")
@@ -204,8 +197,6 @@ def two_proportions(
     Raises:
         InputError: as `wilson`.
     """
-    from scipy.special import ndtr
-
     wa, wb = wilson(a, n_a, level=level), wilson(b, n_b, level=level)
     p_a, p_b = wa.accuracy, wb.accuracy
     pooled = (p_a * n_a + p_b * n_b) / (n_a + n_b)

@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from emnist_jax.errors import InputError, check_count
 from emnist_jax.stats._inputs import require_dims, require_level
@@ -123,8 +124,6 @@ def simulate_races(
     Raises:
         InputError: numbers out of range, scores that are missing or not paired by `dim`.
     """
-    from scipy.special import stdtrit
-
     require_level(level)
     check_count("races", races)
     check_count("fixed", fixed, most_seeds)

@@ -9,24 +9,22 @@ import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from emnist_jax.errors import InputError, nearest
 from emnist_jax.stats import best, interval
 from emnist_jax.store.files import write_whole
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 EACH = ("trial", "setting")
 EVENT_FILE = "events.out.tfevents.0.emnist_jax"  # one name: exporting again replaces, adds nothing
 _ABOUT = ("data", "data_hash", "split_hash", "model", "rule", "batch_size", "commit", "device")
 
 
-def to_pandas(curves: xr.Dataset) -> "pd.DataFrame":
+def to_pandas(curves: xr.Dataset) -> pd.DataFrame:
     """Return curves as a tidy table: a row a trial and epoch.
 
     Columns: the hyperparameters, fixed ones too, `seed`, `epoch`, then the variables. `attrs` holds

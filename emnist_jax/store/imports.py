@@ -3,15 +3,12 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from emnist_jax.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LABELS = ("rule", "seed", "epoch")
 _DEEPOBS = {"losses": "error", "accuracies": "accuracy"}
@@ -66,16 +63,14 @@ def curves_from(path: str | Path, rename: Mapping[str, str] | None = None) -> di
     return {str(rule): _curves(rows, f"{path}: {rule}", path.is_dir()) for rule, rows in groups}
 
 
-def _csv(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
+def _csv(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
     except (ValueError, OSError) as error:  # what pandas raises for files that are no tables
         raise InputError(f"{path}: not readable as CSV: {error}") from error
 
 
-def _curves(rows: "pd.DataFrame", what: str, partial: bool) -> xr.Dataset:
+def _curves(rows: pd.DataFrame, what: str, partial: bool) -> xr.Dataset:
     """Return one rule's rows as curves; `partial`: leave out settings without all seeds."""
     text = rows.select_dtypes(exclude="number")
     attrs = {name: str(text[name].iloc[0]) for name in text if text[name].nunique() == 1}
@@ -113,10 +108,8 @@ def _curves(rows: "pd.DataFrame", what: str, partial: bool) -> xr.Dataset:
     return found.assign_coords(fixed).assign_attrs(attrs)
 
 
-def _deepobs(folder: Path) -> "pd.DataFrame":
+def _deepobs(folder: Path) -> pd.DataFrame:
     """Return the runs below a folder as a tidy table."""
-    import pandas as pd
-
     tables, problems = {}, set()
     for path in sorted(folder.rglob("*.json")):
         try:
