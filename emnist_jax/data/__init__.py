@@ -79,14 +79,14 @@ def load(
         raise InputError(f"transposed is {transposed!r:.60}; give True or False")
     if isinstance(source, Dataset):
         raise InputError("this is a Dataset already; use it as it is")
-    located = _locate(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else None
+    text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    located = None if text is None else _locate(text)
     if transposed is not None and (not located or source == "glyphs"):
         raise InputError("transposed can be given for files only")
-    if not isinstance(source, (str, os.PathLike)):
+    if text is None:
         return _from_arrays(source, split, size, classes, name or "arrays")
     if classes is not None or name is not None:
         raise InputError("classes and name can be given for arrays only")
-    text = os.fspath(source)
     if text == "glyphs":
         drawn = glyphs.DEFAULT_SIZE if size is None else size
         request = ("glyphs", split, drawn)

@@ -141,10 +141,9 @@ def _codes(name: str, train: Part, where: str, mapping_file: str) -> dict:
             return official
     if len(found) <= found.max():  # a gap: more likely a wrong label than a class without images
         missing = next(n for n, label in enumerate(labels) if n != label)
-        raise InputError(
-            f"{where}: the training labels go up to {found.max()} but none is {missing}; correct "
-            f'them, or add {mapping_file} with a line "label character-code" for each class'
-        )
+        given = f"the training labels go up to {found.max()} but none is {missing}"
+        lines = f'{mapping_file} with a line "label character-code" for each class'
+        raise InputError(f"{where}: {given}; correct them, or add {lines}")
     return {label: str(label) for label in labels}
 
 

@@ -138,11 +138,10 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
     """Return the files of arrays and mappings of an archive by their names without folders."""
     found: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
-        parts = PurePosixPath(info.filename.replace("\\", "/"))
+        name = info.filename
+        parts = PurePosixPath(name.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts:
-            raise InputError(
-                f'{path}: member "{info.filename}" points outside the archive; not read'
-            )
+            raise InputError(f'{path}: member "{name}" points outside the archive; not read')
         known = describe(parts.name)
         if info.is_dir() or not known or parts.parts[0] == "__MACOSX":
             continue
@@ -195,10 +194,9 @@ def _choose_prefix(files: Iterable[File], path: Path, variant: str | None) -> st
     """Return the prefix of `variant`; the only one there is if None."""
     found = {file.prefix.lower(): file.prefix for file in files if file.kind != "mapping"}
     if not found:
-        raise InputError(
-            f"{path}: holds no IDX files such as emnist-balanced-train-images-idx3-ubyte.gz, nor "
-            f".{', .'.join(_READERS)}"
-        )
+        example = "emnist-balanced-train-images-idx3-ubyte.gz"
+        others = ", .".join(_READERS)
+        raise InputError(f"{path}: holds no IDX files such as {example}, nor .{others}")
     short = {prefix.removeprefix("emnist-"): name for prefix, name in sorted(found.items())}
     if variant is None:
         train = {file.prefix.lower() for file in files if file.part == "train"}

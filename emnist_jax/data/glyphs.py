@@ -132,11 +132,9 @@ class _Random:
 def _templates() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return every variant of every class as arrays, padded to one shape.
 
-    Returns:
-        controls (v, c, 2): control points, the box centred at 0, size 1.
-        curves (v, p, c): the matrix that takes control points to the dots on the curves.
-        spacing (v, p): distance from dot to dot, in boxes.
-        variants (47, 2): first variant and number of variants of each class.
+    They are control points (v, c, 2), the box centred at 0, size 1; matrices (v, p, c) that take
+    them to the dots on the curves; distances (v, p) from dot to dot, in boxes; and first variant
+    and number of variants of each class (47, 2).
     """
     strokes = read_strokes()
     paths = [_parse(text) for name in CLASSES for text in strokes[name]]

@@ -2,15 +2,12 @@
 
 import io
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from emnist_jax.data import pictures
 from emnist_jax.data.emnist import Part, Stored
 from emnist_jax.data.tables import IMAGES, LABELS, labels_of
 from emnist_jax.errors import InputError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def read(raw: bytes, name: str, background: str = "white") -> Stored:
@@ -44,18 +41,17 @@ def read(raw: bytes, name: str, background: str = "white") -> Stored:
         raise InputError(f"{name}: its column {image} holds no encoded images (PNG, JPEG, ...)")
     if pa.types.is_nested(table[label].type) or table[label].null_count:
         raise InputError(f"{name}: its column {label} does not hold one label an image")
-    images = pictures.read_all(
-        ((io.BytesIO(one), f"{name}: image {i}") for i, one in enumerate(encoded.to_pylist())),
-        background,
-    )
+    files = enumerate(map(io.BytesIO, encoded.to_pylist()))
+    images = pictures.read_all(((file, f"{name}: image {i}") for i, file in files), background)
     labels = labels_of(table[label].to_numpy(), name)
-    return Stored({"": Part(images, labels, name)}, classes=_classes(table.schema, label))
+    classes = _classes(table.schema.metadata or {}, label)
+    return Stored({"": Part(images, labels, name)}, classes=classes)
 
 
-def _classes(schema: "pa.Schema", label: str) -> dict[int, str] | None:
+def _classes(metadata: Mapping[bytes, bytes], label: str) -> dict[int, str] | None:
     """Return the class names in the metadata of the library `datasets`."""
     try:
-        about = json.loads((schema.metadata or {})[b"huggingface"])
+        about = json.loads(metadata[b"huggingface"])
         return dict(enumerate(map(str, about["info"]["features"][label]["names"])))
     except (KeyError, TypeError, ValueError):
         return None

@@ -203,9 +203,6 @@ def _middle(picture: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 def _scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return (h, w, channels) uint8 at another size, every old pixel counting when it shrinks."""
-    size = (width, height)
-    parts = [
-        Image.fromarray(part).resize(size, Image.Resampling.BICUBIC)
-        for part in np.moveaxis(picture, -1, 0)
-    ]
-    return np.stack([np.asarray(part) for part in parts], axis=-1)
+    planes = map(Image.fromarray, np.moveaxis(picture, -1, 0))
+    resized = [plane.resize((width, height), Image.Resampling.BICUBIC) for plane in planes]
+    return np.stack(resized, axis=-1)

@@ -216,15 +216,10 @@ def _sensible(form: Form) -> bool:
 def forms() -> tuple[Form, ...]:
     """Return the known forms and all within two choices of one, nearest first."""
     rings = [dict.fromkeys(known.form for known in KNOWN.values())]
+    choices = [(name, choice) for name, known in SLIPS.items() for choice in known]
     for _ in range(2):
-        rings.append(
-            {
-                replace(form, **{name: choice}): None
-                for form in rings[-1]
-                for name, choices in SLIPS.items()
-                for choice in choices
-            }
-        )
+        slipped = (replace(form, **{name: one}) for form in rings[-1] for name, one in choices)
+        rings.append(dict.fromkeys(slipped))
     return tuple(form for form in rings[0] | rings[1] | rings[2] if _sensible(form))
 
 

@@ -78,10 +78,9 @@ def early_stopping(curves: xr.Dataset, patience: int = 5, by: str = "valid_accur
     """
     if isinstance(patience, bool) or not isinstance(patience, Integral) or patience < 1:
         raise InputError(f"patience={patience!r}: give a whole number of epochs above 0")
-    score, tie = _score_and_tie(curves, by)
+    scores, ties = (each.transpose("epoch", ...) for each in _score_and_tie(curves, by))
     _require_epochs(curves)
     epochs = curves.epoch.values
-    scores, ties = (values.transpose("epoch", ...) for values in (score, tie))
     like = scores.isel(epoch=0, drop=True)
     index, spent = np.zeros(like.shape, int), np.full(like.shape, np.inf)
     top, top_tie = (np.full(like.shape, -np.inf) for _ in range(2))
@@ -127,16 +126,15 @@ def selection_bias(accuracy: xr.DataArray, dim: str = "seed") -> xr.Dataset:
         index = pick.fillna(-np.inf).argmax("epoch")
         own = x.isel({dim: i}, drop=True).isel(epoch=index, drop=True)
         read.append(own.where(pick.notnull().any("epoch")))
-    out = xr.Dataset(
-        {
-            "mean_of_maxima": x.max("epoch").mean(dim, skipna=False),
-            "max_of_mean": mean.max("epoch"),
-            "max_of_mean_epoch": mean.idxmax("epoch"),
-            "held_out": xr.concat(read, dim).mean(dim, skipna=False),
-            "last": mean.isel(epoch=-1, drop=True),
-            "diverged": x.isnull().any("epoch").sum(dim),
-        }
-    )
+    values = {
+        "mean_of_maxima": x.max("epoch").mean(dim, skipna=False),
+        "max_of_mean": mean.max("epoch"),
+        "max_of_mean_epoch": mean.idxmax("epoch"),
+        "held_out": xr.concat(read, dim).mean(dim, skipna=False),
+        "last": mean.isel(epoch=-1, drop=True),
+        "diverged": x.isnull().any("epoch").sum(dim),
+    }
+    out = xr.Dataset(values)
     return out.assign(bias=out.mean_of_maxima - out.held_out)
 
 
@@ -199,17 +197,10 @@ def median_time(times: xr.DataArray, dim: str = "seed", *, level: float = 0.95) 
     j = int(max((coverage >= level).sum(), 1))
     along = {"input_core_dims": [[dim]], "output_core_dims": [["rank"]]}
     ordered = xr.apply_ufunc(np.sort, times, **along)  # ascending along rank
-    return xr.Dataset(
-        {
-            "median": ordered.isel(rank=(n + 1) // 2 - 1),
-            "lower": ordered.isel(rank=j - 1),
-            "upper": ordered.isel(rank=n - j),
-            "censored": np.isinf(times).sum(dim),
-            "n": n,
-            "coverage": float(coverage[j - 1]),
-        },
-        attrs={"level": level, "over": dim},
-    )
+    ranks = {"median": (n + 1) // 2 - 1, "lower": j - 1, "upper": n - j}
+    values = {name: ordered.isel(rank=rank) for name, rank in ranks.items()}
+    values |= {"censored": np.isinf(times).sum(dim), "n": n, "coverage": float(coverage[j - 1])}
+    return xr.Dataset(values, attrs={"level": level, "over": dim})
 
 
 def fraction_reached(accuracy: xr.DataArray, after: int = 1, of: str = "best") -> xr.DataArray:

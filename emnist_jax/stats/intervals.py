@@ -203,13 +203,7 @@ def two_proportions(
     error = np.sqrt(pooled * (1 - pooled) * (1 / n_a + 1 / n_b))
     difference = p_a - p_b
     z = difference / error.where(error > 0)
-    return xr.Dataset(
-        {
-            "difference": difference,
-            "z": z,
-            "p": 2 * ndtr(-np.abs(z)),
-            "lower": difference - np.sqrt((p_a - wa.lower) ** 2 + (wb.upper - p_b) ** 2),
-            "upper": difference + np.sqrt((wa.upper - p_a) ** 2 + (p_b - wb.lower) ** 2),
-        },
-        attrs={"level": level},
-    )
+    values = {"difference": difference, "z": z, "p": 2 * ndtr(-np.abs(z))}
+    values["lower"] = difference - np.sqrt((p_a - wa.lower) ** 2 + (wb.upper - p_b) ** 2)
+    values["upper"] = difference + np.sqrt((wa.upper - p_a) ** 2 + (p_b - wb.lower) ** 2)
+    return xr.Dataset(values, attrs={"level": level})

@@ -59,11 +59,9 @@ def confidence_sequence(
     mean, half = _sequence(x.values, 1 - level, effect_variance)
     dims = (*x.dims[:-1], "n")
     coords = {d: x[d] for d in x.dims[:-1] if d in x.coords}
-    return xr.Dataset(
-        {"mean": (dims, mean), "lower": (dims, mean - half), "upper": (dims, mean + half)},
-        coords={**coords, "n": np.arange(1, x.shape[-1] + 1)},
-        attrs={"level": level, "effect_variance": effect_variance},
-    )
+    values = {"mean": (dims, mean), "lower": (dims, mean - half), "upper": (dims, mean + half)}
+    labels = {**coords, "n": np.arange(1, x.shape[-1] + 1)}
+    return xr.Dataset(values, labels, {"level": level, "effect_variance": effect_variance})
 
 
 def _sequence(x: NDArray, alpha: float, g: float) -> tuple[NDArray, NDArray]:
@@ -140,11 +138,8 @@ def simulate_races(
     n = np.arange(1, most_seeds + 1)
     freedom = np.maximum(n - 1, 1)
     student = stdtrit(freedom, 0.5 + level / 2) * np.sqrt(_running(x)[1] / freedom / n)
-    halves = {
-        "race": half,
-        "peeking": np.where(n > 2, student, np.inf),
-        "fixed": np.where(n == fixed, student, np.inf),
-    }
+    halves = {"race": half, "peeking": np.where(n > 2, student, np.inf)}
+    halves["fixed"] = np.where(n == fixed, student, np.inf)
     rows = []
     for way, width in halves.items():
         hit = np.abs(mean) > width

@@ -77,11 +77,9 @@ def best_after_k(
     dims = (*stacked.dims[:-2], "k")
     coords = {d: stacked[d] for d in stacked.dims[:-2] if d in stacked.coords}
     values = {"expected": expected, "sd": spread, "lower": lower, "upper": upper}
-    return xr.Dataset(
-        {name: (dims, value) for name, value in values.items()},
-        {**coords, "k": np.arange(1, stacked.sizes["setting"] + 1)},
-        {"level": level, "resample": resample},
-    )
+    found = {name: (dims, value) for name, value in values.items()}
+    labels = {**coords, "k": np.arange(1, stacked.sizes["setting"] + 1)}
+    return xr.Dataset(found, labels, {"level": level, "resample": resample})
 
 
 def difference_after_k(

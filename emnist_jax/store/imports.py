@@ -95,10 +95,8 @@ def _curves(rows: pd.DataFrame, what: str, partial: bool) -> xr.Dataset:
     index = [*dims, "seed", "epoch"]
     needed = n * rows.seed.nunique() * rows.epoch.nunique()
     if len(rows) != needed or rows.duplicated(index).any():
-        raise InputError(
-            f"{what} has {len(rows)} rows, not one for each of {n} settings x "
-            f"{rows.seed.nunique()} seeds x {rows.epoch.nunique()} epochs"
-        )
+        counts = f"{n} settings x {rows.seed.nunique()} seeds x {rows.epoch.nunique()} epochs"
+        raise InputError(f"{what} has {len(rows)} rows, not one for each of {counts}")
     found = rows.set_index(index)[curves].to_xarray()
     if not grid:
         columns = {name: ("sample", settings[name].to_numpy()) for name in varied}
@@ -116,13 +114,12 @@ def _deepobs(folder: Path) -> pd.DataFrame:
             run = json.loads(path.read_text())
             problems.add(run["testproblem"])
             parts = ("train", "valid") if run.get("valid_accuracies") else ("train", "test")
-            table = pd.DataFrame(
-                {
-                    f"{name}_{quantity}": run[f"{part}_{key}"]
-                    for name, part in zip(("train", "valid"), parts, strict=True)
-                    for key, quantity in _DEEPOBS.items()
-                }
-            )
+            columns = {
+                f"{name}_{quantity}": run[f"{part}_{key}"]
+                for name, part in zip(("train", "valid"), parts, strict=True)
+                for key, quantity in _DEEPOBS.items()
+            }
+            table = pd.DataFrame(columns)
             rule = run["optimizer_name"] if "optimizer_name" in run else run["optimizer"]
             given = run["optimizer_hyperparams"] if "optimizer_name" in run else run["hyperparams"]
         except (ValueError, KeyError, TypeError) as error:

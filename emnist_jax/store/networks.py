@@ -302,10 +302,8 @@ def load_networks(
     classes = tuple(about["classes"])
     if model is None and not about["built_in"]:
         name = about["model"].partition("(")[0]
-        raise InputError(
-            f"{path}: networks of your own class {name}: give it too, load_networks(..., "
-            f"model={name}), or on the command line --model FILE.py:{name}"
-        )
+        ways = f"load_networks(..., model={name}), or on the command line --model FILE.py:{name}"
+        raise InputError(f"{path}: networks of your own class {name}: give it too, {ways}")
     if model is None:
         model = models.rebuild(about["model"])
     elif own := class_of(model):
