@@ -84,7 +84,8 @@ def as_source(
         images = part.images.swapaxes(1, 2) if turn else part.images
         images = freeze(np.array(images, order="C"))
         splits[key] = as_split((images, _numbered(part, codes)), part.name)
-    notes = _orientation(where, why, transposed) if train.images.shape[1:3] == _SIZE or why else ()
+    told = train.images.shape[1:3] == _SIZE or why
+    notes = (_orientation(where, why, transposed),) if told else ()
     name = re.sub("^emnist-", "emnist/", name, flags=re.IGNORECASE)
     return Source(name, tuple(map(str, codes.values())), **splits, notes=notes)
 
@@ -159,15 +160,13 @@ def _why_transposed(name: str, codes: Mapping, mapping: Mapping | None, images: 
     return f"by their {len(codes)} classes" if len(codes) > len(_DIGITS) else ""
 
 
-def _orientation(where: str, why: str, transposed: bool | None) -> tuple[str, ...]:
+def _orientation(where: str, why: str, transposed: bool | None) -> str:
     if transposed is not None:
-        return (f"{where}: images {'turned upright' if transposed else 'taken as upright'}",)
-    if why:
-        return (
-            f"{where}: EMNIST's files, {why}, so their transposed images were turned upright; "
-            "transposed=False leaves them",
-        )
-    return (f"{where}: not EMNIST's files, so taken as upright; transposed=True turns them",)
+        return f"{where}: images {'turned upright' if transposed else 'taken as upright'}"
+    if not why:
+        return f"{where}: not EMNIST's files, so taken as upright; transposed=True turns them"
+    done = "so their transposed images were turned upright; transposed=False leaves them"
+    return f"{where}: EMNIST's files, {why}, {done}"
 
 
 def _numbered(part: Part, codes: Mapping) -> np.ndarray:

@@ -10,7 +10,6 @@ import numpy as np
 
 from emnist_jax.errors import InputError
 
-_UBYTE = 8  # IDX's code of unsigned bytes
 _MAX_DEFLATE = 1032  # deflate cannot expand a byte to more
 
 
@@ -57,7 +56,7 @@ def _read_shape(header: bytes, name: str, ndim: int) -> tuple[int, ...]:
     """Return the shape that an IDX header states, all of it checked."""
     if len(header) < 4:
         raise InputError(f"{name}: truncated: {len(header)} bytes are no IDX file")
-    magic = bytes([0, 0, _UBYTE, ndim])
+    magic = bytes([0, 0, 8, ndim])  # 8 is IDX's code of unsigned bytes
     if header[:4] != magic:
         wanted = f"{magic.hex()} (IDX, unsigned bytes, {ndim} dimension{'s' if ndim > 1 else ''})"
         raise InputError(f"{name}: magic number {header[:4].hex()}, expected {wanted}")

@@ -172,16 +172,10 @@ def identify(
         near = (one for one in alike if nearest(one)[0] == nearest(best)[0])
         also = dict.fromkeys(_title(*_described(o)) for o in near if digits(o) <= digits(best) + 3)
         also.pop(_title(title, hyper, words), None)
-    return Identity(
-        title,
-        tuple(words),
-        hyper,
-        best.error,
-        best.fits,
-        _meanings(rule, values, best, numbers) if numbers and best.fits else {},
-        tuple(also),
-        _differences(best, seen) if words or not best.fits else {},
-    )
+    read = (title, tuple(words), hyper, best.error, best.fits)
+    arguments = _meanings(rule, values, best, numbers) if numbers and best.fits else {}
+    differences = _differences(best, seen) if words or not best.fits else {}
+    return Identity(*read, arguments, tuple(also), differences)
 
 
 def _make(rule: Callable, name: str, values: Mapping[str, float]) -> optax.GradientTransformation:

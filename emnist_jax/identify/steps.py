@@ -37,19 +37,15 @@ def gradients() -> np.ndarray:
     return g
 
 
-def _weights() -> np.ndarray:
-    """Return the first weights: zero where gradients are tiny, lest rounding hide their steps."""
-    theta = np.zeros(SHAPE[0] * SHAPE[1])
-    theta[-10:] = np.linspace(-1, 1, 10)
-    return theta
-
-
 def observe(rule: optax.GradientTransformation | Callable, name: str) -> Steps:
     """Return what a transformation, or a function `(grads, params) -> new params`, does.
 
     One that cannot take these updates, or returns anything else is an `InputError`.
     """
-    grads, theta = gradients(), [_weights()]
+    # The first weights are zero where gradients are tiny, lest rounding hide their steps.
+    first = np.zeros(SHAPE[0] * SHAPE[1])
+    first[-10:] = np.linspace(-1, 1, 10)
+    grads, theta = gradients(), [first]
     try:
         with float64():
             changes, noise = zip(*_updates(rule, grads, theta, name), strict=True)
