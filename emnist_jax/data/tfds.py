@@ -30,10 +30,7 @@ def data_dir() -> Path:
 
 
 def state(name: str) -> str:
-    """Return what a cached copy of `name` depends on; the prepared files never change.
-
-    Where TensorFlow Datasets is not installed, as on Windows, it is an `InputError`.
-    """
+    """Return what a cached copy of `name` depends on; a missing TFDS is an `InputError`."""
     try:
         version = metadata.version("tensorflow-datasets")
     except metadata.PackageNotFoundError:
