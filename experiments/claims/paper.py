@@ -110,6 +110,11 @@ SECTIONS = {
 }
 # fmt: on
 PAPER: tuple[Claim, ...] = tuple(claim for section in SECTIONS.values() for claim in section)
+# What the report shows first: numbers and conclusions that its answer rests on.
+# fmt: off
+KEY = ("R1h", "A1g", "A1i", "A1p", "A1v", "N1a", "C1a", "C2a", "C3e", "T1a", "T1c", "T2c", "F1e",
+       "F1f")
+# fmt: on
 
 # What is wrong in the text itself: where, what it says, what is meant, how one knows.
 # fmt: off
