@@ -1,21 +1,22 @@
 """The report's other pages: every claim, every experiment, beyond the paper, times."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import xarray as xr
 
 from emnist_jax.figures.tables import Table
 from experiments._draw import Picture, Section, counted
-from experiments._verdicts import (
-    Found,
-    claims_table,
-    corrections_table,
-    in_words,
-    questions_table,
-    revised_table,
+from experiments._verdicts import Found, by_verdict, claims_table, entries_table, in_words
+from experiments.claims import (
+    BEYOND,
+    CORRECTIONS,
+    REVISED,
+    SECTIONS,
+    Judgement,
+    Verdict,
+    judge,
 )
-from experiments.claims import BEYOND, SECTIONS, Judgement, Verdict, judge
 
 BACK = "Back to [the answer](README.md)."
 ABOUT_CLAIMS = (
@@ -37,6 +38,16 @@ ABOUT_BEYOND = (
     "all. Other validation images would move a difference by up to about 2 sqrt(q / n), where n "
     "is their number and q the share that one network gets right and the other wrong: 1.1 points "
     "for q = .1, n = 3,160."
+)
+QUESTION = ("claim", "says", "measured", "why these bounds", "result", "verdict")
+# Attributes of curves that tell where they come from, and how much of each is shown.
+ORIGIN = (
+    ("rule", 99),
+    ("data", 99),
+    ("data_hash", 12),
+    ("split_hash", 12),
+    ("device", 99),
+    ("commit", 10),
 )
 
 
@@ -92,8 +103,10 @@ def claims_page(found: Found, figures: Collection[int]) -> str:
     for name, claims in SECTIONS.items():
         table = claims_table([judged[claim.id] for claim in claims], figures)
         lines += [f"## {name}", "", table.markdown()]
-    lines += ["## What the text itself gets wrong", "", corrections_table().markdown()]
-    lines += ["## Definitions changed", "", ABOUT_REVISED, "", revised_table().markdown()]
+    slips = entries_table(CORRECTIONS, "where", "the paper", "what is meant", "how one knows")
+    changed = entries_table(REVISED, "claims", "was", "is", "why")
+    lines += ["## What the text itself gets wrong", "", slips.markdown()]
+    lines += ["## Definitions changed", "", ABOUT_REVISED, "", changed.markdown()]
     return "\n".join(lines)
 
 
@@ -113,8 +126,9 @@ def beyond_page(runs: Mapping[str, xr.Dataset], sections: Mapping[str, Section])
         if all(j.verdict is Verdict.UNTESTABLE for j in judged):
             answers.append(f"- **{section.title}** {section.text}")
             continue
-        answers.append(f"- **{section.title}** {answer(judged)}")
-        parts += [f"## {section.title}", "", questions_table(judged).markdown(), *body(section)]
+        answers.append(f"- **{section.title}** {by_verdict(judged, _answer)}.")
+        rows = [{name: row[name] for name in QUESTION} for row in claims_table(judged).rows]
+        parts += [f"## {section.title}", "", Table(rows).markdown(), *body(section)]
     top = [*head("Beyond the paper", runs), BACK, "", ABOUT_BEYOND, ""]
     return "\n".join([*top, *answers, "", *parts])
 
@@ -124,44 +138,26 @@ def times_page(runs: Mapping[str, xr.Dataset]) -> str:
     return "\n".join([*head("Times and devices", runs), BACK, "", runs_table(runs).markdown()])
 
 
-def answer(judgements: Sequence[Judgement]) -> str:
-    """Return in words which answers hold and which do not, with what was measured."""
-    tested = [j for j in judgements if j.verdict is not Verdict.UNTESTABLE]
-    stands = sum(j.verdict is Verdict.HOLDS for j in tested)
-    parts = [f"{stands} of {len(tested)} tested claims hold."]
-    for verdict in (Verdict.HOLDS, Verdict.FAILS):
-        of = [j for j in tested if j.verdict is verdict]
-        words = (
-            f"{j.claim.says} ({j.claim.id}: {in_words(j.estimate._replace(seeds=0), j.claim.unit)})"
-            for j in of
-        )
-        parts += [f"{verdict.capitalize()}: {'; '.join(words)}."] if of else []
-    undecided = [j.claim.id for j in tested if j.verdict is Verdict.UNDECIDED]
-    parts += [f"Undecided: {', '.join(undecided)}."] if undecided else []
-    return " ".join(parts)
+def _answer(j: Judgement) -> str:
+    """Return an answer with the mean that was measured."""
+    mean = f": {in_words(j.estimate._replace(seeds=0), j.claim.unit)}" if j.estimate else ""
+    return f"{j.claim.says} ({j.claim.id}{mean})"
 
 
 def runs_table(runs: Mapping[str, xr.Dataset]) -> Table:
-    """Return a row a run: its size, its times, its device and its code."""
+    """Return a row a run: its size, its times, and where it comes from."""
     rows = []
     for name, curves in sorted(runs.items()):
         if "train_error" in curves:
             settings = [n for dim, n in curves.sizes.items() if dim not in ("seed", "epoch")]
             seconds = curves.attrs.get("wall_seconds")
-            rows.append(
-                {
-                    "run": name,
-                    "rule": str(curves.attrs.get("rule", "")),
-                    "settings": math.prod(settings),
-                    "seeds": curves.sizes["seed"],
-                    "epochs": curves.sizes["epoch"] - 1,
-                    "s an epoch and network": curves.attrs.get("seconds_per_epoch"),
-                    "minutes": None if seconds is None else seconds / 60,
-                    "data": str(curves.attrs.get("data", "")),
-                    "contents": str(curves.attrs.get("data_hash", ""))[:12],
-                    "split": str(curves.attrs.get("split_hash", ""))[:12],
-                    "device": str(curves.attrs.get("device", "")),
-                    "commit": str(curves.attrs.get("commit", ""))[:10],
-                }
-            )
+            row = {
+                "run": name,
+                "settings": math.prod(settings),
+                "seeds": curves.sizes["seed"],
+                "epochs": curves.sizes["epoch"] - 1,
+                "s an epoch and network": curves.attrs.get("seconds_per_epoch"),
+                "minutes": None if seconds is None else seconds / 60,
+            }
+            rows.append(row | {name: str(curves.attrs.get(name, ""))[:end] for name, end in ORIGIN})
     return Table(rows, {"s an epoch and network": ".3g", "minutes": ".1f"})

@@ -28,8 +28,8 @@ from experiments import (
     test_set,
     weights_or_convolution,
 )
-from experiments._draw import Picture, Section, draw
-from experiments._experiment import Experiment, Runs
+from experiments._draw import Picture, Section, draw, protocol
+from experiments._experiment import Experiment
 from experiments._forest import draw_forest
 from experiments._options import Options, options_of
 from experiments._pages import about_glyphs, beyond_page, claims_page, experiments_page, times_page
@@ -126,7 +126,10 @@ def write_report(out: Path) -> Path:
     runs = {name: curves for name, curves in collect(out).items() if name in known}
     if not runs:
         raise InputError(f"{out}: no finished experiment here; run without --report-only first")
-    sections = {"samples": _samples(out, runs)}
+    sections = {}
+    if (out / samples.FIGURE).exists():
+        picture = Picture(str(samples.FIGURE), "25 random training images with their labels.", 1)
+        sections["samples"] = Section("Data (D1)", figures=[picture])
     for name, experiment in (PAPER | ALONE).items():
         if any(folder in runs for folder in experiment.folders or experiment.reads):
             sections[name] = draw(experiment, runs, out)
@@ -134,8 +137,8 @@ def write_report(out: Path) -> Path:
     papers = {name for one in PAPER.values() for name in one.folders}
     found = find({name: curves for name, curves in runs.items() if name in papers} or runs)
     if rows := forest(CLAIMS, found.runs, found.fitting):
-        note = f"data: {' and '.join(_data(found.runs))}"
-        show(save_figure(draw_forest(rows, READING_NAMES[found.fitting], note), out / "forest")[0])
+        about = READING_NAMES[found.fitting], protocol(list(found.runs.values()))
+        show(save_figure(draw_forest(rows, *about), out / "forest")[0])
     pages = {
         "claims.md": claims_page(found, paper_figures(sections)),
         "experiments.md": experiments_page(runs, sections),
@@ -146,17 +149,3 @@ def write_report(out: Path) -> Path:
     paths = [write_text(out / name, text) for name, text in pages.items()]
     show("\n".join(filter(None, (str(paths[-1]), about_glyphs(found.runs)))))
     return paths[-1]
-
-
-def _data(runs: Runs) -> list[str]:
-    return sorted({str(curves.attrs.get("data", "unknown")) for curves in runs.values()})
-
-
-def _samples(out: Path, runs: Runs) -> Section:
-    """Return Figure 1, or how to draw it: a folder of results need not hold images."""
-    title = "Data (D1)"
-    if (out / samples.FIGURE).exists():
-        caption = "25 random training images with their labels."
-        return Section(title, figures=[Picture(str(samples.FIGURE), caption, 1)])
-    how = "Figure 1, 25 images of the data, is drawn by `python -m experiments.samples`"
-    return Section(title, text=f"{how}; none of {' or '.join(_data(runs))} is kept here.")

@@ -2,18 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from emnist_jax.figures.tables import Table
-from emnist_jax.stats import two_proportions
 from experiments._experiment import Runs
 from experiments.claims import (
-    CORRECTIONS,
     PAPER,
     READINGS,
-    REVISED,
-    Claim,
     Estimate,
     Judgement,
     Verdict,
@@ -64,14 +60,22 @@ def _verb(verdict: Verdict, number: int) -> str:
     return verdict if number == 1 else verdict.replace("holds", "hold").replace("does", "do")
 
 
-def link(claim: Claim) -> str:
+def by_verdict(
+    judged: Iterable[Judgement],
+    words: Callable[[Judgement], str],
+    verdicts: Iterable[Verdict] = Verdict,
+) -> str:
+    """Return claims in words, those of each verdict together: *holds*: these, those; ..."""
+    judged, parts = list(judged), []
+    for verdict in verdicts:
+        of = ", ".join(words(j) for j in judged if j.verdict is verdict)
+        parts += [f"*{verdict}*: {of}"] if of else []
+    return "; ".join(parts)
+
+
+def link(j: Judgement) -> str:
     """Return a link to a claim's row."""
-    return f"[{claim.id}](claims.md#{anchor(claim)})"
-
-
-def anchor(claim: Claim) -> str:
-    """Return the name that a claim's row has for links."""
-    return claim.id.lower()
+    return f"[{j.claim.id}](claims.md#{j.claim.id.lower()})"
 
 
 def result(judgement: Judgement) -> str:
@@ -94,18 +98,19 @@ def in_words(estimate: Estimate, unit: str) -> str:
 
 
 def claims_table(judgements: Sequence[Judgement], figures: Collection[int] = ()) -> Table:
-    """Return a row a claim: what the paper says, what was measured, the verdicts."""
+    """Return a row a claim; `figures` are those of the paper's that the first page shows."""
     rows = []
     for j in judgements:
         figure = f"Figure {j.claim.figure}"
         linked = f"[{figure}](README.md#figure-{j.claim.figure})"
         where = j.claim.where
         row = {
-            "claim": f'<a id="{anchor(j.claim)}"></a>{j.claim.id}',
+            "claim": f'<a id="{j.claim.id.lower()}"></a>{j.claim.id}',
             "where": where.replace(figure, linked) if j.claim.figure in figures else where,
-            "the paper": j.claim.says,
-        }
-        row |= _measured(j) | {
+            "says": j.claim.says,
+            "measured": j.claim.statement,
+            "why these bounds": j.claim.criterion.why,
+            "result": result(j),
             "undamped Adam": j.undamped and in_words(j.undamped, j.claim.unit),
             "seeds": (j.estimate and j.estimate.seeds) or None,
             "verdict": f"**{j.verdict}**",
@@ -117,40 +122,12 @@ def claims_table(judgements: Sequence[Judgement], figures: Collection[int] = ())
     return Table(rows)
 
 
-def questions_table(judgements: Sequence[Judgement]) -> Table:
-    """Return a row a question beyond the paper: the answer put to the test, and the verdict."""
-    rows = [
-        {"question": j.claim.id, "answer put to the test": j.claim.says}
-        | _measured(j)
-        | {"verdict": f"**{j.verdict}**"}
-        for j in judgements
-    ]
-    return Table(rows)
-
-
-def _measured(j: Judgement) -> dict[str, str]:
-    row = {"measured": j.claim.statement, "why these bounds": j.claim.criterion.why}
-    return row | {"result": result(j)}
-
-
 def _seeds(needed: float) -> str:
     if math.isnan(needed):
         return ""
     return f"about {math.ceil(needed)}" if math.isfinite(needed) else "no number would do"
 
 
-def corrections_table() -> Table:
-    """Return the mistakes of the text, each with how one knows."""
-    rows = []
-    for where, paper, meant, why in CORRECTIONS:
-        if paper.startswith("87.44"):
-            z = float(two_proportions(0.8744, 15_800, 0.871, 15_800).z)
-            why = f"{why}: z = {z:.2f}, within noise"
-        row = {"where": where, "the paper": paper, "what is meant or true": meant}
-        rows.append(row | {"how one knows": why})
-    return Table(rows)
-
-
-def revised_table() -> Table:
-    """Return the definitions changed, each with why."""
-    return Table([dict(zip(("claims", "was", "is", "why"), one, strict=True)) for one in REVISED])
+def entries_table(entries: Sequence[tuple[str, ...]], *columns: str) -> Table:
+    """Return a row an entry, such as those of `CORRECTIONS`."""
+    return Table([dict(zip(columns, entry, strict=True)) for entry in entries])

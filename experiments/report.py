@@ -1,14 +1,14 @@
 """The report's first page: the answer, the claims it rests on, and the paper's figures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import xarray as xr
 
 from emnist_jax.figures.tables import Table
-from experiments._draw import Picture, Section, counted
+from experiments._draw import Picture, Section, protocol
 from experiments._pages import head, pictured, tabled
-from experiments._verdicts import READING_NAMES, Found, count, in_words, link, result
+from experiments._verdicts import READING_NAMES, Found, by_verdict, count, in_words, link, result
 from experiments.claims import KEY, SECTIONS, Judgement, Verdict, judge_reading
 
 FOREST = "forest.png"
@@ -46,10 +46,10 @@ def report(found: Found, sections: Mapping[str, Section], forest: bool = False) 
         lines += [f"## {odd.title}", "", odd.text, "", *tabled(dict([*odd.tables.items()][:1]))]
     lines += ["## The paper's figures", ""]
     for number, picture in pictures.items():
-        about = [j for j in found.judged if j.claim.figure == number]
-        lines += [f"### Figure {number}", "", *pictured(picture), _verdicts_of(about), ""]
-    if 1 not in pictures:
-        lines += [sections["samples"].text] if "samples" in sections else []
+        about = by_verdict((j for j in found.judged if j.claim.figure == number), link)
+        lines += [f"### Figure {number}", "", *pictured(picture), f"Claims: {about}.", ""]
+    if 1 not in pictures:  # a folder of results need not hold images
+        lines += ["Figure 1, 25 images of the data, is drawn by `python -m experiments.samples`."]
     return "\n".join(lines)
 
 
@@ -84,12 +84,8 @@ def _standing(found: Found, *verdicts: Verdict) -> str:
         hold = tested.count(Verdict.HOLDS)
         if tested and (2 * hold > len(tested)) == (Verdict.HOLDS in verdicts):
             parts.append(f"{name} ({hold} of {len(tested)} hold)")
-    parts = [", ".join(parts)]
-    for verdict in verdicts:
-        of = [j.claim for j in main_claims(found) if j.verdict is verdict]
-        named = ", ".join(f"{claim.says} ({link(claim)})" for claim in of)
-        parts += [f"*{verdict}*: {named}"] if of else []
-    return "; ".join(filter(None, parts)) or "nothing"
+    named = by_verdict(main_claims(found), lambda j: f"{j.claim.says} ({link(j)})", verdicts)
+    return "; ".join(filter(None, (", ".join(parts), named))) or "nothing"
 
 
 def _which_adam(found: Found) -> str:
@@ -108,7 +104,7 @@ def _which_adam(found: Found) -> str:
 
 def _which_accuracy(found: Found) -> str:
     tested = [j for j in found.judged if j.macro is not Verdict.UNTESTABLE]
-    moved = ", ".join(f"{link(j.claim)} ({j.macro})" for j in tested if j.macro is not j.verdict)
+    moved = ", ".join(f"{link(j)} ({j.macro})" for j in tested if j.macro is not j.verdict)
     lacking = sum(j.verdict is not Verdict.UNTESTABLE for j in found.judged) - len(tested)
     return (
         "the share of all images (micro), as in the paper; were it the mean over classes (macro), "
@@ -132,7 +128,7 @@ def key_table(found: Found) -> Table:
         other = j.claim.any_adam and judge_reading(j.claim, found.runs, found.fitting).estimate
         rows.append(
             {
-                "claim": link(j.claim),
+                "claim": link(j),
                 "the paper": j.claim.says,
                 "bounds": j.claim.criterion.words,
                 "as printed": result(j),
@@ -143,37 +139,19 @@ def key_table(found: Found) -> Table:
     return Table(rows)
 
 
-def _verdicts_of(judged: Sequence[Judgement]) -> str:
-    """Return the claims that a figure shows, by verdict."""
-    parts = []
-    for verdict in Verdict:
-        of = [link(j.claim) for j in judged if j.verdict is verdict]
-        parts += [f"{verdict}: {', '.join(of)}"] if of else []
-    return f"Claims: {'; '.join(parts)}."
-
-
 # What differs
 
 
 def differences(runs: Mapping[str, xr.Dataset]) -> list[str]:
-    """Return what differs from the paper's data and protocol, as the curves tell it."""
-    curves = [one for one in runs.values() if "train_error" in one]
-    data = {str(one.attrs.get("data", "unknown")): counted(one) for one in curves}
-    named = ", ".join(f"`{name}`{of and f' ({of})'}" for name, of in sorted(data.items()))
-    tested = [x for x in (_class_sizes(one) for one in runs.values()) if x]
-    sizes = f"; test images a class here: {tested[0]}" if tested else ""
-    seeds = sorted({one.sizes["seed"] for one in curves})
-    orders = {one.attrs.get("order", "seed") for one in curves}
-    order = (
-        "each with its own order of minibatches" if orders == {"seed"} else "with a shared order"
-    )
-    kinds = {json.loads(one.attrs.get("configuration", "{}")).get("dtype") for one in curves}
-    kinds = " and ".join(sorted(filter(None, kinds))) or "unknown"
+    """Return the data and the protocol as the curves tell them, and beside them the paper's."""
+    kinds = {json.loads(one.attrs.get("configuration", "{}")).get("dtype") for one in runs.values()}
+    sizes = next(filter(None, map(_class_sizes, runs.values())), "not known")
+    here = [protocol(list(runs.values()))[:-1], f"test images a class: {sizes}"]
+    there = "EMNIST Balanced, as many images of each class, split by a permutation not known"
     return [
-        f"> - Data: {named}; there EMNIST Balanced, 2,800 images of each class{sizes}.",
-        "> - Split: a fixed permutation of all images; the paper's own cannot be recovered.",
-        f"> - Seeds: {' or '.join(map(str, seeds))} a setting, {order}; there 1 to 5.",
-        f"> - Arithmetic: {kinds}; there float64.",
+        f"> **Here:** {'; '.join([*here, *sorted(filter(None, kinds))])}.",
+        ">",
+        f"> **In the paper:** {there}; seeds: 1 to 5; float64.",
     ]
 
 

@@ -17,7 +17,7 @@ from emnist_jax.figures.tables import Table, save_table, settings_table
 from experiments._draw import Picture, Section, protocol
 from experiments._forest import draw_forest
 from experiments._pages import about_glyphs, claims_page, experiments_page, runs_table
-from experiments._verdicts import claims_table, corrections_table, find, in_words
+from experiments._verdicts import claims_table, find, in_words
 from experiments.claims import (
     CORRECTIONS,
     KEY,
@@ -171,12 +171,14 @@ def test_anomalies_are_shown_with_their_first_table_if_there_are_any():
 def test_differences_from_the_paper_are_those_of_the_curves():
     about = {"train_images": 30, "valid_images": 20, "configuration": json.dumps({"dtype": "f"})}
     runs = {"sgd": WORLD["sgd"].assign_attrs(about), "c1": WORLD["convnets/c1/test"]}
-    data, _, seeds, arithmetic = differences(runs)
-    assert "`handmade` (30 training, 20 validation images)" in data
-    assert data.endswith("test images a class here: 90 to 130.")
-    assert "Seeds: 5 a setting, each with its own order" in seeds and ": f;" in arithmetic
+    here, _, there = differences(runs)
+    assert "Data: handmade (30 training, 20 validation images); seeds: 5; epochs: 100" in here
+    assert here.endswith("; test images a class: 90 to 130; f.") and "EMNIST Balanced" in there
     few = runs["sgd"].isel(seed=[0, 1]).assign_attrs(order="shared order")
-    assert "2 or 5 a setting, with a shared order" in differences(runs | {"few": few})[2]
+    assert "; seeds: 2 or 5; " in differences({"sgd": runs["sgd"], "few": few})[0]
+    assert (
+        "shared order of minibatches; test images a class: not known" in differences({"x": few})[0]
+    )
 
 
 def test_a_changed_curve_changes_the_report():
@@ -271,15 +273,15 @@ def test_runs_table_has_sizes_times_and_devices():
     attrs |= {"commit": "c" * 40, "data_hash": "d" * 40, "split_hash": "e" * 40}
     curves = WORLD["adam"].assign_attrs(attrs)
     _, row = runs_table({"adam": curves, "test": WORLD["test_set/c1/test"]}).text()
-    where = ["handmade", "d" * 12, "e" * 12, "a device", "c" * 10]
-    assert row == ["adam", "any", "32", "5", "100", "0.5", "1.5", *where]
+    origin = ["any", "handmade", "d" * 12, "e" * 12, "a device", "c" * 10]
+    assert row == ["adam", "32", "5", "100", "0.5", "1.5", *origin]
 
 
 def test_correction_of_the_two_accuracies_has_its_z():
-    row = next(row for row in corrections_table().rows if row["the paper"].startswith("87.44"))
+    (why,) = (why for _, paper, _, why in CORRECTIONS if paper.startswith("87.44"))
     p = (0.8744 + 0.871) / 2
     z = (0.8744 - 0.871) / np.sqrt(p * (1 - p) * 2 / 15_800)
-    assert f"z = {z:.2f}" in row["how one knows"]
+    assert f"z = {z:.2f}" in why
 
 
 def test_sections_show_finding_protocol_tables_and_figures_once():
