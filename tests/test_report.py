@@ -63,11 +63,11 @@ def mixed():
 
 def cells(found, column):
     """Return a column of the page of all claims by claim."""
-    text = claims_page(found, range(1, 8))
-    header = next(line for line in text.splitlines() if line.startswith("| claim |"))
-    at = header.split(" | ").index(column)
-    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| <a")]
-    return {row[0].partition("</a>")[2]: row[at - len(header.split(" | "))] for row in rows}
+    lines = claims_page(found, range(1, 8)).splitlines()
+    header = next(line for line in lines if line.startswith("| claim |"))
+    at = header[2:-2].split(" | ").index(column)
+    rows = [line[2:-2].split(" | ") for line in lines if line.startswith("| <a")]
+    return {row[0].partition("</a>")[2]: row[at] for row in rows}
 
 
 # The first page
@@ -146,7 +146,7 @@ def test_every_link_between_the_pages_leads_somewhere():
         | {h.lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
         for name, text in pages.items()
     }
-    links = [found for text in pages.values() for found in re.findall(r"\((\w+\.md)#(.*?)\)", text)]
+    links = re.findall(r"\((\w+\.md)#(.*?)\)", "".join(pages.values()))
     assert len(links) > len(KEY) + 20
     assert [link for link in links if link[1] not in anchors[link[0]]] == []
     assert anchors["claims.md"] >= {claim.id.lower() for claim in PAPER}
