@@ -12,20 +12,12 @@ from emnist_jax.figures.tables import Table, save_table
 from experiments._experiment import Experiment, Runs
 
 
-class Picture(NamedTuple):
-    """A figure in the report."""
-
-    path: str  # relative to the report
-    caption: str
-    number: int = 0  # of the paper's figure that it is
-
-
 class Section(NamedTuple):
     """What the report shows of an experiment."""
 
     title: str
     tables: Mapping[str, Table] = {}  # by caption
-    figures: Sequence[Picture] = ()
+    figures: Sequence[tuple[str, str]] = ()  # path relative to the report, caption
     text: str = ""
     about: str = ""  # data, seeds and protocol of its runs
 
@@ -48,7 +40,7 @@ def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
         show(path)
         own = _protocol(experiment, runs, figure.of)
         caption = figure.caption if own == about else f"{figure.caption} {own}"
-        figures.append(Picture(f"{experiment.name}/{name}.png", caption, figure.number))
+        figures.append((f"{experiment.name}/{name}.png", caption))
     for name, make in experiment.tables.items():
         if not (table := make(runs)).rows:
             continue  # such as the paper's seed where fewer were trained

@@ -26,7 +26,6 @@ class Figure(NamedTuple):
     caption: str
     draw: "Callable[[Runs], Drawing]"
     of: str = ""  # the folder of the runs it shows, if not all of the experiment's
-    number: int = 0  # of the paper's figure that it is
 
 
 @dataclass(frozen=True)

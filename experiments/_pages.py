@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 import xarray as xr
 
 from emnist_jax.figures.tables import Table
-from experiments._draw import Picture, Section, counted
+from experiments._draw import Section, counted
 from experiments._verdicts import Found, by_verdict, claims_table, entries_table, in_words
 from experiments.claims import (
     BEYOND,
@@ -71,10 +71,10 @@ def about_glyphs(runs: Mapping[str, xr.Dataset]) -> str | None:
     )
 
 
-def pictured(picture: Picture) -> list[str]:
+def pictured(path: str, caption: str) -> list[str]:
     """Return a figure with its caption."""
-    name = picture.path.rpartition("/")[2].partition(".")[0].replace("_", " ")
-    return [f"![{name}]({picture.path})", "", f"*{picture.caption}*", ""]
+    name = path.rpartition("/")[2].partition(".")[0].replace("_", " ")
+    return [f"![{name}]({path})", "", f"*{caption}*", ""]
 
 
 def tabled(tables: Mapping[str, Table]) -> list[str]:
@@ -85,7 +85,7 @@ def tabled(tables: Mapping[str, Table]) -> list[str]:
 def body(section: Section) -> list[str]:
     """Return an experiment's finding, protocol, tables and figures."""
     lines = [line for text in (section.text, section.about) if text for line in (text, "")]
-    return lines + tabled(section.tables) + [x for one in section.figures for x in pictured(one)]
+    return lines + tabled(section.tables) + [x for one in section.figures for x in pictured(*one)]
 
 
 # Pages

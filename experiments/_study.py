@@ -28,7 +28,7 @@ from experiments import (
     test_set,
     weights_or_convolution,
 )
-from experiments._draw import Picture, Section, draw, protocol
+from experiments._draw import Section, draw, protocol
 from experiments._experiment import Experiment
 from experiments._forest import draw_forest
 from experiments._options import Options, options_of
@@ -128,8 +128,8 @@ def write_report(out: Path) -> Path:
         raise InputError(f"{out}: no finished experiment here; run without --report-only first")
     sections = {}
     if (out / samples.FIGURE).exists():
-        picture = Picture(str(samples.FIGURE), "25 random training images with their labels.", 1)
-        sections["samples"] = Section("Data (D1)", figures=[picture])
+        figure = (str(samples.FIGURE), "25 random training images with their labels.")
+        sections["samples"] = Section("Data (D1)", figures=[figure])
     for name, experiment in (PAPER | ALONE).items():
         if any(folder in runs for folder in experiment.folders or experiment.reads):
             sections[name] = draw(experiment, runs, out)

@@ -45,12 +45,10 @@ EXPERIMENT = Experiment(
         "figure_6_grid": Figure(
             "Adam: best validation accuracy and its epoch over the grid.",
             lambda runs: plot_heatmap(runs["adam"], x="b2", y="learning_rate", col="b1"),
-            number=6,
         ),
         "figure_7_curves": Figure(
             "Adam: training and validation curves at eta 1e-4, b1 .9, b2 .9999.",
             draw_most_overfitted,
-            number=7,
         ),
         "longer_windows": Figure(
             "Adam: validation accuracy at the smallest eta for each b2.", draw_windows

@@ -6,12 +6,22 @@ from collections.abc import Mapping
 import xarray as xr
 
 from emnist_jax.figures.tables import Table
-from experiments._draw import Picture, Section, protocol
+from experiments._draw import Section, protocol
 from experiments._pages import head, pictured, tabled
 from experiments._verdicts import READING_NAMES, Found, by_verdict, count, in_words, link, result
 from experiments.claims import KEY, SECTIONS, Judgement, Verdict, judge_reading
 
 FOREST = "forest.png"
+# Which of the figures is the paper's of that number.
+FIGURES = {
+    1: "samples/figure_1_samples.png",
+    2: "sgd/figure_2_best_against_rate.png",
+    3: "sgd/figure_3_accuracy.png",
+    4: "rmsprop/figure_4_validation_accuracy.png",
+    5: "rmsprop/figure_5_training_error.png",
+    6: "adam/figure_6_grid.png",
+    7: "adam/figure_7_curves.png",
+}
 ABOUT = (
     "Verdicts are computed: a claim *holds* when the 95 % interval over seeds of what is measured "
     "lies within its bounds, *does not hold* when it lies outside, and is *undecided* when a bound "
@@ -40,23 +50,23 @@ def report(found: Found, sections: Mapping[str, Section], forest: bool = False) 
             "Every claim with a number of the paper, on one scale: 0 is that number (the middle, "
             "where it gives a range), and the band is what counts as the same."
         )
-        lines += ["## Measured against the paper", "", *pictured(Picture(FOREST, caption))]
+        lines += ["## Measured against the paper", "", *pictured(FOREST, caption)]
     lines += ["## What differs from the paper", "", *differences(found.runs), ""]
     if (odd := sections.get("anomalies")) and odd.tables:
         lines += [f"## {odd.title}", "", odd.text, "", *tabled(dict([*odd.tables.items()][:1]))]
     lines += ["## The paper's figures", ""]
     for number, picture in pictures.items():
         about = by_verdict((j for j in found.judged if j.claim.figure == number), link)
-        lines += [f"### Figure {number}", "", *pictured(picture), f"Claims: {about}.", ""]
+        lines += [f"### Figure {number}", "", *pictured(*picture), f"Claims: {about}.", ""]
     if 1 not in pictures:  # a folder of results need not hold images
         lines += ["Figure 1, 25 images of the data, is drawn by `python -m experiments.samples`."]
     return "\n".join(lines)
 
 
-def paper_figures(sections: Mapping[str, Section]) -> dict[int, Picture]:
-    """Return those of the pictures that are the paper's figures, by number."""
-    pictures = [picture for section in sections.values() for picture in section.figures]
-    return {one.number: one for one in sorted(pictures, key=lambda one: one.number) if one.number}
+def paper_figures(sections: Mapping[str, Section]) -> dict[int, tuple[str, str]]:
+    """Return the paper's figures, of those that sections show, by number: path and caption."""
+    shown = {one[0]: one for section in sections.values() for one in section.figures}
+    return {number: shown[path] for number, path in FIGURES.items() if path in shown}
 
 
 # The answer

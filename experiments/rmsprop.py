@@ -18,12 +18,10 @@ EXPERIMENT = Experiment(
         "figure_4_validation_accuracy": Figure(
             "RMSprop: validation accuracy.",
             lambda runs: plot_curves(runs["rmsprop"], hue="learning_rate"),
-            number=4,
         ),
         "figure_5_training_error": Figure(
             "RMSprop: training error; guessing costs ln 47 = 3.85.",
             lambda runs: plot_curves(runs["rmsprop"], hue="learning_rate", variables="train_error"),
-            number=5,
         ),
         "best_against_rate": Figure(
             "RMSprop: best validation accuracy and its epoch against eta.",

@@ -32,12 +32,9 @@ EXPERIMENT = Experiment(
         "figure_2_best_against_rate": Figure(
             "SGD: best validation accuracy and its epoch against eta.",
             lambda runs: plot_best_against_rate(runs["sgd"]),
-            number=2,
         ),
         "figure_3_accuracy": Figure(
-            "SGD: training and validation accuracy at three learning rates.",
-            draw_three_rates,
-            number=3,
+            "SGD: training and validation accuracy at three learning rates.", draw_three_rates
         ),
     },
     tables={"settings": lambda runs: settings_table(runs["sgd"])},

@@ -14,9 +14,11 @@ import scipy.stats
 from paper_world import altered
 
 from emnist_jax.figures.tables import Table, save_table, settings_table
-from experiments._draw import Picture, Section, protocol
+from experiments import samples
+from experiments._draw import Section, protocol
 from experiments._forest import draw_forest
 from experiments._pages import about_glyphs, claims_page, experiments_page, runs_table
+from experiments._study import PAPER as EXPERIMENTS
 from experiments._verdicts import claims_table, find, in_words
 from experiments.claims import (
     CORRECTIONS,
@@ -29,13 +31,13 @@ from experiments.claims import (
     forest,
 )
 from experiments.forensics import readings_table
-from experiments.report import differences, paper_figures, report, sentences
+from experiments.report import FIGURES, differences, paper_figures, report, sentences
 
 WORLD = paper_world.world()
 CLAIMS = {claim.id: claim for claim in PAPER}
-FIGURES = [Picture(f"x/figure_{n}.png", f"Seen {n}.", n) for n in range(1, 8)]
+SEEN = [(path, f"Seen {number}.") for number, path in FIGURES.items()]
 SECTIONS = {
-    "x": Section("Title", {"Caption": Table([{"a": "b"}])}, FIGURES, "Text.", "Data: few."),
+    "x": Section("Title", {"Caption": Table([{"a": "b"}])}, SEEN, "Text.", "Data: few."),
     "anomalies": Section("Oddities", {n: Table([{n: "c"}]) for n in ("First", "Then")}, (), "Why."),
 }
 
@@ -153,11 +155,21 @@ def test_every_link_between_the_pages_leads_somewhere():
     assert "README.md#figure" not in claims_page(found, ())  # that show no figure
 
 
+def test_each_figure_of_the_paper_is_drawn_by_an_experiment():
+    drawn = {f"{name}/{figure}.png" for name, one in EXPERIMENTS.items() for figure in one.figures}
+    assert set(FIGURES.values()) == {path for path in drawn if "/figure_" in path} | {
+        str(samples.FIGURE)
+    }
+
+
 def test_each_figure_of_the_paper_is_shown_once_with_its_claims():
     text = report(mixed(), SECTIONS)
     assert re.findall(r"^### Figure (\d)$", text, re.MULTILINE) == list("1234567")
     part = text.partition("### Figure 3\n")[2].partition("###")[0]
-    assert part.count("Seen 3.") == text.count("Seen 3.") == 1 and "](x/figure_3.png)" in part
+    assert (
+        part.count("Seen 3.") == text.count("Seen 3.") == 1
+        and "](sgd/figure_3_accuracy.png)" in part
+    )
     for claim in PAPER:
         assert (claim.figure == 3) == (f"[{claim.id}](" in part)
 
@@ -287,7 +299,7 @@ def test_correction_of_the_two_accuracies_has_its_z():
 def test_sections_show_finding_protocol_tables_and_figures_once():
     text = experiments_page(WORLD, SECTIONS)
     assert "## Title\n\nText.\n\nData: few.\n\nCaption:\n\n| a |\n| --- |\n| b |\n\n" in text
-    assert "![figure 1](x/figure_1.png)\n\n*Seen 1.*\n" in text
+    assert "![figure 1 samples](samples/figure_1_samples.png)\n\n*Seen 1.*\n" in text
     assert text.count("Seen 1.") == text.count("Data: few.") == 1
 
 
