@@ -12,6 +12,8 @@ from experiments._verdicts import READING_NAMES, Found, by_verdict, count, in_wo
 from experiments.claims import KEY, SECTIONS, Judgement, Verdict, judge_reading
 
 FOREST = "forest.png"
+SHORT = 15  # rows of a table on the first page
+EVIDENCE = "The evidence is [among the experiments](experiments.md)."
 # Which of the figures is the paper's of that number.
 FIGURES = {
     1: "samples/figure_1_samples.png",
@@ -53,7 +55,10 @@ def report(found: Found, sections: Mapping[str, Section], forest: bool = False) 
         lines += ["## Measured against the paper", "", *pictured(FOREST, caption)]
     lines += ["## What differs from the paper", "", *differences(found.runs), ""]
     if (odd := sections.get("anomalies")) and odd.tables:
-        lines += [f"## {odd.title}", "", odd.text, "", *tabled(dict([*odd.tables.items()][:1]))]
+        lines += [f"## {odd.title}", "", odd.text, ""]
+        first, table = next(iter(odd.tables.items()))
+        # A long table is evidence, which the page of experiments has.
+        lines += tabled({first: table}) if len(table.rows) <= SHORT else [EVIDENCE, ""]
     lines += ["## The paper's figures", ""]
     for number, picture in pictures.items():
         about = by_verdict((j for j in found.judged if j.claim.figure == number), link)

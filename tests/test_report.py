@@ -178,6 +178,9 @@ def test_anomalies_are_shown_with_their_first_table_if_there_are_any():
     text = report(mixed(), SECTIONS)
     assert "## Oddities\n\nWhy.\n\nFirst:\n\n| First |" in text and "Then" not in text
     assert "Oddities" not in report(mixed(), {"anomalies": Section("Oddities", text="Not run.")})
+    long = SECTIONS["anomalies"]._replace(tables={"First": Table([{"First": "c"}] * 16)})
+    text = report(mixed(), {"anomalies": long})
+    assert "Why.\n\nThe evidence is [" in text and "| First |" not in text
 
 
 def test_differences_from_the_paper_are_those_of_the_curves():
