@@ -27,7 +27,8 @@ FIGURES = {
 ABOUT = (
     "Verdicts are computed: a claim *holds* when the 95 % interval over seeds of what is measured "
     "lies within its bounds, *does not hold* when it lies outside, and is *undecided* when a bound "
-    "lies in the interval. A diverged network counts as guessing."
+    "lies in the interval. It *holds only for the undamped rule* when it fails with Adam as printed "
+    "and holds without Adam's factor 1 - b1. A diverged network counts as guessing."
 )
 PAGES = (
     "[Every claim](claims.md) · [every experiment](experiments.md) · "
@@ -100,18 +101,19 @@ def _standing(found: Found, *verdicts: Verdict) -> str:
         if tested and (2 * hold > len(tested)) == (Verdict.HOLDS in verdicts):
             parts.append(f"{name} ({hold} of {len(tested)} hold)")
     named = by_verdict(main_claims(found), lambda j: f"{j.claim.says} ({link(j)})", verdicts)
-    return "; ".join(filter(None, (", ".join(parts), named))) or "nothing"
+    parts = [", ".join(parts)] * bool(parts) + [f"main claims, {named}"] * bool(named)
+    return "; ".join(parts) or "nothing"
 
 
 def _which_adam(found: Found) -> str:
     held = {reading: of for reading, of in found.held.items() if of[1]}
     if not held:
         return "none was run"
-    counts = "; ".join(f"{READING_NAMES[one]} {a} of {b}" for one, (a, b) in held.items())
+    counts = "; ".join(f"{READING_NAMES[one]}, {a} of {b}" for one, (a, b) in held.items())
     best, *rest = sorted(held, key=lambda reading: -held[reading][0])
     leads = not rest or held[best][0] > held[rest[0]][0]
     return (
-        f"of the claims that depend on how it was implemented hold: {counts}; so "
+        f"claims that depend on how it was implemented, and hold: {counts}; so "
         f"**{READING_NAMES[best] if leads else 'none'}** fits best (undamped is without the factor "
         "1 - b1 = .1: steps ten times as long)"
     )

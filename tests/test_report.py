@@ -108,7 +108,7 @@ def test_the_answer_names_what_stands_and_what_does_not():
 def test_a_reading_of_adam_fits_best_where_more_claims_hold_than_with_any_other():
     none = dict.fromkeys(all_holds().held, (0, 0))
     found = all_holds()._replace(held=none | {"adam": (5, 35), "adam_uncorrected": (6, 9)})
-    said = "Algorithm 1 5 of 35; no bias correction 6 of 9; so **no bias correction** fits best"
+    said = "Algorithm 1, 5 of 35; no bias correction, 6 of 9; so **no bias correction** fits best"
     assert said in sentences(found)[3] and found.fitting == "adam_uncorrected"
     found = found._replace(held=none | {"adam": (6, 35), "adam_undamped": (6, 35)})
     assert "**none** fits best" in sentences(found)[3] and found.fitting == "adam_undamped"
