@@ -27,7 +27,7 @@ FIGURES = {
 ABOUT = (
     "Verdicts are computed: a claim *holds* when the 95 % interval over seeds of what is measured "
     "lies within its bounds, *does not hold* when it lies outside, and is *undecided* when a bound "
-    "lies in the interval. It *holds only for the undamped rule* when it fails with Adam as printed "
+    "lies in the interval. It *holds only for the undamped rule* when it fails for Adam as printed "
     "and holds without Adam's factor 1 - b1. A diverged network counts as guessing."
 )
 PAGES = (
