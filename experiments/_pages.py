@@ -26,8 +26,8 @@ ABOUT_CLAIMS = (
     "decide an undecided claim with a power of .8, were mean and spread as estimated."
 )
 ABOUT_REVISED = (
-    "After the first runs (two seeds of Adam, one minibatch order) and before the present data "
-    "were seen; bounds never moved afterwards."
+    "After the first runs (two seeds of Adam, one minibatch order) and before the present ones: "
+    "bounds never moved after the present data were seen."
 )
 ABOUT_BEYOND = (
     "What the paper left open, or compared with too few seeds and unequal budgets, put as claims "
