@@ -12,10 +12,10 @@ ROOT = Path(__file__).parent.parent
 
 
 def on_files(files, config):
-    """Add the report of full runs, its figures and its tables to the site."""
+    """Add the report of full runs, its pages, figures and tables, to the site."""
     shown = {".png", ".svg", ".csv", ".nc"}
     paths = [p for p in (ROOT / "results").rglob("*.*") if p.suffix in shown]
-    for path in [ROOT / "results/README.md", *sorted(paths)]:
+    for path in [*sorted(ROOT.glob("results/*.md")), *sorted(paths)]:
         name = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, name, abs_src_path=str(path)))
     return files

@@ -19,32 +19,34 @@ class Section(NamedTuple):
     tables: Mapping[str, Table] = {}  # by caption
     figures: Sequence[tuple[str, str]] = ()  # path relative to the report, caption
     text: str = ""
+    about: str = ""  # data, seeds and protocol of its runs
 
 
 def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
     """Write an experiment's figures and tables, and return its section; short if unfinished."""
     missing = [name for name in (*experiment.folders, *experiment.reads) if name not in runs]
     if missing:
-        what = f"Not finished: {', '.join(missing)}."
+        more = f" and {len(missing) - 3} more" * (len(missing) > 3)
+        what = f"Not finished: {', '.join(missing[:3])}{more}."
         what = "Not run." if len(missing) == len(experiment.folders) else what
         how = f" `python -m experiments.{experiment.name}` takes about {experiment.cost}."
         return Section(experiment.title, text=what + how * bool(experiment.cost))
     folder = out / experiment.name
-    figures, tables = [], {}
+    figures, tables, about = [], {}, _protocol(experiment, runs)
     for name, figure in experiment.figures.items():
         path = next(
             one for one in save_figure(figure.draw(runs), folder / name) if one.suffix == ".png"
         )
         show(path)
-        caption = f"{figure.caption} {_protocol(experiment, runs, figure.of)}"
+        own = _protocol(experiment, runs, figure.of)
+        caption = figure.caption if own == about else f"{figure.caption} {own}"
         figures.append((f"{experiment.name}/{name}.png", caption))
     for name, make in experiment.tables.items():
         if not (table := make(runs)).rows:
             continue  # such as the paper's seed where fewer were trained
         save_table(table, folder / name)
-        title = name.replace("_", " ").capitalize()
-        tables[f"{title}. {_protocol(experiment, runs)}"] = table
-    return Section(experiment.title, tables, figures, experiment.finding(runs))
+        tables[name.replace("_", " ").capitalize()] = table
+    return Section(experiment.title, tables, figures, experiment.finding(runs), about)
 
 
 def _protocol(experiment: Experiment, runs: Runs, of: str = "") -> str:

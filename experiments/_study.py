@@ -9,6 +9,7 @@ from typing import Any, Literal
 from emnist_jax.cli.options import Running, connect, option
 from emnist_jax.console import show
 from emnist_jax.errors import InputError, check_count, nearest
+from emnist_jax.figures import save_figure
 from emnist_jax.store.files import write_text
 from experiments import (
     adam,
@@ -16,6 +17,7 @@ from experiments import (
     budgets,
     cifar10,
     convnets,
+    coverage,
     depth,
     forensics,
     regularisation,
@@ -26,11 +28,16 @@ from experiments import (
     test_set,
     weights_or_convolution,
 )
-from experiments._draw import Section, draw
-from experiments._experiment import Experiment, Runs
+from experiments._draw import Section, draw, protocol
+from experiments._experiment import Experiment
+from experiments._forest import draw_forest
 from experiments._options import Options, options_of
+from experiments._pages import about_glyphs, beyond_page, claims_page, experiments_page, times_page
 from experiments._train import collect, train
-from experiments.report import about_glyphs, report
+from experiments._verdicts import READING_NAMES, find
+from experiments.claims import PAPER as CLAIMS
+from experiments.claims import forest
+from experiments.report import paper_figures, report
 
 
 def _by_name(*modules: ModuleType) -> dict[str, Experiment]:
@@ -39,6 +46,7 @@ def _by_name(*modules: ModuleType) -> dict[str, Experiment]:
 
 PAPER = _by_name(sgd, rmsprop, adam, forensics, batch_norm, convnets, test_set, budgets)
 BEYOND = _by_name(rules_compared, cifar10, regularisation, weights_or_convolution, depth)
+ALONE = _by_name(coverage)  # trained by their own modules only, and reported where they are
 Values = Mapping[str, Mapping[str, Any]]
 """Options by experiment."""
 
@@ -109,32 +117,35 @@ def run_all(
 
 
 def write_report(out: Path) -> Path:
-    """Write all figures, tables and README.md from the curves in a folder.
+    """Write all figures, tables and pages from the curves in a folder; return the first page.
 
     Raises:
         InputError: no curves there.
     """
-    known = {name for one in (PAPER | BEYOND).values() for name in one.folders}
+    known = {name for one in (PAPER | ALONE | BEYOND).values() for name in one.folders}
     runs = {name: curves for name, curves in collect(out).items() if name in known}
     if not runs:
         raise InputError(f"{out}: no finished experiment here; run without --report-only first")
-    sections = [_samples(out, runs)]
-    for experiment in PAPER.values():
-        if any(name in runs for name in experiment.folders or experiment.reads):
-            sections.append(draw(experiment, runs, out))
+    sections = {}
+    if (out / samples.FIGURE).exists():
+        figure = (str(samples.FIGURE), "25 random training images with their labels.")
+        sections["samples"] = Section("Data (D1)", figures=[figure])
+    for name, experiment in (PAPER | ALONE).items():
+        if any(folder in runs for folder in experiment.folders or experiment.reads):
+            sections[name] = draw(experiment, runs, out)
     beyond = {name: draw(experiment, runs, out) for name, experiment in BEYOND.items()}
-    path = write_text(out / "README.md", report(runs, sections, beyond))
-    show("\n".join(filter(None, (str(path), about_glyphs(runs)))))
-    return path
-
-
-def _samples(out: Path, runs: Runs) -> Section:
-    """Return Figure 1, or how to draw it: a folder of results need not hold images."""
-    papers = [name for one in PAPER.values() for name in one.folders if name in runs]
-    data, title = runs[(papers or list(runs))[0]].attrs["data"], "Data (D1)"
-    text = "Claim D1 is judged by C1's confusion matrix, further down."
-    if not (out / samples.FIGURE).exists():
-        how = "`python -m experiments.samples` draws the paper's Figure 1, 25 images of the data"
-        return Section(title, text=f"{how}; no image of {data} is kept here. {text}")
-    caption = f"25 random training images with their labels. Data: {data}; nothing is trained."
-    return Section(title, figures=[(str(samples.FIGURE), caption)], text=text)
+    papers = {name for one in PAPER.values() for name in one.folders}
+    found = find({name: curves for name, curves in runs.items() if name in papers} or runs)
+    if rows := forest(CLAIMS, found.runs, found.fitting):
+        about = READING_NAMES[found.fitting], protocol(list(found.runs.values()))
+        show(save_figure(draw_forest(rows, *about), out / "forest")[0])
+    pages = {
+        "claims.md": claims_page(found, paper_figures(sections)),
+        "experiments.md": experiments_page(runs, sections),
+        "beyond.md": beyond_page(runs, beyond),
+        "times.md": times_page(runs),
+        "README.md": report(found, sections, forest=bool(rows)),
+    }
+    paths = [write_text(out / name, text) for name, text in pages.items()]
+    show("\n".join(filter(None, (str(paths[-1]), about_glyphs(found.runs)))))
+    return paths[-1]

@@ -13,12 +13,13 @@ import numpy as np
 
 from emnist_jax.figures import plot_curves, plot_intervals
 from emnist_jax.figures._style import mark
+from emnist_jax.figures.tables import Table
 from experiments._curves import peak_limits, together, with_names
 from experiments._experiment import Experiment, Figure, main
 from experiments._experiment import Runs as Found
 from experiments._networks import DENSE, paper_sweep
-from experiments._verdicts import READING_NAMES, readings_table
-from experiments.claims import PAPER, READINGS, NotTestable, Runs, judge_reading
+from experiments._verdicts import READING_NAMES, in_words
+from experiments.claims import PAPER, READINGS, SECTIONS, NotTestable, Runs, Verdict, judge_reading
 
 GRID = {"learning_rate": (1e-3, 1e-4), "b1": (0.9,), "b2": (0.9, 0.99, 0.999, 0.9999)}
 # Claims whose number the paper gives: of what, and the number.
@@ -56,6 +57,23 @@ def draw_curves(runs: Found):
     found = together(curves, "reading", join="inner")
     figure = plot_curves(found, hue="reading", ylim=peak_limits(found))
     return mark(figure, "83 % by epoch 6", 6, 83)
+
+
+def readings_table(runs: Found) -> Table:
+    """Return each claim about Adam, or of networks trained by it, under each reading of Adam."""
+    rows = []
+    for claim in (one for one in PAPER if one.any_adam or one in SECTIONS["Adam"]):
+        found = {reading: judge_reading(claim, runs, reading) for reading in READINGS}
+        held = [READING_NAMES[r] for r, j in found.items() if j.verdict is Verdict.HOLDS]
+        tested = any(j.estimate for j in found.values())
+        cells = {
+            READING_NAMES[r]: j.estimate and f"{in_words(j.estimate, claim.unit)}: {j.verdict}"
+            for r, j in found.items()
+        }
+        matched = "; ".join(held) or ("none" if tested else "not testable")
+        row = {"claim": claim.id, "the paper": claim.says, "bounds": claim.criterion.words}
+        rows.append(row | cells | {"matched by": matched})
+    return Table(rows)
 
 
 EXPERIMENT = Experiment(

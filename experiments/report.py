@@ -1,139 +1,181 @@
-"""The report: verdicts, tables and figures as one Markdown page, from curves alone."""
+"""The report's first page: the answer, the claims it rests on, and the paper's figures."""
 
-import math
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 
 import xarray as xr
 
 from emnist_jax.figures.tables import Table
-from experiments._draw import Section, counted
-from experiments._verdicts import (
-    claims_table,
-    corrections_table,
-    count,
-    questions_table,
-    stands_and_falls,
-    summary,
-)
-from experiments.claims import BEYOND, PAPER, Verdict, judge
+from experiments._draw import Section, protocol
+from experiments._pages import head, pictured, tabled
+from experiments._verdicts import READING_NAMES, Found, by_verdict, count, in_words, link, result
+from experiments.claims import KEY, SECTIONS, Judgement, Verdict, judge_reading
 
+FOREST = "forest.png"
+SHORT = 15  # rows of a table on the first page
+EVIDENCE = "The evidence is [among the experiments](experiments.md)."
+# Which of the figures is the paper's of that number.
+FIGURES = {
+    1: "samples/figure_1_samples.png",
+    2: "sgd/figure_2_best_against_rate.png",
+    3: "sgd/figure_3_accuracy.png",
+    4: "rmsprop/figure_4_validation_accuracy.png",
+    5: "rmsprop/figure_5_training_error.png",
+    6: "adam/figure_6_grid.png",
+    7: "adam/figure_7_curves.png",
+}
 ABOUT = (
-    "Made from the curves in this folder alone, by `python -m experiments.paper --report-only`; do "
-    "not edit. Verdicts are computed: a claim *holds* when the 95 % interval over seeds of what is "
-    "measured lies within its bounds, *does not hold* when it lies outside, and is *undecided* "
-    "when a bound lies in the interval. A diverged network counts as guessing."
+    "Verdicts are computed: a claim *holds* when the 95 % interval over seeds of what is measured "
+    "lies within its bounds, *does not hold* when it lies outside, and is *undecided* when a bound "
+    "lies in the interval. It *holds only for the undamped rule* when it fails for Adam as printed "
+    "and holds without Adam's factor 1 - b1. A diverged network counts as guessing."
 )
-ABOUT_BEYOND = (
-    "What it left open, or compared with too few seeds and unequal budgets, put as claims and "
-    "judged in the same way; run by `python -m experiments.beyond`. Rules and networks count at "
-    "their best settings, less the luck of choosing these. Intervals are over "
-    "seeds, that is over initial weights and the order of minibatches (over weights alone where a "
-    "caption says shared order; those of budgets over settings too); images and their split are "
-    "the same in all. Other validation images would move a "
-    "difference by up to about 2 sqrt(q / n), where n is their number and q the share that one "
-    "network gets right and the other wrong: 1.1 points for q = .1, n = 3,160."
+PAGES = (
+    "[Every claim](claims.md) · [every experiment](experiments.md) · "
+    "[beyond the paper](beyond.md) · [times and devices](times.md)"
 )
 
 
-def report(
-    runs: Mapping[str, xr.Dataset],
-    sections: Sequence[Section],
-    beyond: Mapping[str, Section] | None = None,
-) -> str:
-    """Return the report as Markdown.
+def report(found: Found, sections: Mapping[str, Section], forest: bool = False) -> str:
+    """Return the first page as Markdown.
 
     Args:
-        runs: curves and test results by their folder.
-        sections: figures and tables, in the order to show them.
-        beyond: the same by experiment, of those whose questions are in `claims.BEYOND`.
+        found: the verdicts on the paper's claims.
+        sections: what experiments of the paper show, by name.
+        forest: whether there is a forest plot beside the page.
     """
-    judgements = [judge(claim, runs) for claim in PAPER]
-    lines = ["# The paper's claims, measured", ""]
-    lines += [f"**{notice}**", ""] if (notice := about_glyphs(runs)) else []
-    lines += [ABOUT, "", *_data_lines(runs), ""]
-    lines += ["## Summary", "", count(judgements), ""]
-    lines += [f"{i}. {line}" for i, line in enumerate(summary(judgements, runs), 1)]
-    lines += ["", "## Claims", "", claims_table(judgements).markdown()]
-    lines += ["## What the text itself gets wrong", "", corrections_table().markdown()]
-    for section in sections:
-        lines += [f"## {section.title}", "", *_body(section)]
-    lines += _beyond_lines(runs, beyond) if beyond else []
-    lines += ["## Times and devices", "", runs_table(runs).markdown()]
+    pictures = paper_figures(sections)
+    lines = [*head("The paper's claims, measured", found.runs), PAGES, "", "## The answer", ""]
+    lines += [f"{i}. {line}" for i, line in enumerate(sentences(found), 1)]
+    lines += ["", "## The main claims", "", key_table(found).markdown(), ABOUT, ""]
+    if forest:
+        caption = (
+            "Every claim with a number of the paper, on one scale: 0 is that number (the middle, "
+            "where it gives a range), and the band is what counts as the same."
+        )
+        lines += ["## Measured against the paper", "", *pictured(FOREST, caption)]
+    lines += ["## What differs from the paper", "", *differences(found.runs), ""]
+    if (odd := sections.get("anomalies")) and odd.tables:
+        lines += [f"## {odd.title}", "", odd.text, ""]
+        first, table = next(iter(odd.tables.items()))
+        # A long table is evidence, which the page of experiments has.
+        lines += tabled({first: table}) if len(table.rows) <= SHORT else [EVIDENCE, ""]
+    lines += ["## The paper's figures", ""]
+    for number, picture in pictures.items():
+        about = by_verdict((j for j in found.judged if j.claim.figure == number), link)
+        lines += [f"### Figure {number}", "", *pictured(*picture), f"Claims: {about}.", ""]
+    if 1 not in pictures:  # a folder of results need not hold images
+        lines += ["Figure 1, 25 images of the data, is drawn by `python -m experiments.samples`."]
     return "\n".join(lines)
 
 
-def about_glyphs(runs: Mapping[str, xr.Dataset]) -> str | None:
-    """Return what verdicts on glyphs are not about, or None where the data are others."""
-    if {curves.attrs.get("data") for curves in runs.values()} != {"glyphs"}:
-        return None
-    images = counted(next(iter(runs.values())))
+def paper_figures(sections: Mapping[str, Section]) -> dict[int, tuple[str, str]]:
+    """Return the paper's figures, of those that sections show, by number: path and caption."""
+    shown = {one[0]: one for section in sections.values() for one in section.figures}
+    return {number: shown[path] for number, path in FIGURES.items() if path in shown}
+
+
+# The answer
+
+
+def sentences(found: Found) -> list[str]:
+    """Return the answer: counts, what stands, what does not, which Adam, which accuracy."""
+    counts = (count(getattr(j, name) for j in found.judged) for name in ("verdict", "controlled"))
+    return [
+        f"**{len(found.judged)} claims:** {'; with false discoveries controlled: '.join(counts)}.",
+        f"**What stands:** {_standing(found, Verdict.HOLDS)}.",
+        "**What does not:** "
+        f"{_standing(found, Verdict.FAILS, Verdict.UNDAMPED, Verdict.UNDECIDED)}.",
+        f"**Which Adam:** {_which_adam(found)}.",
+        f"**Which accuracy:** {_which_accuracy(found)}.",
+    ]
+
+
+def _standing(found: Found, *verdicts: Verdict) -> str:
+    """Return the sections that mostly hold (or do not), and the main claims with the verdicts."""
+    judged = {j.claim.id: j.verdict for j in found.judged}
+    parts = []
+    for name, claims in SECTIONS.items():
+        tested = [v for c in claims if (v := judged[c.id]) is not Verdict.UNTESTABLE]
+        hold = tested.count(Verdict.HOLDS)
+        if tested and (2 * hold > len(tested)) == (Verdict.HOLDS in verdicts):
+            parts.append(f"{name} ({hold} of {len(tested)} hold)")
+    named = by_verdict(main_claims(found), lambda j: f"{j.claim.says} ({link(j)})", verdicts)
+    parts = [", ".join(parts)] * bool(parts) + [f"main claims, {named}"] * bool(named)
+    return "; ".join(parts) or "nothing"
+
+
+def _which_adam(found: Found) -> str:
+    held = {reading: of for reading, of in found.held.items() if of[1]}
+    if not held:
+        return "none was run"
+    counts = "; ".join(f"{READING_NAMES[one]}, {a} of {b}" for one, (a, b) in held.items())
+    best, *rest = sorted(held, key=lambda reading: -held[reading][0])
+    leads = not rest or held[best][0] > held[rest[0]][0]
     return (
-        "A small demonstration on glyphs, characters that the program draws"
-        f"{images and f' ({images})'}: its verdicts are about neither EMNIST nor the paper."
+        f"claims that depend on how it was implemented, and hold: {counts}; so "
+        f"**{READING_NAMES[best] if leads else 'none'}** fits best (undamped is without the factor "
+        "1 - b1 = .1: steps ten times as long)"
     )
 
 
-def _body(section: Section) -> list[str]:
-    """Return an experiment's finding, tables and figures."""
-    lines = [section.text, ""] if section.text else []
-    for caption, table in section.tables.items():
-        lines += [caption, "", table.markdown()]
-    for path, caption in section.figures:
-        lines += [f"![{caption}]({path})", "", f"*{caption}*", ""]
-    return lines
+def _which_accuracy(found: Found) -> str:
+    tested = [j for j in found.judged if j.macro is not Verdict.UNTESTABLE]
+    moved = ", ".join(f"{link(j)} ({j.macro})" for j in tested if j.macro is not j.verdict)
+    lacking = sum(j.verdict is not Verdict.UNTESTABLE for j in found.judged) - len(tested)
+    return (
+        "the share of all images (micro), as in the paper; were it the mean over classes (macro), "
+        f"of {len(tested)} verdicts these would be others: {moved or 'none'}"
+        f"{f' ({lacking} lack that mean)' if lacking else ''}"
+    )
 
 
-def _beyond_lines(runs: Mapping[str, xr.Dataset], sections: Mapping[str, Section]) -> list[str]:
-    """Return the part on what the paper left open: verdicts of all, then each experiment."""
-    answers, parts = [], []
-    for name, section in sections.items():
-        judged = [judge(question, runs) for question in BEYOND[name]]
-        if all(j.verdict is Verdict.UNTESTABLE for j in judged):
-            answers.append(f"- **{section.title}** {section.text}")
-            continue
-        answers.append(f"- **{section.title}** {stands_and_falls(judged, name_all=True)}")
-        table = questions_table(judged).markdown()
-        parts += [f"### {section.title}", "", table, *_body(section)]
-    return ["## Beyond the paper", "", ABOUT_BEYOND, "", *answers, "", *parts]
+# The main claims
 
 
-def runs_table(runs: Mapping[str, xr.Dataset]) -> Table:
-    """Return a row a run: its size, its times, its device and its code."""
+def main_claims(found: Found) -> list[Judgement]:
+    """Return the verdicts on the main claims."""
+    return [j for j in found.judged if j.claim.id in KEY]
+
+
+def key_table(found: Found) -> Table:
+    """Return a row a main claim, measured under the printed and the best other reading of Adam."""
     rows = []
-    for name, curves in sorted(runs.items()):
-        if "train_error" in curves:
-            settings = math.prod(
-                n for dim, n in curves.sizes.items() if dim not in ("seed", "epoch")
-            )
-            seconds = curves.attrs.get("wall_seconds")
-            rows.append(
-                {
-                    "run": name,
-                    "rule": str(curves.attrs.get("rule", "")),
-                    "settings": settings,
-                    "seeds": curves.sizes["seed"],
-                    "epochs": curves.sizes["epoch"] - 1,
-                    "s an epoch and network": curves.attrs.get("seconds_per_epoch"),
-                    "minutes": None if seconds is None else seconds / 60,
-                    "device": str(curves.attrs.get("device", "")),
-                    "commit": str(curves.attrs.get("commit", ""))[:10],
-                }
-            )
-    return Table(rows, {"s an epoch and network": ".3g", "minutes": ".1f"})
+    for j in main_claims(found):
+        other = j.claim.any_adam and judge_reading(j.claim, found.runs, found.fitting).estimate
+        rows.append(
+            {
+                "claim": link(j),
+                "the paper": j.claim.says,
+                "bounds": j.claim.criterion.words,
+                "as printed": result(j),
+                READING_NAMES[found.fitting]: in_words(other, j.claim.unit) if other else "",
+                "verdict": f"**{j.verdict}**",
+            }
+        )
+    return Table(rows)
 
 
-def _data_lines(runs: Mapping[str, xr.Dataset]) -> list[str]:
-    keys = ("data", "data_hash", "split_hash")
-    seen: dict[tuple[str, ...], str] = {}
-    for curves in runs.values():
-        of = tuple(str(curves.attrs.get(key, "unknown")) for key in keys)
-        seen[of] = seen.get(of) or counted(curves)
-    lines = [
-        f"Data: `{name}` ({images}{'; ' * bool(images)}contents {data[:12]}, split {split[:12]})."
-        for (name, data, split), images in sorted(seen.items())
-    ]
+# What differs
+
+
+def differences(runs: Mapping[str, xr.Dataset]) -> list[str]:
+    """Return the data and the protocol as the curves tell them, and beside them the paper's."""
+    kinds = {json.loads(one.attrs.get("configuration", "{}")).get("dtype") for one in runs.values()}
+    sizes = next(filter(None, map(_class_sizes, runs.values())), "not known")
+    here = [protocol(list(runs.values()))[:-1], f"test images a class: {sizes}"]
+    there = "EMNIST Balanced, as many images of each class, split by a permutation not known"
     return [
-        *lines,
-        "The paper's data are EMNIST Balanced, pooled and split anew; verdicts are about"
-        " the data named here.",
+        f"> **Here:** {'; '.join([*here, *sorted(filter(None, kinds))])}.",
+        ">",
+        f"> **In the paper:** {there}; seeds: 1 to 5; float64.",
     ]
+
+
+def _class_sizes(tested: xr.Dataset) -> str:
+    """Return the least and the most test images that a class has."""
+    if "confusion" not in tested:
+        return ""
+    others = {dim: 0 for dim in tested.confusion.dims if dim not in ("true", "predicted")}
+    sizes = tested.confusion.isel(others).sum("predicted")
+    return f"{int(sizes.min()):,} to {int(sizes.max()):,}"

@@ -317,10 +317,16 @@ def test_the_paper_runs_and_rebuilds_its_report(tmp_path, monkeypatch, capsys):
     assert first.splitlines()[2] == f"**{notice}**"  # right below the title
     figures = [p for p in printed if p.endswith(".png")]
     assert len(figures) == len(set(figures)) == 3  # the samples, and two of SGD
-    assert "## SGD (B1)" in first and "sgd has 1 epochs, this needs 100" in first
+    others = {
+        name: (tmp_path / f"{name}.md").read_text() for name in re.findall(r"(\w+)\.md\)", first)
+    }
+    assert others.keys() == {"claims", "experiments", "beyond", "times"}
+    assert "## SGD (B1)" in others["experiments"] and "## Adam" not in others["experiments"]
+    assert "sgd has 1 epochs, this needs 100" in others["claims"]
     for linked in ("sgd/figure_2_best_against_rate.png", str(samples.FIGURE)):
         assert f"]({linked})" in first and (tmp_path / linked).exists()
-    assert "## Adam" not in first and "Not run. `python -m experiments.depth`" in first
+    assert "Not run. `python -m experiments.depth`" in others["beyond"]
+    assert "| sgd |" in others["times"]
     before = (tmp_path / "sgd" / "curves.nc").read_bytes()
     path.unlink()
     assert paper.run(paper.Options(out=tmp_path, report_only=True)).read_text() == first

@@ -1,7 +1,10 @@
-"""The report and its tables say what the curves say."""
+"""The report's pages say what the curves say, and their links lead somewhere."""
 
 import csv
 import io
+import json
+import re
+from collections import Counter
 from functools import cache
 
 import numpy as np
@@ -11,14 +14,32 @@ import scipy.stats
 from paper_world import altered
 
 from emnist_jax.figures.tables import Table, save_table, settings_table
-from experiments import _verdicts
+from experiments import samples
 from experiments._draw import Section, protocol
-from experiments._verdicts import claims_table, corrections_table, readings_table, summary
-from experiments.claims import PAPER, Verdict, judge, judge_reading
-from experiments.claims.judge import Estimate
-from experiments.report import about_glyphs, report, runs_table
+from experiments._forest import draw_forest
+from experiments._pages import about_glyphs, claims_page, experiments_page, runs_table
+from experiments._study import PAPER as EXPERIMENTS
+from experiments._verdicts import claims_table, find, in_words
+from experiments.claims import (
+    CORRECTIONS,
+    KEY,
+    PAPER,
+    REVISED,
+    Estimate,
+    ForestRow,
+    Verdict,
+    forest,
+)
+from experiments.forensics import readings_table
+from experiments.report import FIGURES, differences, paper_figures, report, sentences
 
 WORLD = paper_world.world()
+CLAIMS = {claim.id: claim for claim in PAPER}
+SEEN = [(path, f"Seen {number}.") for number, path in FIGURES.items()]
+SECTIONS = {
+    "x": Section("Title", {"Caption": Table([{"a": "b"}])}, SEEN, "Text.", "Data: few."),
+    "anomalies": Section("Oddities", {n: Table([{n: "c"}]) for n in ("First", "Then")}, (), "Why."),
+}
 
 
 def rows_of(table):
@@ -26,101 +47,266 @@ def rows_of(table):
 
 
 @cache
-def judged():
-    return [judge(claim, WORLD) for claim in PAPER]
+def all_holds():
+    return find(WORLD)
 
 
 @cache
-def report_of_the_world():
-    table = Table([{"a": "b"}])
-    return report(WORLD, [Section("Title", {"Caption.": table}, [("x/y.png", "Seen.")], "Text.")])
+def mixed():
+    """Some claims hold, some do not, one only undamped, some are undecided or not testable."""
+    adam = WORLD["adam"].isel(seed=[0, 1]).copy(deep=True)
+    adam.valid_accuracy.loc[{"seed": 0}] = adam.valid_accuracy.sel(seed=0) * 0.99
+    tested = WORLD["test_set/c1/test"].copy(deep=True)
+    tested.accuracy.loc[{"learning_rate": 1e-4}] = tested.accuracy.sel(learning_rate=1e-4) - 0.1
+    runs = altered("rmsprop", "valid_accuracy", {0: 0.02, 8: 0.75, 100: 0.7}, learning_rate=0.001)
+    runs = runs(WORLD) | {"adam": adam, "test_set/c1/test": tested}
+    return find({name: one for name, one in runs.items() if not name.startswith("batch_norm")})
 
 
-def test_claims_table_has_what_was_measured_and_the_verdict():
-    rows = rows_of(claims_table(judged()))
-    assert list(rows) == [claim.id for claim in PAPER]
-    assert {row["verdict"] for row in rows.values()} == {"**holds**"}
-    best = WORLD["rmsprop"].valid_accuracy.sel(learning_rate=0.001).max("epoch").values * 100
-    low, high = scipy.stats.t.interval(0.95, 4, best.mean(), scipy.stats.sem(best))
-    assert rows["R1h"]["result"] == f"{best.mean():.2f} % [{low:.2f}, {high:.2f}]"
-    assert rows["C2c"]["result"] == f"{146 / 101:.2f} times"
+def cells(found, column):
+    """Return a column of the page of all claims by claim."""
+    lines = claims_page(found, range(1, 8)).splitlines()
+    header = next(line for line in lines if line.startswith("| claim |"))
+    at = header[2:-2].split(" | ").index(column)
+    rows = [line[2:-2].split(" | ") for line in lines if line.startswith("| <a")]
+    return {row[0].partition("</a>")[2]: row[at] for row in rows}
 
 
-def test_difference_of_nearly_nothing_does_not_read_as_zero():
-    found = Estimate(-0.00004, -0.00152, 0.00144, 5)
-    assert _verdicts.in_words(found, "nats") == "-0.0000 nats [-0.0015, 0.0014]"
-    found = Estimate(0.0, 0.0, 0.0, 5)
-    assert _verdicts.in_words(found, "nats") == "0.000 nats [0.000, 0.000]"
+# The first page
 
 
-def test_a_changed_curve_changes_the_report_and_its_summary():
+def test_the_answer_is_five_sentences_and_the_page_is_short():
+    text = report(mixed(), SECTIONS, forest=True)
+    assert len(sentences(mixed())) == 5
+    assert len(text.splitlines()) <= 250 and len(text.split()) < 2000
+    assert "nan" not in text
+
+
+def test_the_answer_counts_what_the_page_of_claims_shows():
+    (counts, *_), verdicts = sentences(mixed()), list(cells(mixed(), "verdict").values())
+    assert {verdict.strip("*") for verdict in verdicts} == set(Verdict)
+    before, after = counts.split("with false discoveries controlled")
+    for said, shown in ((before, verdicts), (after, cells(mixed(), "controlled").values())):
+        shown = Counter(one.strip("* ") for one in shown)
+        for verdict in Verdict:
+            plural = verdict.replace("holds", "hold").replace("does", "do")
+            word = verdict if shown[verdict] == 1 else plural
+            assert re.search(rf"\b{shown[verdict]} {word}(,|\.|;)", said), (verdict, said)
+
+
+def test_the_answer_names_what_stands_and_what_does_not():
+    _, stands, falls, *_ = sentences(all_holds())
+    assert "RMSprop (12 of 12 hold)" in stands and falls == "**What does not:** nothing."
+    assert all(f"[{one}](claims.md#{one.lower()})" in stands for one in KEY)
+    _, stands, falls, *_ = sentences(mixed())
+    assert "[R1h]" not in stands
+    of = dict(re.findall(r"\*([a-z ]+)\*: ([^;]*)", falls))
+    assert "RMSprop at eta .001 reaches 82.7 +- .4 % ([R1h](claims.md#r1h))" in of["does not hold"]
+    assert "[T2c]" in of["holds only for the undamped rule"] and "[A1i]" in of["undecided"]
+
+
+def test_a_reading_of_adam_fits_best_where_more_claims_hold_than_with_any_other():
+    none = dict.fromkeys(all_holds().held, (0, 0))
+    found = all_holds()._replace(held=none | {"adam": (5, 35), "adam_uncorrected": (6, 9)})
+    said = "Algorithm 1, 5 of 35; no bias correction, 6 of 9; so **no bias correction** fits best"
+    assert said in sentences(found)[3] and found.fitting == "adam_uncorrected"
+    found = found._replace(held=none | {"adam": (6, 35), "adam_undamped": (6, 35)})
+    assert "**none** fits best" in sentences(found)[3] and found.fitting == "adam_undamped"
+    assert sentences(found._replace(held=none))[3] == "**Which Adam:** none was run."
+
+
+def test_verdicts_that_rest_on_how_accuracy_is_averaged_are_named():
+    less = {"valid_accuracy": 0.03, "train_accuracy": 0}
+    rmsprop = WORLD["rmsprop"]
+    macro = {v.replace("accuracy", "macro_accuracy"): rmsprop[v] - x for v, x in less.items()}
+    found = find({"rmsprop": rmsprop.assign(macro), "sgd": WORLD["sgd"]})
+    said = sentences(found)[4]
+    assert "[R1h](claims.md#r1h) (does not hold)" in said and "R1c" not in said
+    of_sgd = [c for c in PAPER if c.id[0] == "B" or c.id in ("R1f", "R1g", "R1j", "R1l")]
+    assert f"({len(of_sgd)} lack that mean)" in said
+
+
+def test_the_main_claims_are_measured_under_both_readings():
+    text = report(mixed(), {})
+    rows = [line for line in text.splitlines() if line.startswith("| [")]
+    assert [re.match(r"\| \[(\w+)\]", row)[1] for row in rows] == [
+        claim.id for claim in PAPER if claim.id in KEY
+    ]
+    row = next(row for row in rows if row.startswith("| [T2c]"))
+    assert "| 76.76 % [" in row and "| 86.76 % [" in row
+    assert row.endswith("| **holds only for the undamped rule** |")
+
+
+def test_every_link_between_the_pages_leads_somewhere():
+    found = mixed()
+    pages = {
+        "README.md": report(found, SECTIONS),
+        "claims.md": claims_page(found, paper_figures(SECTIONS)),
+    }
+    anchors = {
+        name: set(re.findall(r'<a id="(.*?)">', text))
+        | {h.lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+        for name, text in pages.items()
+    }
+    links = re.findall(r"\((\w+\.md)#(.*?)\)", "".join(pages.values()))
+    assert len(links) > len(KEY) + 20
+    assert [link for link in links if link[1] not in anchors[link[0]]] == []
+    assert anchors["claims.md"] >= {claim.id.lower() for claim in PAPER}
+    assert "README.md#figure" not in claims_page(found, ())  # that show no figure
+
+
+def test_each_figure_of_the_paper_is_drawn_by_an_experiment():
+    drawn = {f"{name}/{figure}.png" for name, one in EXPERIMENTS.items() for figure in one.figures}
+    assert set(FIGURES.values()) == {path for path in drawn if "/figure_" in path} | {
+        str(samples.FIGURE)
+    }
+
+
+def test_each_figure_of_the_paper_is_shown_once_with_its_claims():
+    text = report(mixed(), SECTIONS)
+    assert re.findall(r"^### Figure (\d)$", text, re.MULTILINE) == list("1234567")
+    part = text.partition("### Figure 3\n")[2].partition("###")[0]
+    assert (
+        part.count("Seen 3.") == text.count("Seen 3.") == 1
+        and "](sgd/figure_3_accuracy.png)" in part
+    )
+    for claim in PAPER:
+        assert (claim.figure == 3) == (f"[{claim.id}](" in part)
+
+
+def test_anomalies_are_shown_with_their_first_table_if_there_are_any():
+    text = report(mixed(), SECTIONS)
+    assert "## Oddities\n\nWhy.\n\nFirst:\n\n| First |" in text and "Then" not in text
+    assert "Oddities" not in report(mixed(), {"anomalies": Section("Oddities", text="Not run.")})
+    long = SECTIONS["anomalies"]._replace(tables={"First": Table([{"First": "c"}] * 16)})
+    text = report(mixed(), {"anomalies": long})
+    assert "Why.\n\nThe evidence is [" in text and "| First |" not in text
+
+
+def test_differences_from_the_paper_are_those_of_the_curves():
+    about = {"train_images": 30, "valid_images": 20, "configuration": json.dumps({"dtype": "f"})}
+    runs = {"sgd": WORLD["sgd"].assign_attrs(about), "c1": WORLD["convnets/c1/test"]}
+    here, _, there = differences(runs)
+    assert "Data: handmade (30 training, 20 validation images); seeds: 5; epochs: 100" in here
+    assert here.endswith("; test images a class: 90 to 130; f.") and "EMNIST Balanced" in there
+    few = runs["sgd"].isel(seed=[0, 1]).assign_attrs(order="shared order")
+    assert "; seeds: 2 or 5; " in differences({"sgd": runs["sgd"], "few": few})[0]
+    assert (
+        "shared order of minibatches; test images a class: not known" in differences({"x": few})[0]
+    )
+
+
+def test_a_changed_curve_changes_the_report():
     points = {0: 0.02, 1: 0.7, 5: 0.82, 10: 0.85, 100: 0.8}
     runs = altered("sgd", "valid_accuracy", points, learning_rate=0.1)(WORLD)
-    before, after = report_of_the_world(), report(runs, [])
-    assert f"**{len(PAPER)} claims**: {len(PAPER)} hold, 0 do not hold" in before
-    assert f"**{len(PAPER)} claims**: {len(PAPER)} hold" not in after
-    (row,) = (line for line in after.splitlines() if line.startswith("| B1g |"))
-    assert row.endswith("| **does not hold** |") and "-1.40 points" in row
-    assert "Does not hold: SGD at eta .01 is the choice for quality (B1g: -1.40 points)." in after
-
-
-def test_summary_names_what_is_undecided_and_what_was_not_run():
-    curves = WORLD["adam"].isel(seed=[0, 1]).copy(deep=True)
-    at = {"learning_rate": 1e-4, "b1": 0.9, "b2": 0.9999, "seed": 0}
-    curves.valid_accuracy.loc[at] = curves.valid_accuracy.loc[at] * 0.97
-    about = [judge(claim, {"adam": curves}) for claim in PAPER]
-    lines = summary(about, {"adam": curves})
-    assert len(lines) == 10
-    (line,) = (line for line in lines if line.startswith("**Adam.**"))
-    assert "Undecided with 2 seeds: " in line and "A1p" in line.split("Undecided")[1]
-    assert any("Not testable: sgd was not run." in line for line in lines)
-
-
-def test_readings_of_adam_are_compared_on_the_claims_that_all_were_tested_on():
-    runs = {"adam": WORLD["adam"], "forensics/adam_uncorrected": WORLD["adam"].sel(b1=[0.9])}
-    rows = rows_of(readings_table(runs))
-    assert rows["A1p"]["matched by"] == "Algorithm 1; no bias correction"
-    assert rows["A1p"]["no bias correction"].startswith("83.00 %")
-    assert rows["A1p"]["moments divided by 1 - b"] is None
-    assert rows["C1a"]["matched by"] == "not testable"
-    about = [claim for claim in PAPER if claim.any_adam]
-    verdicts = {
-        reading: [judge_reading(claim, runs, reading).verdict for claim in about]
-        for reading in ("adam", "adam_undamped")
-    }
-    both = [Verdict.UNTESTABLE not in pair for pair in zip(*verdicts.values(), strict=True)]
-    assert f"Of {sum(both)} tested under each of these: Algorithm 1 {sum(both)}; " in (
-        _verdicts.which_adam(runs)
-    )
+    before, after = report(all_holds(), {}), claims_page(find(runs), ())
+    assert f"**{len(PAPER)} claims:** {len(PAPER)} hold, 0 do not hold" in before
+    row = next(line for line in after.splitlines() if "</a>B1g |" in line)
+    assert "| **does not hold** |" in row and "-1.40 points" in row
 
 
 def test_only_a_report_of_glyphs_alone_begins_with_what_it_is_not_about():
     glyphs = WORLD["sgd"].assign_attrs(data="glyphs")
     assert "neither EMNIST nor the paper" in about_glyphs({"sgd": glyphs})
     assert about_glyphs({"sgd": glyphs, "adam": WORLD["adam"]}) is None
+    assert "neither EMNIST" in experiments_page({"sgd": glyphs}, {}).splitlines()[2]
+
+
+# The forest plot
+
+
+def test_the_forest_shows_tolerances_and_clips_with_an_arrow_and_a_number():
+    points = {0: 0.02, 8: 0.85, 100: 0.8}
+    runs = altered("rmsprop", "valid_accuracy", points, learning_rate=0.001)(WORLD)
+    (row,) = forest([CLAIMS["R1h"]], runs)
+    assert row.printed[0] == pytest.approx((85 - 82.7) / 1)
+    far = ForestRow(CLAIMS["A1p"], (-14.2, -15, -13.5), (0.5, 0.2, 7.1))
+    axes = draw_forest([row, far], "undamped").axes[0]
+    marks = {line.get_marker(): line.get_xydata() for line in axes.lines if len(line.get_xdata())}
+    assert marks["<"][0][0] == -6 and marks["<"][0][1] < 1 < marks["s"][0][1]
+    assert marks["o"][0] == pytest.approx([2.3, 0]) and marks["s"][0][0] == 0.5
+    assert [text.get_text() for text in axes.texts] == ["\N{MINUS SIGN}14"]
+    ends = [line.get_xdata() for line in axes.lines if line.get_marker() == "None"]
+    assert any(np.array_equal(x, [0.2, 6]) for x in ends)
+    assert axes.patches[0].get_extents().transformed(axes.transData.inverted()).x1 == (
+        pytest.approx(1)
+    )
+    assert [label.get_text()[-3:] for label in axes.get_yticklabels()] == ["R1h", "A1p"]
+
+
+# The other pages
+
+
+def test_claims_table_has_what_was_measured_and_the_verdict():
+    rows = dict(zip(CLAIMS, claims_table(all_holds().judged).rows, strict=True))
+    assert {row["verdict"] for row in rows.values()} == {"**holds**"}
+    best = WORLD["rmsprop"].valid_accuracy.sel(learning_rate=0.001).max("epoch").values * 100
+    low, high = scipy.stats.t.interval(0.95, 4, best.mean(), scipy.stats.sem(best))
+    assert rows["R1h"]["result"] == f"{best.mean():.2f} % [{low:.2f}, {high:.2f}]"
+    assert rows["C2c"]["result"] == f"{146 / 101:.2f} times"
+    assert {row["seeds needed"] for row in rows.values()} == {""}
+
+
+def test_undecided_claims_say_how_many_seeds_would_decide():
+    needed = cells(mixed(), "seeds needed")
+    undecided = [j for j in mixed().judged if j.verdict is Verdict.UNDECIDED]
+    assert {one for one, text in needed.items() if text} <= {j.claim.id for j in undecided}
+    for j in undecided:
+        if np.isfinite(j.seeds_needed):
+            assert needed[j.claim.id] == f"about {int(np.ceil(j.seeds_needed))}"
+    (row,) = claims_table([undecided[0]._replace(seeds_needed=np.inf)]).rows
+    assert row["seeds needed"] == "no number would do"
+
+
+def test_slips_and_changed_definitions_are_listed():
+    text = claims_page(all_holds(), ())
+    slips, changed = text.split("## What the text")[1].split("## Definitions")
+    assert all(f"| {paper} | {meant} |" in slips for _, paper, meant, _ in CORRECTIONS)
+    assert all(
+        f"| {claims} | {was} | {new} | {why} |" in changed for claims, was, new, why in REVISED
+    )
+
+
+def test_difference_of_nearly_nothing_does_not_read_as_zero():
+    found = Estimate(-0.00004, -0.00152, 0.00144, 5)
+    assert in_words(found, "nats") == "-0.0000 nats [-0.0015, 0.0014]"
+    found = Estimate(0.0, 0.0, 0.0, 5)
+    assert in_words(found, "nats") == "0.000 nats [0.000, 0.000]"
+
+
+def test_readings_of_adam_are_compared_claim_by_claim():
+    runs = {"adam": WORLD["adam"], "forensics/adam_uncorrected": WORLD["adam"].sel(b1=[0.9])}
+    rows = rows_of(readings_table(runs))
+    assert rows["A1p"]["matched by"] == "Algorithm 1; no bias correction"
+    assert rows["A1p"]["no bias correction"].startswith("83.00 %")
+    assert rows["A1p"]["moments divided by 1 - b"] is None
+    assert rows["C1a"]["matched by"] == "not testable"
 
 
 def test_runs_table_has_sizes_times_and_devices():
     attrs = {"seconds_per_epoch": 0.5, "wall_seconds": 90.0, "device": "a device"}
-    curves = WORLD["adam"].assign_attrs(attrs | {"commit": "c" * 40})
+    attrs |= {"commit": "c" * 40, "data_hash": "d" * 40, "split_hash": "e" * 40}
+    curves = WORLD["adam"].assign_attrs(attrs)
     _, row = runs_table({"adam": curves, "test": WORLD["test_set/c1/test"]}).text()
-    assert row == ["adam", "any", "32", "5", "100", "0.5", "1.5", "a device", "c" * 10]
+    origin = ["any", "handmade", "d" * 12, "e" * 12, "a device", "c" * 10]
+    assert row == ["adam", "32", "5", "100", "0.5", "1.5", *origin]
 
 
 def test_correction_of_the_two_accuracies_has_its_z():
-    row = next(row for row in corrections_table().rows if row["the paper"].startswith("87.44"))
+    (why,) = (why for _, paper, _, why in CORRECTIONS if paper.startswith("87.44"))
     p = (0.8744 + 0.871) / 2
     z = (0.8744 - 0.871) / np.sqrt(p * (1 - p) * 2 / 15_800)
-    assert f"z = {z:.2f}" in row["how one knows"]
+    assert f"z = {z:.2f}" in why
 
 
-def test_sections_show_tables_figures_and_captions():
-    text = report_of_the_world()
-    assert "## Title\n\nText.\n\nCaption.\n\n| a |\n| --- |\n| b |\n\n![Seen.](x/y.png)" in text
-    assert "nan" not in text
+def test_sections_show_finding_protocol_tables_and_figures_once():
+    text = experiments_page(WORLD, SECTIONS)
+    assert "## Title\n\nText.\n\nData: few.\n\nCaption:\n\n| a |\n| --- |\n| b |\n\n" in text
+    assert "![figure 1 samples](samples/figure_1_samples.png)\n\n*Seen 1.*\n" in text
+    assert text.count("Seen 1.") == text.count("Data: few.") == 1
 
 
-def test_the_caption_names_data_seeds_and_protocol():
+def test_the_protocol_names_data_seeds_and_epochs():
     found = protocol([WORLD["sgd"], WORLD["sgd"].isel(seed=slice(2), epoch=slice(11))])
     assert found == "Data: handmade; seeds: 2 or 5; epochs: 10 or 100; minibatch 50."
     found = protocol([WORLD["sgd"].assign_attrs(order="shared order")])

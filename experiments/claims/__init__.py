@@ -18,12 +18,13 @@ from experiments.claims.judge import (
     judge_all,
     judge_reading,
 )
-from experiments.claims.paper import CORRECTIONS, PAPER, REVISED, SECTIONS
+from experiments.claims.paper import CORRECTIONS, KEY, PAPER, REVISED, SECTIONS
 from experiments.claims.runs import READINGS, NotTestable, Runs
 
 __all__ = [
     "BEYOND",
     "CORRECTIONS",
+    "KEY",
     "PAPER",
     "READINGS",
     "REVISED",

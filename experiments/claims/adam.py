@@ -79,7 +79,7 @@ def whole_grid(runs: Runs) -> xr.Dataset:
         for b1 in (0.0, 0.9):
             curves = runs.adam(rate, b1, epochs=LONG).reset_coords(drop=True)
             rows.append(curves.assign_coords(rate=rate, b1=b1))
-    return xr.concat(rows, "setting")
+    return xr.concat(rows, "pair")
 
 
 def exceeded(rate: float, b1: float, b2: float) -> Measured:
@@ -89,7 +89,7 @@ def exceeded(rate: float, b1: float, b2: float) -> Measured:
     """
 
     def of(runs: Runs) -> xr.DataArray:
-        scores = best_accuracy(whole_grid(runs)).stack(one=("setting", "b2"), create_index=False)
+        scores = best_accuracy(whole_grid(runs)).stack(one=("pair", "b2"), create_index=False)
         own = (scores.rate == rate) & (scores.b1 == b1) & np.isclose(scores.b2, b2, rtol=1e-6)
         others = tuned(scores.isel(one=(~own).values))
         return paired(others, best_accuracy(runs.adam(rate, b1, b2, LONG)))

@@ -164,10 +164,10 @@ def worst_step(scores: xr.DataArray, along: str = "b2") -> xr.DataArray:
 
 
 def tuned(score: xr.DataArray) -> xr.DataArray:
-    """Return each seed's score at the best setting, less the luck of the choice."""
+    """Return each seed's score at the best setting, less the luck of the choice if any."""
     if score.sizes["seed"] < 2:
         raise NotTestable("one seed gives no interval")
-    return tuned_scores(score) if score.ndim > 1 else score  # of one setting: nothing is chosen
+    return tuned_scores(score) if score.ndim > 1 else score
 
 
 def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataArray, ...]:
