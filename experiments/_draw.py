@@ -51,7 +51,8 @@ def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
 
 def _protocol(experiment: Experiment, runs: Runs, of: str = "") -> str:
     """Return the data, seeds and protocol of an experiment's runs, for captions."""
-    names = experiment.folders or experiment.reads
+    names = [*experiment.folders, *experiment.reads]
+    names = [name for name in names if name.startswith(f"{experiment.name}/")] or names
     return protocol([runs[name] for name in names if f"{name}/".startswith(of and f"{of}/")])
 
 
