@@ -12,6 +12,7 @@ from emnist_jax.errors import InputError, check_count, nearest
 from emnist_jax.store.files import write_text
 from experiments import (
     adam,
+    anomalies,
     batch_norm,
     budgets,
     cifar10,
@@ -37,7 +38,7 @@ def _by_name(*modules: ModuleType) -> dict[str, Experiment]:
     return {module.EXPERIMENT.name: module.EXPERIMENT for module in modules}
 
 
-PAPER = _by_name(sgd, rmsprop, adam, forensics, batch_norm, convnets, test_set, budgets)
+PAPER = _by_name(sgd, rmsprop, adam, forensics, batch_norm, convnets, test_set, anomalies, budgets)
 BEYOND = _by_name(rules_compared, cifar10, regularisation, weights_or_convolution, depth)
 Values = Mapping[str, Mapping[str, Any]]
 """Options by experiment."""
