@@ -155,7 +155,7 @@ ANOMALIES = (
             "T1d": lambda found: found.error,
             "T1e": lambda found: 100 * (found.valid_accuracy - found.accuracy),
         },
-        {(TRAINED, "minibatch"): "validated with running, tested with minibatch statistics"},
+        {(TRAINED, "minibatch"): "running statistics at validation, minibatch's at test"},
         pick=crossed,
     ),
 )
