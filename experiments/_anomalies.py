@@ -17,14 +17,14 @@ from experiments.claims.measures import accuracy_at, best_accuracy
 FROZEN, TRAINED = "batch_norm/frozen_normal", "batch_norm/trained_normal"
 # Hypotheses in words, by what they change.
 NORMS = {
-    "last": "evaluated with the last minibatch's statistics",
-    "constants": "mean and variance constants to the gradient",
+    "last": "the last minibatch's statistics",
+    "constants": "no gradient through mean, variance",
     "no_root": "divided by the variance",
     "wrong_axis": "statistics over units",
-    "swapped": "scale and bias get each other's gradient",
+    "swapped": "gradients of scale, bias swapped",
 }
 EVALUATIONS = {  # of the networks of "last"
-    "from_zero": "evaluated with running variances begun at 0",
+    "from_zero": "running variance begun at 0",
     "initial": "evaluated with mean 0, variance 1",
     "skipped": "evaluated without normalisation",
 }
@@ -147,7 +147,7 @@ ANOMALIES = (
         Number("mean", lambda curves: _after_first(curves).mean("epoch"), 30, 55),
     ),
     Anomaly(
-        "T1 (a reading found after the fact)",
+        "T1 with running statistics at validation, minibatch's at test (found after the fact)",
         {
             "T1a": lambda found: 100 * found.valid_accuracy,
             "T1b": lambda found: found.valid_error,
@@ -155,7 +155,7 @@ ANOMALIES = (
             "T1d": lambda found: found.error,
             "T1e": lambda found: 100 * (found.valid_accuracy - found.accuracy),
         },
-        {(TRAINED, "minibatch"): "running statistics at validation, minibatch's at test"},
+        {(TRAINED, "minibatch"): "crossed statistics"},
         pick=crossed,
     ),
 )
