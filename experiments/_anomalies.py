@@ -141,7 +141,7 @@ ANOMALIES = (
     ),
     Anomaly("80 % at eta 1e-3", {"A1g": best_accuracy}, _adams(1e-3)),
     Anomaly(
-        "from 55 to 30 % at eta 1e-2",
+        "Swings from 55 to 30 % at eta 1e-2",
         {"A1f": lambda curves: -100 * curves.valid_accuracy.diff("epoch").min("epoch")},
         _adams(1e-2),
         Number("mean", lambda curves: _after_first(curves).mean("epoch"), 30, 55),
