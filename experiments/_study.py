@@ -13,6 +13,7 @@ from emnist_jax.figures import save_figure
 from emnist_jax.store.files import write_text
 from experiments import (
     adam,
+    anomalies,
     batch_norm,
     budgets,
     cifar10,
@@ -44,7 +45,7 @@ def _by_name(*modules: ModuleType) -> dict[str, Experiment]:
     return {module.EXPERIMENT.name: module.EXPERIMENT for module in modules}
 
 
-PAPER = _by_name(sgd, rmsprop, adam, forensics, batch_norm, convnets, test_set, budgets)
+PAPER = _by_name(sgd, rmsprop, adam, forensics, batch_norm, convnets, test_set, anomalies, budgets)
 BEYOND = _by_name(rules_compared, cifar10, regularisation, weights_or_convolution, depth)
 ALONE = _by_name(coverage)  # trained by their own modules only, and reported where they are
 Values = Mapping[str, Mapping[str, Any]]

@@ -25,6 +25,7 @@ PRESETS = {
         **dict.fromkeys(("sgd", "rmsprop", "batch_norm"), _SMALL),
         **dict.fromkeys(("adam", "forensics"), _SMALL | {"seeds": 2, "epochs": 20}),
         "convnets": _SMALL | {"seeds": 2, "epochs": 4},
+        "anomalies": _SMALL | {"seeds": 2, "epochs": 3},
     },
 }
 

@@ -1,0 +1,161 @@
+"""The paper's anomalies as data: what is trained for each hypothesis, and what is read of it."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import xarray as xr
+
+from experiments._experiment import Runs as Found
+from experiments._experiment import Sweeps
+from experiments._networks import C1, C2, CHOSEN, CHOSEN_GRID, DENSE, paper_sweep
+from experiments._slips import OtherKernels, SlippedNorm
+from experiments.batch_norm import REPORTED_SD
+from experiments.claims import Runs
+from experiments.claims.measures import accuracy_at, best_accuracy
+
+FROZEN, TRAINED = "batch_norm/frozen_normal", "batch_norm/trained_normal"
+# Hypotheses in words, by what they change.
+NORMS = {
+    "last": "the last minibatch's statistics",
+    "constants": "no gradient through mean, variance",
+    "no_root": "divided by the variance",
+    "wrong_axis": "statistics over units",
+    "swapped": "gradients of scale, bias swapped",
+}
+EVALUATIONS = {  # of the networks of "last"
+    "from_zero": "running variance begun at 0",
+    "initial": "evaluated with mean 0, variance 1",
+    "skipped": "evaluated without normalisation",
+}
+KERNELS = {"glorot": "Glorot kernels", "normal": "kernels with an sd of .01"}
+ON_CONVNETS = {
+    "adam_uncorrected": "uncorrected Adam",
+    "adam_undamped_uncorrected": "undamped, uncorrected Adam",
+}
+ON_DENSE = {
+    "adam_undamped_uncorrected_m": "m undamped and uncorrected",
+    "adam_uncorrected_v": "v alone uncorrected",
+    "adam_undamped_uncorrected": "undamped, uncorrected Adam",
+}
+RATES = (2e-3, 3e-3, 5e-3, 7e-3)  # damped Adam at 1e-3 is too good, undamped, at 1e-2, too poor
+
+
+def sweeps(epochs: int = 20) -> Sweeps:
+    """Return the sweeps: those of the dense net have so many epochs, those of ConvNets one."""
+    norms = {
+        slip: DENSE.clone(
+            batch_norm=SlippedNorm("trained" if slip == "swapped" else "frozen", slip=slip)
+        )
+        for slip in NORMS | EVALUATIONS
+    }
+    normed = {slip: paper_sweep(norms[slip], "adam", CHOSEN_GRID, epochs=epochs) for slip in NORMS}
+    normed["last"] = normed["last"].replace(variants={slip: norms[slip] for slip in EVALUATIONS})
+    made = {f"anomalies/norm/{slip}": sweep for slip, sweep in normed.items()}
+    settings = [(rule, rate) for rule in ON_DENSE for rate in (1e-3, 1e-2)]
+    for rule, rate in (*settings, *(("adam", rate) for rate in RATES)):
+        grid = {"learning_rate": rate, **CHOSEN}
+        made[f"anomalies/{rule}/{rate:g}"] = paper_sweep(DENSE, rule, grid, epochs=epochs)
+    return made | _once("c1", C1) | _once("c2", C2)
+
+
+def _once(name: str, model) -> Sweeps:
+    """Return the sweeps of a ConvNet, of one epoch."""
+    kinds = {k: OtherKernels(model.channels, model.hidden, drawn=k) for k in KERNELS}
+    made = {k: paper_sweep(other, "adam", CHOSEN_GRID, epochs=1) for k, other in kinds.items()}
+    grid = {"learning_rate": 1e-4, **CHOSEN}
+    made |= {rule: paper_sweep(model, rule, grid, epochs=1) for rule in ON_CONVNETS}
+    return {f"anomalies/{name}/{kind}": sweep for kind, sweep in made.items()}
+
+
+# What is read of it, at one rate
+
+
+def pick(runs: Found, folder: str, variant: str, rate: float) -> xr.Dataset:
+    """Return curves of a run as a variant of its sweep evaluates them."""
+    return Runs(runs).pick(folder, variant=variant, learning_rate=rate)
+
+
+def crossed(runs: Found, folder: str, variant: str, rate: float) -> xr.Dataset:
+    """Return validation with running and test with minibatch statistics, after epoch 7."""
+    tested = pick(runs, f"{folder}/test", variant, rate)
+    tested = tested.sel(epoch=7, method="pad")  # in a run of few epochs the last is kept
+    curves = pick(runs, folder, "", rate).sel(epoch=tested.epoch)
+    return curves.assign(accuracy=tested.accuracy, error=tested.error)
+
+
+def _after_first(curves: xr.Dataset) -> xr.DataArray:
+    return 100 * curves.valid_accuracy.sel(epoch=slice(1, None))
+
+
+def _of(part: str, kinds: Mapping[str, str], end: str = "") -> dict[tuple[str, str], str]:
+    """Return hypotheses by their run and its variant."""
+    return {(f"anomalies/{part}{kind}{end}", ""): words for kind, words in kinds.items()}
+
+
+def _adams(rate: float) -> dict[tuple[str, str], str]:
+    return _of("", ON_DENSE, f"/{rate:g}") | _of("adam/", {f"{r:g}": "Adam" for r in RATES})
+
+
+class Number(NamedTuple):
+    """A number a seed of curves, in words, and between which it has to lie."""
+
+    words: str
+    of: Callable[[xr.Dataset], xr.DataArray]
+    low: float
+    high: float
+
+
+class Anomaly(NamedTuple):
+    """Numbers of the paper by the claim whose bounds they have to meet, and readings of them."""
+
+    title: str
+    numbers: Mapping[str, Callable[[xr.Dataset], xr.DataArray]]  # one a seed
+    readings: Mapping[tuple[str, str], str]  # in words, by the run and its variant
+    beside: Number | None = None  # one more, whose mean has to lie between bounds of its own
+    pick: Callable[..., xr.Dataset] = pick
+
+
+NORM, SD = "72.3 ± 5.6 % with batch normalisation", (REPORTED_SD / 2, REPORTED_SD * 2)
+EVALUATED = {("anomalies/norm/last", slip): words for slip, words in EVALUATIONS.items()}
+ANOMALIES = (
+    Anomaly(
+        NORM,
+        {"N1a": best_accuracy},
+        _of("norm/", NORMS) | EVALUATED,
+        Number("sd", lambda curves: best_accuracy(curves).std("seed", ddof=1), *SD),
+    ),
+    Anomaly(
+        NORM,
+        {"N1a": lambda curves: _after_first(curves).mean("epoch")},
+        {(FROZEN, "minibatch"): "mean and sd over epochs"},
+        Number("sd", lambda curves: _after_first(curves).std("epoch", ddof=1), *SD),
+    ),
+    *(
+        Anomaly(
+            f"{number} % of {name} after one epoch",
+            {f"{name}b": partial(accuracy_at, epoch=1)},
+            _of(f"{name.lower()}/", KERNELS | ON_CONVNETS),
+        )
+        for name, number in (("C1", 83.7), ("C2", 83.2))
+    ),
+    Anomaly("80 % at eta 1e-3", {"A1g": best_accuracy}, _adams(1e-3)),
+    Anomaly(
+        "Swings from 55 to 30 % at eta 1e-2",
+        {"A1f": lambda curves: -100 * curves.valid_accuracy.diff("epoch").min("epoch")},
+        _adams(1e-2),
+        Number("mean", lambda curves: _after_first(curves).mean("epoch"), 30, 55),
+    ),
+    Anomaly(
+        "T1 with running statistics at validation, minibatch's at test (found after the fact)",
+        {
+            "T1a": lambda found: 100 * found.valid_accuracy,
+            "T1b": lambda found: found.valid_error,
+            "T1c": lambda found: 100 * found.accuracy,
+            "T1d": lambda found: found.error,
+            "T1e": lambda found: 100 * (found.valid_accuracy - found.accuracy),
+        },
+        {(TRAINED, "minibatch"): "crossed statistics"},
+        pick=crossed,
+    ),
+)

@@ -1,0 +1,241 @@
+"""Slips against float64 numpy, written from what they say, and the table of the anomalies."""
+
+import jax
+import numpy as np
+import paper_world
+import pytest
+
+import emnist_jax as ej
+from experiments import anomalies
+from experiments._anomalies import EVALUATIONS, FROZEN, NORMS, TRAINED, sweeps
+from experiments._networks import C1
+from experiments._slips import OtherKernels, SlippedNorm
+
+X, G = (np.random.default_rng(seed).standard_normal((6, 4)) * 2 + 1 for seed in (0, 1))
+EPSILON = 1e-5
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def made(slip, parameters="trained"):
+    norm = SlippedNorm(parameters, slip=slip)
+    variables = norm.init(jax.random.key(0), X)
+    held = variables["params" if parameters == "trained" else "frozen"]
+    return norm, dict(variables), np.asarray(held["scale"]), np.asarray(held["bias"])
+
+
+def in_training(slip):
+    """Return y, the gradients of sum(G y) for scale, bias and x, and the scale and bias drawn."""
+    norm, variables, scale, bias = made(slip)
+    state = {name: value for name, value in variables.items() if name != "params"}
+
+    def forward(params, x):
+        given = {"params": params, **state}
+        return norm.apply(given, x, train=True, mutable=["batch_stats"])[0]
+
+    y, pullback = jax.vjp(forward, variables["params"], X)
+    params, x = pullback(G)
+    return y, (params["scale"], params["bias"], x), scale, bias
+
+
+def differences(function, x, step=1e-5):
+    """Return the gradient of sum(G function(x)) by central differences."""
+    found = np.zeros_like(x)
+    for at in np.ndindex(x.shape):
+        low, high = x.copy(), x.copy()
+        low[at], high[at] = x[at] - step, x[at] + step
+        found[at] = (G * (function(high) - function(low))).sum() / (2 * step)
+    return found
+
+
+def normal(x, axis=0, power=0.5, by=None):
+    """Return x less its mean, over the root (or another power) of its variance; or of `by`'s."""
+    by = x if by is None else by
+    mean = by.sum(axis, keepdims=True) / by.shape[axis]
+    var = ((by - mean) ** 2).sum(axis, keepdims=True) / by.shape[axis]
+    return (x - mean) / (var + EPSILON) ** power
+
+
+RIGHT = {"last": {}, "swapped": {}, "skipped": {}, "constants": {"by": X}}  # forward, in training
+WRONG = {"no_root": {"power": 1}, "wrong_axis": {"axis": 1}}
+
+
+@pytest.mark.parametrize(("slip", "slipped"), (RIGHT | WRONG).items())
+def test_a_slip_in_training_is_what_it_says(slip, slipped):
+    y, (for_scale, for_bias, for_x), scale, bias = in_training(slip)
+    np.testing.assert_allclose(y, scale * normal(X, **slipped) + bias, rtol=1e-10)
+    # "constants": the moments of X itself, whatever x is, so that differences see no other.
+    expected = differences(lambda x: scale * normal(x, **slipped) + bias, X)
+    np.testing.assert_allclose(for_x, expected, rtol=1e-6, atol=1e-8)
+    both = (G * normal(X, **slipped)).sum(0), G.sum(0)
+    both = both[::-1] if slip == "swapped" else both
+    for found, gradient in zip((for_scale, for_bias), both, strict=True):
+        np.testing.assert_allclose(found, gradient, rtol=1e-9)
+
+
+@pytest.mark.parametrize("slip", ["constants", "no_root", "wrong_axis", "swapped"])
+def test_a_slip_in_training_is_evaluated_on_its_minibatch(slip):
+    norm, variables, *_ = made(slip)
+    trained, _ = norm.apply(variables, X, train=True, mutable=["batch_stats"])
+    np.testing.assert_array_equal(norm.apply(variables, X), trained)
+    assert set(variables) == {"params"}
+
+
+def test_slips_in_evaluation_read_what_training_noted():
+    norm, variables, scale, bias = made("last", "frozen")
+    batches = [X * 3, X - 5]
+    for batch in batches:
+        variables |= norm.apply(variables, batch, train=True, mutable=["batch_stats"])[1]
+    mean = sum(w * b.mean(0) for w, b in zip((0.09, 0.1), batches, strict=True))
+    var = sum(w * b.var(0) for w, b in zip((0.09, 0.1), batches, strict=True))
+    expected = {
+        "last": scale * normal(G, by=batches[-1]) + bias,
+        "from_zero": scale * (G - mean) / np.sqrt(var + EPSILON) + bias,
+        "initial": scale * G / np.sqrt(1 + EPSILON) + bias,
+        "skipped": G,
+    }
+    assert {"last", *EVALUATIONS} == set(expected)
+    for slip, right in expected.items():
+        found = norm.clone(slip=slip).apply(variables, G)
+        np.testing.assert_allclose(found, right, rtol=1e-10, err_msg=slip)
+
+
+def test_a_slipped_net_begins_as_the_one_without():
+    right = ej.MLP((5,), 3, ej.BatchNorm("frozen", "normal"))
+    images = np.zeros((2, 3, 3, 1))
+    slipped = right.clone(batch_norm=SlippedNorm("frozen", slip="constants"))
+    first, second = (net.init(jax.random.key(1), images) for net in (right, slipped))
+    for part in ("params", "frozen"):
+        jax.tree.map(np.testing.assert_array_equal, first[part], second[part])
+
+
+def test_other_kernels_have_their_spread_and_all_else_is_as_before():
+    images = np.zeros((1, 28, 28, 1))
+    plain = ej.ConvNet((40,), (8,), 3).init(jax.random.key(0), images)["params"]
+    bound = np.sqrt(6 / (25 + 40 * 25))  # 25 inputs, 40 x 25 outputs of a 5x5 kernel
+    for drawn, sd, most in (("glorot", bound / np.sqrt(3), bound), ("normal", 0.01, np.inf)):
+        other = OtherKernels((40,), (8,), 3, drawn=drawn).init(jax.random.key(0), images)["params"]
+        kernel = np.asarray(other.pop("conv_0_kernel"))
+        np.testing.assert_allclose(kernel.std(), sd, rtol=0.1)
+        assert abs(kernel).max() <= most
+        rest = {name: value for name, value in plain.items() if name != "conv_0_kernel"}
+        jax.tree.map(np.testing.assert_array_equal, other, rest)
+
+
+def test_every_hypothesis_has_a_run():
+    own = sweeps(3)
+    read = {run for one in anomalies.ANOMALIES for run in one.readings}
+    variants = {(folder, v) for folder, s in own.items() for v in s.variants or {}}
+    trained = {(folder, "") for folder in own} | variants
+    assert {one for one in read if one[0].startswith("anomalies/")} == trained
+    assert {folder for folder, _ in read} - set(own) <= set(anomalies.EXPERIMENT.reads)
+    assert {s.epochs for f, s in own.items() if f.split("/")[1] in ("c1", "c2")} == {1}
+    assert own["anomalies/c1/glorot"].model.hidden == C1.hidden
+
+
+# What is made of curves
+
+
+def alone(points, rate=1e-3, spread=0.0002):
+    """Return the curves of a run at one rate."""
+    return (
+        paper_world.chosen(points, spread=spread)
+        .isel(learning_rate=0)
+        .assign_coords(learning_rate=rate)
+    )
+
+
+def as_minibatch(curves):
+    """Return curves as those of the variant with minibatch statistics."""
+    return curves.rename({v: f"{v}_minibatch" for v in curves.data_vars})
+
+
+def fits(runs):
+    return {(row["claim"], row["hypothesis"]): row["fits"] for row in anomalies.measured(runs)}
+
+
+def test_a_reading_fits_where_its_interval_meets_the_claims_bounds():
+    runs = {
+        "anomalies/adam/0.003": alone({0: 0.02, 5: 0.805, 100: 0.7}, 3e-3),
+        "anomalies/adam/0.005": alone({0: 0.02, 5: 0.815, 100: 0.7}, 5e-3),
+        "anomalies/adam/0.007": alone({0: 0.02, 5: 0.815, 100: 0.7}, 7e-3, spread=0.01),
+        "anomalies/c2/glorot": paper_world.chosen({0: 0.02, 1: 0.832}).sel(epoch=[0, 1]),
+        "anomalies/c1/glorot": paper_world.chosen({0: 0.02, 1: 0.8}).sel(epoch=[0, 1]),
+    }
+    found = fits(runs)
+    a1g = [found["A1g", f"Adam, eta {rate}"] for rate in (0.003, 0.005, 0.007)]
+    assert a1g == [True, False, True]  # the last for its wide interval
+    assert found["C2b", "Glorot kernels, eta 0.0001"]
+    assert not found["C1b", "Glorot kernels, eta 0.0001"]
+    words = anomalies.finding(runs)
+    assert "83.2 % of C2 after one epoch: of 2 readings fit: Glorot kernels, eta 0.0001" in words
+    assert "83.7 % of C1 after one epoch: none of 2 readings fits; nearest: Glorot" in words
+
+
+def test_batch_normalisation_has_to_fit_in_mean_and_in_spread():
+    near, narrow = (paper_world.chosen(0.72, spread=spread) for spread in (0.03, 0.001))
+    runs = {"anomalies/norm/constants": near, "anomalies/norm/no_root": narrow}
+    found = fits(runs)
+    for slip, expected in (("constants", True), ("no_root", False)):
+        assert found["N1a", f"{NORMS[slip]}, eta 0.001"] is expected
+    rows = [row["beside"] for row in anomalies.measured(runs)]
+    assert rows[0] == "sd 4.74 (2.8 to 11.2)" and rows[2].startswith("sd 0.16")
+
+
+def test_the_spread_over_epochs_is_not_that_over_seeds():
+    curves = paper_world.chosen({0: 0.02, 1: 0.62, 100: 0.82})
+    runs = {FROZEN: as_minibatch(curves).merge(curves * 0)}
+    (row, _) = anomalies.measured(runs)
+    assert row["measured"] == pytest.approx(72) and row["fits"]
+    # a hundred steps of .2 / 99: the sd of 0, ..., 99 is 29.01
+    assert row["beside"].startswith(f"sd {29.01 * 20 / 99:.2f}")
+
+
+def test_swings_have_to_be_those_between_55_and_30():
+    swings = {e: 0.55 if e % 2 else 0.3 for e in range(101)}
+    collapse = {0: 0.02, 1: 0.8, 10: 0.8, 11: 0.02, 100: 0.02}
+    runs = {
+        "anomalies/adam_uncorrected_v/0.01": alone(swings, 1e-2),
+        "anomalies/adam_undamped_uncorrected/0.01": alone(collapse, 1e-2),
+    }
+    found = {claim_of[1]: fit for claim_of, fit in fits(runs).items()}
+    assert found == {
+        "v alone uncorrected, eta 0.01": True,
+        "undamped, uncorrected Adam, eta 0.01": False,
+    }
+
+
+def crossed_runs():
+    """Return runs in which T1 is as reported: running statistics at validation, not at test."""
+    curves = paper_world.chosen({0: 0.02, 7: 0.842, 100: 0.8}, valid_error=0.493)
+    tested = paper_world.results_of(0.8222, 0.547).expand_dims(epoch=[7])
+    tested = as_minibatch(tested).merge(tested * 0)
+    return {TRAINED: curves.merge(as_minibatch(curves * 0)), f"{TRAINED}/test": tested}
+
+
+def test_t1_is_read_with_crossed_statistics():
+    runs = crossed_runs()
+    rows = [row for row in anomalies.measured(runs) if row["hypothesis"].endswith("eta 0.001")]
+    measured = [row["measured"] for row in rows]
+    assert measured == pytest.approx([84.2, 0.493, 82.22, 0.547, 1.98])
+    assert all(row["fits"] for row in rows)
+    worse = runs | {f"{TRAINED}/test": runs[f"{TRAINED}/test"] - 0.1}
+    assert [row["fits"] for row in anomalies.measured(worse)][:5] == [True, True, *[False] * 3]
+    assert "4.7 standard errors apart" in anomalies.finding(runs)
+
+
+def test_what_is_missing_is_left_out():
+    assert list(anomalies.measured({TRAINED: paper_world.chosen(0.8)})) == []
+
+
+def test_a_figure_shows_a_part_but_for_errors():
+    runs = {"anomalies/adam/0.003": alone(0.8, 3e-3)}
+    labels = [text.get_text() for text in anomalies.draw(runs, "A").axes[0].get_yticklabels()]
+    assert labels == ["A1g Adam, eta 0.003", "A1f Adam, eta 0.003"]
+    runs |= crossed_runs()
+    labels = [text.get_text() for text in anomalies.draw(runs, "T").axes[0].get_yticklabels()]
+    assert [label.split()[0] for label in labels] == ["T1a", "T1c", "T1e"] * 2
