@@ -123,9 +123,9 @@ def write_report(out: Path) -> Path:
     Raises:
         InputError: no curves there.
     """
+    runs = collect(out)
     known = {name for one in (PAPER | ALONE | BEYOND).values() for name in one.folders}
-    runs = {name: curves for name, curves in collect(out).items() if name in known}
-    if not runs:
+    if not known & set(runs):
         raise InputError(f"{out}: no finished experiment here; run without --report-only first")
     sections = {}
     if (out / samples.FIGURE).exists():
@@ -135,8 +135,9 @@ def write_report(out: Path) -> Path:
         if any(folder in runs for folder in experiment.folders or experiment.reads):
             sections[name] = draw(experiment, runs, out)
     beyond = {name: draw(experiment, runs, out) for name, experiment in BEYOND.items()}
-    papers = {name for one in PAPER.values() for name in one.folders}
-    found = find({name: curves for name, curves in runs.items() if name in papers} or runs)
+    # What older runs are called is known to the claims alone.
+    others = {name for one in (ALONE | BEYOND).values() for name in one.folders}
+    found = find({name: curves for name, curves in runs.items() if name not in others} or runs)
     if rows := forest(CLAIMS, found.runs, found.fitting):
         about = READING_NAMES[found.fitting], protocol(list(found.runs.values()))
         show(save_figure(draw_forest(rows, *about), out / "forest")[0])
