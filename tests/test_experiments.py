@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import paper_world
@@ -248,10 +249,18 @@ def test_what_is_drawn_is_the_section(world):
     out, _ = world
     section = draw(TINY, collect(out), out)
     assert section.title == "Tiny (T)" and section.text == "3 runs."
+    assert section.about.startswith("Data: glyphs (")
+    assert section.about.endswith("; seeds: 2; epochs: 2; minibatch 20.")
     (path, caption), (table,) = section.figures[0], section.tables
-    assert (out / path).exists() and caption.startswith("Both. Data: glyphs (")
-    assert "; seeds: 2; epochs: 2; minibatch 20." in caption
-    assert table.startswith("Settings. Data: ") and (out / "tiny/settings.tex").exists()
+    assert (out / path).exists() and caption == "Both."  # its runs are those of the section
+    assert table == "Settings" and (out / "tiny/settings.tex").exists()
+
+
+def test_a_figure_of_some_of_the_runs_says_of_which_data(world):
+    out, _ = world
+    figures = {"one": TINY.figures["curves"]._replace(of="tiny/other")}
+    section = draw(replace(TINY, figures=figures), collect(out), out)
+    assert section.figures[0][1].startswith("Both. Data: swapped")
 
 
 def test_what_is_missing_is_named_with_what_it_costs(tmp_path):
