@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,6 +45,7 @@ class Pair(NamedTuple):
     improvement: float  # probability that a seed of a is above a seed of b
     needed: float  # seeds that would decide, were the estimates the truth; inf: above 10,000
     level: float
+    unlike: str = ""  # in what the settings that both were given differ, and what follows
 
     @property
     def verdict(self) -> str:
@@ -72,21 +74,28 @@ class Comparison:
     curves: Mapping[str, xr.Dataset]
     scores: Mapping[str, xr.DataArray]  # one tuned score a seed
     k: int  # settings each rule was given
-    tuned: bool  # whether a rule had more than one
+    settings: Mapping[str, int]  # that each rule has
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return the sentences, then what is to be kept in mind, a line each."""
-        return "\n".join([*map(self._sentence, self.pairs), *(f"  {note}" for note in self.notes)])
+        """Return the sentences, each with its own note, then what else to keep in mind."""
+        lines = []
+        for pair in self.pairs:
+            lines += [self._sentence(pair), *([f"  {pair.unlike}"] if pair.unlike else [])]
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     __repr__ = __str__
 
     def _sentence(self, pair: Pair) -> str:
-        after = f" after {self.k} setting{'s' * (self.k > 1)}" if self.tuned else ""
+        after = f" after {self.k} setting{'s' * (self.k > 1)}" if self._tuned else ""
         adjusted = "" if pair.q is None else f" (q = {pair.q:.2g})"
         ahead = f"; {pair.outlook} would decide" if pair.verdict == "undecided" else ""
         ahead = "; equal on every seed" if pair.sd == pair.difference == 0 else ahead
         return f"{pair.a} - {pair.b}{after}: {pair.points}: {pair.verdict}{adjusted}{ahead}"
+
+    @property
+    def _tuned(self) -> bool:
+        return max(self.settings.values()) > 1
 
     def table(self) -> Table:
         """Return a row a pair: difference, verdict, probability of improvement, p, seeds."""
@@ -105,12 +114,13 @@ class Comparison:
         return Table(rows, {"p": ".2g", "q": ".2g"})
 
     def _repr_html_(self) -> str:
-        return self.table().html("; ".join(self.notes))
+        own = (pair.unlike for pair in self.pairs if pair.unlike)
+        return self.table().html("; ".join([*own, *self.notes]))
 
     def plot(self) -> "Figure":
         """Draw the rules against the learning rate, and their differences with intervals."""
         differences = {f"{p.a} - {p.b}": self.scores[p.a] - self.scores[p.b] for p in self.pairs}
-        note = f"differences: the best of {self.k}, less the winner's luck" * self.tuned
+        note = f"differences: the best of {self.k}, less the winner's luck" * self._tuned
         level = self.pairs[0].level
         return figures.plot_comparison(self.curves, differences, level=level, note=note)
 
@@ -127,8 +137,10 @@ def compare(
     Each trial counts with its best epoch's validation accuracy; one without a finite accuracy
     counts as 0. Each rule's score at a seed is that of its best of k settings, less the luck of the
     winner (`stats.tuned_scores`), so that neither more settings nor lucky ones flatter. Then
-    the paired t interval over seeds (`stats.paired`). Of several pairs a verdict also needs a false
-    discovery rate of at most 1 - `level` (`scipy.stats.false_discovery_control`).
+    the paired t interval over seeds (`stats.paired`). Where a rule has fewer settings, or some of
+    the other's values only, a note says so, with the difference of all settings. Of several pairs a
+    verdict also needs a false discovery rate of at most 1 - `level`
+    (`scipy.stats.false_discovery_control`).
 
     Args:
         *curves: of two rules or more, named by their `rule`; or one mapping {name: curves}.
@@ -160,14 +172,16 @@ def compare(
     names = [(first, b) for b in named if b != first]
     if against is not None:
         names = [(a, against) for a in named if a != against]
-    pairs = [_pair(a, b, tuned, level) for a, b in names]
+    pairs = [
+        _pair(a, b, tuned, level)._replace(unlike=_unlike({a: scores[a], b: scores[b]}, k, level))
+        for a, b in names
+    ]
     if len(pairs) > 1:
         from scipy.stats import false_discovery_control
 
         adjusted = false_discovery_control(np.nan_to_num([pair.p for pair in pairs], nan=1.0))
         pairs = [pair._replace(q=float(q)) for pair, q in zip(pairs, adjusted, strict=True)]
-    several = max(settings.values()) > 1
-    return Comparison(tuple(pairs), named, tuned, k, several, tuple(_notes(named, scores)))
+    return Comparison(tuple(pairs), named, tuned, k, settings, tuple(_notes(named, scores)))
 
 
 def score_of(curves: xr.Dataset, epoch: int | None = None) -> xr.DataArray:
@@ -260,6 +274,26 @@ def _pair(a: str, b: str, tuned: Mapping[str, xr.DataArray], level: float) -> Pa
     improvement = float(probability_of_improvement(tuned[a], tuned[b], resamples=1).estimate)
     needed = seeds_needed(difference, sd, level=level)
     return Pair(a, b, difference, lower, upper, sd, p, None, improvement, needed, level)
+
+
+def _unlike(scores: Mapping[str, xr.DataArray], k: int, level: float) -> str:
+    """Return how unlike the settings of two rules are, and the difference with all of both."""
+    count = {name: one.size // one.seed.size for name, one in scores.items()}
+    said = []
+    for (a, one), (b, other) in permutations(scores.items()):
+        for x in map(str, {*one.coords} & {*other.coords} - {"seed", "sample"}):
+            few, many = ({*np.atleast_1d(side[x].values).tolist()} for side in (one, other))
+            if few < many and (len(few), len(many)) != (count[a], count[b]):
+                said.append(f"{a} tried {len(few)} of the {len(many)} values of {x} of {b}")
+    (a, n), (b, m) = count.items()
+    if n != m:
+        over = paired(*map(tuned_scores, scores.values()), level=level)
+        points = in_points(*(float(over[name]) for name in ("difference", "lower", "upper")))
+        said.append(
+            f"{a} has {n} setting{'s' * (n > 1)}, {b} {m}; each counts as the best of {k} of "
+            f"its own drawn at random; with all settings of both: {points}"
+        )
+    return "; ".join(sorted(said))
 
 
 def _notes(named: Mapping[str, xr.Dataset], scores: Mapping[str, xr.DataArray]) -> list[str]:

@@ -68,6 +68,23 @@ def test_rules_are_tuned_alike():
     np.testing.assert_allclose(untuned, every[0] - every[1])
 
 
+def test_unlike_grids_are_noted_below_their_sentence_with_the_difference_of_all_settings():
+    # Adam is 2 points better at its best rate, yet its best of 2 of 3 is 2 / 3 x 2 + 1 / 3 x -6.
+    adam = curves([[2, 2.1, 1.9], [-6, -6, -6], [-6, -6.1, -5.9]], rule="adam")
+    mine = curves([[0, 0, 0], [-6, -6, -6]], RATES[:2])
+    first, note = str(ej.compare(mine, adam)).splitlines()[:2]
+    assert first.startswith("mine - adam after 2 settings: +0.6")
+    assert note.strip().startswith("mine has 2 settings, adam 3; each counts as the best of 2")
+    every = [ej.stats.tuned_scores(ej.stats.best(x).valid_accuracy) for x in (mine, adam)]
+    over = 100 * ej.stats.paired(*every)
+    assert abs(over.difference + 2) < 0.1
+    assert note.endswith(f"both: -2.0 points [{over.lower:.1f}, {over.upper:.1f}]")
+    both = xr.concat([mine, mine], "b1").assign_coords(b1=[0.9, 0.5])
+    wide = curves(np.zeros((4, 3)), [1, *RATES], rule="adam")  # 4 settings on either side
+    said = str(ej.compare(both, wide)).splitlines()[1]
+    assert said == "  mine tried 2 of the 4 values of learning_rate of adam"
+
+
 def test_a_stated_epoch_is_read_and_a_failed_trial_counts_as_nothing():
     mine, adam = one([3, 3, 3]), one([0, 1, 2], rule="adam")
     mine.valid_accuracy[0, 0, 2] = np.nan
