@@ -43,17 +43,32 @@ class Pair(NamedTuple):
     p: float  # of the paired t test
     q: float | None  # p adjusted for the number of pairs (Benjamini and Hochberg 1995); None: one
     improvement: float  # probability that a seed of a is above a seed of b
-    needed: float  # seeds that would decide, were the estimates the truth; inf: above 10,000
+    needed: float  # seeds that would decide, were the estimates the truth (of m pairs, at a level
+    # of 1 - (1 - level) / m, which decides whatever the others are); inf: above 10,000
     level: float
     unlike: str = ""  # in what the settings that both were given differ, and what follows
 
     @property
     def verdict(self) -> str:
-        """Return which of the two is better, or "undecided"."""
-        clear = self.lower > 0 or self.upper < 0
-        if not clear or (self.q is not None and self.q > 1 - self.level):
+        """Return which of the two is better, or "undecided": equal differences have no spread."""
+        if not self.alone or self.same or (self.q is not None and self.q > 1 - self.level):
             return "undecided"
         return f"{self.a if self.difference > 0 else self.b} is better"
+
+    @property
+    def alone(self) -> bool:
+        """Return whether the interval excludes 0, whatever other pairs there are."""
+        return self.lower > 0 or self.upper < 0
+
+    @property
+    def same(self) -> bool:
+        """Return whether the difference is the same on every seed, to rounding."""
+        return self.sd < 1e-9
+
+    @property
+    def adjusted(self) -> str:
+        """Return the verdict with the q of several pairs."""
+        return self.verdict + ("" if self.q is None else f" (q = {self.q:.2g})")
 
     @property
     def points(self) -> str:
@@ -88,10 +103,16 @@ class Comparison:
 
     def _sentence(self, pair: Pair) -> str:
         after = f" after {self.k} setting{'s' * (self.k > 1)}" if self._tuned else ""
-        adjusted = "" if pair.q is None else f" (q = {pair.q:.2g})"
-        ahead = f"; {pair.outlook} would decide" if pair.verdict == "undecided" else ""
-        ahead = "; equal on every seed" if pair.sd == pair.difference == 0 else ahead
-        return f"{pair.a} - {pair.b}{after}: {pair.points}: {pair.verdict}{adjusted}{ahead}"
+        verdict = pair.adjusted
+        if pair.verdict == "undecided":
+            if pair.same:
+                verdict += f"; {'the same' if pair.difference else 'equal'} on every seed"
+            else:
+                verdict += f"; {pair.outlook} would decide"
+            if pair.alone and not pair.same:
+                many = f"undecided after correction for {len(self.pairs)} comparisons"
+                verdict = verdict.replace("undecided", many)
+        return f"{pair.a} - {pair.b}{after}: {pair.points}: {verdict}"
 
     @property
     def _tuned(self) -> bool:
@@ -119,7 +140,9 @@ class Comparison:
 
     def plot(self) -> "Figure":
         """Draw the rules against the learning rate, and their differences with intervals."""
-        differences = {f"{p.a} - {p.b}": self.scores[p.a] - self.scores[p.b] for p in self.pairs}
+        differences = {
+            f"{p.a} - {p.b}\n{p.adjusted}": self.scores[p.a] - self.scores[p.b] for p in self.pairs
+        }
         note = f"differences: the best of {self.k}, less the winner's luck" * self._tuned
         level = self.pairs[0].level
         return figures.plot_comparison(self.curves, differences, level=level, note=note)
@@ -172,10 +195,10 @@ def compare(
     names = [(first, b) for b in named if b != first]
     if against is not None:
         names = [(a, against) for a in named if a != against]
-    pairs = [
-        _pair(a, b, tuned, level)._replace(unlike=_unlike({a: scores[a], b: scores[b]}, k, level))
-        for a, b in names
-    ]
+    pairs = []
+    for a, b in names:
+        unlike = _unlike({a: scores[a], b: scores[b]}, k, level)
+        pairs.append(_pair(a, b, tuned, level, len(names))._replace(unlike=unlike))
     if len(pairs) > 1:
         from scipy.stats import false_discovery_control
 
@@ -267,12 +290,12 @@ def _listed(values: np.ndarray) -> str:
     return " ".join(map(str, values))
 
 
-def _pair(a: str, b: str, tuned: Mapping[str, xr.DataArray], level: float) -> Pair:
+def _pair(a: str, b: str, tuned: Mapping[str, xr.DataArray], level: float, pairs: int) -> Pair:
     over = paired(tuned[a], tuned[b], level=level)
     names = ("difference", "lower", "upper", "sd", "p")
     difference, lower, upper, sd, p = (float(over[name]) for name in names)
     improvement = float(probability_of_improvement(tuned[a], tuned[b], resamples=1).estimate)
-    needed = seeds_needed(difference, sd, level=level)
+    needed = seeds_needed(difference, sd, level=1 - (1 - level) / pairs)
     return Pair(a, b, difference, lower, upper, sd, p, None, improvement, needed, level)
 
 

@@ -1,5 +1,6 @@
 """Is mine better: the sentence and its numbers, what is refused, the picture, and races."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -30,13 +31,13 @@ def one(points, **more):
     return curves([points], rates=[0.1], **more)
 
 
-def needed(difference, sd):
+def needed(difference, sd, alpha=0.05):
     """Pairs at which Student's interval excludes 0 with a probability of 80 %."""
-    for n in range(2, 1000):
-        edge = scipy.stats.t.ppf(0.975, n - 1)
+    for n in range(2, 10_001):
+        edge = scipy.stats.t.ppf(1 - alpha / 2, n - 1)
         if scipy.stats.nct.sf(edge, n - 1, abs(difference) / sd * np.sqrt(n)) >= 0.8:
             return n
-    return None
+    return np.inf
 
 
 def test_the_sentence_is_the_paired_interval():
@@ -52,6 +53,8 @@ def test_the_sentence_is_the_paired_interval():
     assert sure.pairs[0].improvement == 1
     same = str(ej.compare(adam, adam))
     assert same.endswith("+0.00 points [0.00, 0.00]: undecided; equal on every seed")
+    found = ej.compare(one([1, 2]), one([0, 1], rule="adam")).pairs[0]._replace(sd=0, lower=0.01)
+    assert found.verdict == "undecided"  # of a coarse measure: normal values are never equal
 
 
 def test_rules_are_tuned_alike():
@@ -113,6 +116,12 @@ def test_several_rules_control_false_discoveries():
     assert ej.compare(rules).pairs[0][:2] == ("adam", "a")
     doubtful = found.pairs[0]._replace(lower=0.1, upper=0.2, q=0.06)
     assert doubtful.verdict == "undecided"
+    said = str(dataclasses.replace(found, pairs=(doubtful, *found.pairs[1:]))).split("\n")[0]
+    assert "undecided after correction for 3 comparisons (q = 0.06); about " in said
+    pair = found.pairs[2]
+    assert pair.needed == needed(pair.difference, pair.sd, 0.05 / 3)
+    labels = [text.get_text() for text in found.plot().axes[1].get_yticklabels()]
+    assert f"c \N{MINUS SIGN} adam\nundecided (q = {pair.q:.2g})" in labels[2]
 
 
 MINE, ADAM = one([0, 1, 2]), one([0, 1, 3], rule="adam")
