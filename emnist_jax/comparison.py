@@ -145,7 +145,11 @@ class Comparison:
         }
         note = f"differences: the best of {self.k}, less the winner's luck" * self._tuned
         level = self.pairs[0].level
-        return figures.plot_comparison(self.curves, differences, level=level, note=note)
+        some = {*self.settings.values()} != {self.k}  # the panels then show other numbers
+        scores = self.scores if some else None
+        return figures.plot_comparison(
+            self.curves, differences, level=level, scores=scores, note=note
+        )
 
 
 def compare(
@@ -169,7 +173,7 @@ def compare(
         *curves: of two rules or more, named by their `rule`; or one mapping {name: curves}.
         against: the rule that the others are compared with; None compares the first with each.
         k: settings each rule is given; None takes as many as the one with the fewest has.
-        epoch: read all trials at this epoch instead of each one's best.
+        epoch: read all trials at this epoch instead of each one's best; 0 if not finite there.
         level: confidence level.
 
     Returns:
@@ -187,7 +191,9 @@ def compare(
     require_alike(named)
     if against is not None and against not in named:
         raise InputError(f'against="{against}": {nearest(against, named)}')
-    scores = {name: score_of(one, epoch) for name, one in named.items()}
+    if epoch is not None:
+        named = {name: _at_epoch(one, epoch) for name, one in named.items()}
+    scores = {name: score_of(one) for name, one in named.items()}
     settings = {name: one.size // one.seed.size for name, one in scores.items()}
     k = min(settings.values()) if k is None else k
     tuned = {name: tuned_scores(score, k) for name, score in scores.items()}
@@ -207,16 +213,17 @@ def compare(
     return Comparison(tuple(pairs), named, tuned, k, settings, tuple(_notes(named, scores)))
 
 
-def score_of(curves: xr.Dataset, epoch: int | None = None) -> xr.DataArray:
-    """Return each trial's validation accuracy at its best epoch, or at `epoch`; 0 if not finite."""
-    if epoch is None:
-        score = best(curves).valid_accuracy
-    elif epoch in curves.epoch.values:
-        score = curves.valid_accuracy.sel(epoch=epoch, drop=True)
-    else:
-        raise InputError(f"epoch={epoch}: the curves end at {int(curves.epoch[-1])}")
-    score = score.where(np.isfinite(score), 0.0)
+def score_of(curves: xr.Dataset) -> xr.DataArray:
+    """Return each trial's validation accuracy at its best epoch; 0 if there is none."""
+    score = best(curves).valid_accuracy.fillna(0.0)
     return score if set(score.dims) > {"seed"} else score.expand_dims("only")
+
+
+def _at_epoch(curves: xr.Dataset, epoch: int) -> xr.Dataset:
+    """Return curves of one epoch."""
+    if epoch not in curves.epoch.values:
+        raise InputError(f"epoch={epoch}: give one of {_listed(curves.epoch.values)}")
+    return curves.sel(epoch=[epoch])
 
 
 def in_points(difference: float, lower: float, upper: float) -> str:
@@ -272,9 +279,12 @@ def _facts(curves: xr.Dataset) -> dict[str, str | None]:
     """Return what rules that are compared must share, as text; None: not known."""
     about = {name: str(value) for name, value in curves.attrs.items()}
     order = about.get("order", "shared" if "data_hash" in about else None)
-    data = [about[name][:24] for name in ("data", "data_hash") if name in about]
+    sizes = ((part, about.get(f"{part}_images")) for part in ("train", "valid"))
+    contents = [f"{number} {part} images" for part, number in sizes if number is not None]
+    contents += [f"hash {about['data_hash'][:12]}"] if "data_hash" in about else []
+    data = [about.get("data", ""), f"({', '.join(contents)})" if contents else ""]
     return {
-        "data": " ".join(data) or None,
+        "data": " ".join(filter(None, data)) or None,
         "split": about.get("split_hash", "")[:12] or None,
         "epochs": _listed(curves.epoch.values),
         "seeds": _listed(np.sort(curves.seed.values)),

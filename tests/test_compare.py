@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
+from matplotlib.text import Text
 
 import emnist_jax as ej
 
@@ -130,7 +131,16 @@ MINE, ADAM = one([0, 1, 2]), one([0, 1, 3], rule="adam")
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: ej.compare(MINE, ADAM.assign_attrs(data_hash="d2")), "differ in data: glyphs d1"),
+        (
+            lambda: ej.compare(MINE, ADAM.assign_attrs(data_hash="d2")),
+            r"data: glyphs \(hash d1\), gl",
+        ),
+        (
+            lambda: ej.compare(
+                MINE.assign_attrs(train_images=9), ADAM.assign_attrs(train_images=8)
+            ),
+            r"data: glyphs \(9 train images, hash d1\), glyphs \(8 train images, hash d1\)",
+        ),
         (lambda: ej.compare(MINE, ADAM.assign_attrs(split_hash="s2")), "differ in split: s1, s2"),
         (lambda: ej.compare(MINE, ADAM.isel(epoch=[0, 1])), "epochs: 0 to 2, 0 1"),
         (lambda: ej.compare(MINE, ADAM.isel(seed=[0, 2])), "seeds: 0 to 2, 0 2"),
@@ -189,8 +199,31 @@ def test_the_picture_shows_rates_seeds_and_the_interval_of_the_difference():
     pair = found.pairs[0]
     ends = bar[2][0].get_segments()[0][:, 0]
     np.testing.assert_allclose(ends, [100 * pair.lower, 100 * pair.upper])
+    assert "rules at one rate stand side by side" in words_of(found.plot())
     alone = ej.compare(*(x.squeeze("learning_rate", drop=True) for x in (MINE, ADAM)))
     assert len(alone.plot().axes) == 1
+
+
+def words_of(figure):
+    return " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
+
+
+def test_the_picture_shows_what_lies_far_below_and_the_number_that_is_compared():
+    low = curves([[-40, -41], [-50, -50], [np.nan, -50]], train_images=1234, model="net")
+    adam = curves([[0, 1], [-60, -61]], [0.1, 0.3], rule="adam", train_images=1234, model="net")
+    found = ej.compare(low, adam)
+    rates = found.plot().axes[0]
+    marks = [line for line in rates.lines if line.get_marker() == "v"]
+    assert [len(line.get_xdata()) for line in marks] == [3, 1]
+    assert all(np.all(line.get_ydata() == 0) for line in marks)  # of the axes: at the edge
+    shown = words_of(found.plot())
+    for words in ("triangles: 4 settings below 66.0 %", "1,234 training images", "2 epochs"):
+        assert words in shown
+    assert " net " in shown and "1 of 10 trials diverged" in shown
+    dashed = [line.get_ydata()[0] for line in rates.lines if line.get_linestyle() == "--"]
+    np.testing.assert_allclose(dashed, [100 * found.scores[n].mean() for n in ("mine", "adam")])
+    later = ej.compare(low, adam, epoch=2).plot()
+    assert later.axes[0].get_ylabel() == "validation accuracy (%) after epoch 2"
 
 
 # Races
