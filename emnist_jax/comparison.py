@@ -15,7 +15,6 @@ from emnist_jax.errors import InputError, nearest
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import (
     best,
-    best_setting,
     diverged,
     paired,
     probability_of_improvement,
@@ -210,7 +209,7 @@ def compare(
 
         adjusted = false_discovery_control(np.nan_to_num([pair.p for pair in pairs], nan=1.0))
         pairs = [pair._replace(q=float(q)) for pair, q in zip(pairs, adjusted, strict=True)]
-    return Comparison(tuple(pairs), named, tuned, k, settings, tuple(_notes(named, scores)))
+    return Comparison(tuple(pairs), named, tuned, k, settings, tuple(notes_on(named)))
 
 
 def score_of(curves: xr.Dataset) -> xr.DataArray:
@@ -251,11 +250,13 @@ def _named(given: Sequence[xr.Dataset | Mapping[str, xr.Dataset]]) -> dict[str, 
     named = dict(given[0]) if mapping and not isinstance(given[0], xr.Dataset) else by_rule(given)
     if len(named) < 2:
         raise InputError("a comparison needs the curves of two rules or more: compare(mine, adam)")
-    for one in named.values():
+    for name, one in named.items():
         require_variables(one, "valid_accuracy", "valid_error")
         require_dims(one, "seed", "epoch")
         if not {"seed", "epoch"} <= set(one.coords):
             raise InputError('curves to compare need the coordinates "seed" and "epoch"')
+        if not one.indexes["seed"].is_unique:
+            raise InputError(f'{name} holds a seed twice; give curves.drop_duplicates("seed")')
     return named
 
 
@@ -329,13 +330,18 @@ def _unlike(scores: Mapping[str, xr.DataArray], k: int, level: float) -> str:
     return "; ".join(sorted(said))
 
 
-def _notes(named: Mapping[str, xr.Dataset], scores: Mapping[str, xr.DataArray]) -> list[str]:
+def notes_on(named: Mapping[str, xr.Dataset]) -> list[str]:
     """Return what a reader of the verdict should keep in mind."""
-    notes = []
+    notes, scores = [], {name: score_of(curves) for name, curves in named.items()}
     for name, curves in named.items():
-        if lost := int(diverged(curves).sum()):
-            notes.append(f"{lost} of {scores[name].size} trials of {name} diverged")
-        if end := _best_at_end(curves):
+        lost = diverged(curves).broadcast_like(scores[name])
+        if lost.any():
+            words = f"{int(lost.sum())} of {lost.size} trials of {name} diverged; each counts with"
+            others = scores[name].where(~lost).mean("seed").fillna(-np.inf)
+            worst = int(lost.isel(others.argmax([*others.dims])).sum())
+            decides = f"; {worst} at its best setting, which decides its score" if worst else ""
+            notes.append(f"{words} its best epoch before that, as 0 without one{decides}")
+        if end := _best_at_end(scores[name]):
             notes.append(f"{name} is best at the {end} learning rate of its grid: widen it")
     for what in NOTED:
         found = {name: _configured(curves, what) for name, curves in named.items()}
@@ -344,8 +350,7 @@ def _notes(named: Mapping[str, xr.Dataset], scores: Mapping[str, xr.DataArray]) 
             notes.append(f"they also differ in {what}: {listed}")
     if any("sample" in one.dims for one in scores.values()):
         notes.append("settings were drawn at random: the interval is for these, not another draw")
-    order = _facts(next(iter(named.values())))["minibatch order"]
-    if order not in (None, "seed"):
+    if {_facts(one)["minibatch order"] for one in named.values()} - {None, "seed"}:
         notes.append("all seeds share one minibatch order: another may give another difference")
     return notes
 
@@ -354,10 +359,11 @@ def _configured(curves: xr.Dataset, what: str) -> object:
     return json.loads(curves.attrs.get("configuration", "{}")).get(what, curves.attrs.get(what))
 
 
-def _best_at_end(curves: xr.Dataset, x: str = "learning_rate") -> str | None:
-    """Return "lowest" or "highest" if the best setting lies at that end of the rates."""
-    if x not in curves.coords or curves[x].size < 2:
+def _best_at_end(score: xr.DataArray, x: str = "learning_rate") -> str | None:
+    """Return "lowest" or "highest" if the best settings, but not all, lie at that end of rates."""
+    if x not in score.coords or score[x].size < 2:
         return None
-    chosen = float(best_setting(curves)[x])
-    ends = {"lowest": float(curves[x].min()), "highest": float(curves[x].max())}
-    return next((end for end, rate in ends.items() if rate == chosen), None)
+    mean = score.mean("seed")
+    rates = score[x].broadcast_like(mean).values[mean.values == mean.values.max()]
+    at = {"lowest": rates == float(score[x].min()), "highest": rates == float(score[x].max())}
+    return next((end for end, there in at.items() if there.all()), None)

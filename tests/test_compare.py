@@ -148,6 +148,15 @@ MINE, ADAM = one([0, 1, 2]), one([0, 1, 3], rule="adam")
         (lambda: ej.compare(MINE), "two rules or more"),
         (lambda: ej.compare({"mine": MINE}), "two rules or more"),
         (lambda: ej.compare(MINE, 3), "xarray.Dataset"),
+        (lambda: ej.compare("a/curves.nc", MINE), "load_curves"),
+        (lambda: ej.compare(MINE, ADAM.isel(seed=[0, 1, 1])), "adam holds a seed twice"),
+        (lambda: ej.compare(MINE, ADAM, k=2.5), "k=2.5: give a whole number from 1 to 1"),
+        (lambda: ej.compare(MINE, ADAM, epoch=-1), "epoch=-1: give one of 0 to 2"),
+        (lambda: ej.compare(MINE, ADAM, epoch=2.5), "epoch=2.5: give one of 0 to 2"),
+        (
+            lambda: ej.stats.probability_of_improvement(MINE.valid_accuracy, ADAM.valid_accuracy),
+            "are left: learning_rate, epoch",
+        ),
         (lambda: ej.compare(MINE, ADAM.isel(seed=0)), '"seed"'),
         (lambda: ej.compare(*(x.isel(seed=[0]) for x in (MINE, ADAM))), "one seed"),
         (lambda: ej.compare(MINE, ADAM, against="adma"), 'did you mean "adam"'),
@@ -178,6 +187,22 @@ def test_what_a_reader_should_keep_in_mind_is_noted():
     ):
         assert words in text
     assert "order" not in str(ej.compare(mine, adam))
+    lost = adam.where(adam.learning_rate < 0)  # of no trial is anything finite
+    equal = mine.where(False, 0.5)
+    assert "widen" not in str(ej.compare(equal, lost.assign_attrs(adam.attrs)))
+
+
+def test_a_failed_trial_that_decides_is_noted():
+    mine = curves([[9, 9, 9], [1, 1, 1]], RATES[:2])
+    adam = mine.copy(deep=True).assign_attrs(rule="adam")
+    mine.valid_accuracy[0, 2, 1:] = np.nan
+    said = "1 of 6 trials of mine diverged; each counts with its best epoch before that, as 0 with"
+    assert said in str(ej.compare(mine, adam)) and "1 at its best setting" in str(
+        ej.compare(mine, adam)
+    )
+    mine = adam.copy(deep=True).assign_attrs(rule="mine")
+    mine.valid_accuracy[1, 2, 1:] = np.nan
+    assert "at its best setting" not in str(ej.compare(mine, adam))
 
 
 def test_notebooks_show_a_table_and_names_are_escaped():
@@ -267,7 +292,10 @@ def test_a_race_tunes_then_adds_new_seeds_until_it_is_decided(tmp_path):
     xr.testing.assert_identical(found.sequence, own)
     assert own.isel(n=-1).lower > 0
     assert n == 4 or not own.sel(n=n - 4).lower > 0
-    assert str(found).startswith(f"mine - adam after {n} seeds: +")
+    first, *notes = str(found).splitlines()
+    assert first.startswith(f"mine - adam after {n} seeds: +") and notes == [
+        "  raced: mine at learning_rate 0.01; adam at learning_rate 0.01"
+    ]
     lines = found.plot().axes[0].lines
     np.testing.assert_allclose(lines[-1].get_ydata(), 100 * own["mean"])
 
@@ -280,3 +308,7 @@ def test_an_undecided_race_ends_at_its_budget_and_single_settings_need_no_tuning
     assert found.settings == ({"learning_rate": 0.01},) * 2
     assert found.verdict == "undecided" and "undecided" in str(found)
     assert [call[4] for call in calls[::2]] == [list(range(i)) for i in (4, 8, 10)]
+    mine = sweep("mine", learning_rate=[0.01, 0.001])
+    notes = ej.race(mine, adam, data, run=trainer(calls, 0), most_seeds=4).notes
+    assert "tuned over unlike numbers of settings, mine over 2, adam over 1" in notes[1]
+    assert "tuning: mine is best at the highest learning rate of its grid: widen it" in notes

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from emnist_jax.errors import InputError
+from emnist_jax.errors import InputError, check_count
 from emnist_jax.stats import _inputs
 from emnist_jax.stats.curves import best
 
@@ -167,8 +167,7 @@ def tuned_scores(
     stacked = _inputs.stack_settings(score, over, seed, failed)
     seeds, n = stacked.sizes[seed], stacked.sizes["setting"]
     k = n if k is None else k
-    if not 1 <= k <= n:
-        raise InputError(f"k={k}: give a number of settings from 1 to {n}")
+    check_count("k", k, n)
     if seeds < 2:
         raise InputError("one seed cannot separate luck from merit: give two or more")
     x, weights = stacked.values, _order_weights(n)[:, k - 1]
