@@ -102,9 +102,9 @@ def _draw_rates(
             linestyle="none" if "random" in row.attrs else "-",
             label=str(name),
         )
-        if (low := at[mean < least]).size:
+        if (far := at[mean < least]).size:
             edge = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 3}
-            axes.plot(low, 0 * low, "v", color=colour, **edge)
+            axes.plot(far, 0 * far, "v", color=colour, **edge)
         aside = 10 ** (0.02 if i >= middle else -0.02)  # not hidden by the mean
         axes.plot(at * aside, values.values, ".", color=colour, alpha=0.45, markersize=4)
         ends.append(End(float(mean[-1]), name, colour, marker))
