@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,6 @@ from emnist_jax.errors import InputError, nearest
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import (
     best,
-    best_setting,
     diverged,
     paired,
     probability_of_improvement,
@@ -42,16 +42,32 @@ class Pair(NamedTuple):
     p: float  # of the paired t test
     q: float | None  # p adjusted for the number of pairs (Benjamini and Hochberg 1995); None: one
     improvement: float  # probability that a seed of a is above a seed of b
-    needed: float  # seeds that would decide, were the estimates the truth; inf: above 10,000
+    needed: float  # seeds that would decide, were the estimates the truth (of m pairs, at a level
+    # of 1 - (1 - level) / m, which decides whatever the others are); inf: above 10,000
     level: float
+    unlike: str = ""  # in what the settings that both were given differ, and what follows
 
     @property
     def verdict(self) -> str:
-        """Return which of the two is better, or "undecided"."""
-        clear = self.lower > 0 or self.upper < 0
-        if not clear or (self.q is not None and self.q > 1 - self.level):
+        """Return which of the two is better, or "undecided": equal differences have no spread."""
+        if not self.alone or self.same or (self.q is not None and self.q > 1 - self.level):
             return "undecided"
         return f"{self.a if self.difference > 0 else self.b} is better"
+
+    @property
+    def alone(self) -> bool:
+        """Return whether the interval excludes 0, whatever other pairs there are."""
+        return self.lower > 0 or self.upper < 0
+
+    @property
+    def same(self) -> bool:
+        """Return whether the difference is the same on every seed, to rounding."""
+        return self.sd < 1e-9
+
+    @property
+    def adjusted(self) -> str:
+        """Return the verdict with the q of several pairs."""
+        return self.verdict + ("" if self.q is None else f" (q = {self.q:.2g})")
 
     @property
     def points(self) -> str:
@@ -72,21 +88,34 @@ class Comparison:
     curves: Mapping[str, xr.Dataset]
     scores: Mapping[str, xr.DataArray]  # one tuned score a seed
     k: int  # settings each rule was given
-    tuned: bool  # whether a rule had more than one
+    settings: Mapping[str, int]  # that each rule has
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return the sentences, then what is to be kept in mind, a line each."""
-        return "\n".join([*map(self._sentence, self.pairs), *(f"  {note}" for note in self.notes)])
+        """Return the sentences, each with its own note, then what else to keep in mind."""
+        lines = []
+        for pair in self.pairs:
+            lines += [self._sentence(pair), *([f"  {pair.unlike}"] if pair.unlike else [])]
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     __repr__ = __str__
 
     def _sentence(self, pair: Pair) -> str:
-        after = f" after {self.k} setting{'s' * (self.k > 1)}" if self.tuned else ""
-        adjusted = "" if pair.q is None else f" (q = {pair.q:.2g})"
-        ahead = f"; {pair.outlook} would decide" if pair.verdict == "undecided" else ""
-        ahead = "; equal on every seed" if pair.sd == pair.difference == 0 else ahead
-        return f"{pair.a} - {pair.b}{after}: {pair.points}: {pair.verdict}{adjusted}{ahead}"
+        after = f" after {self.k} setting{'s' * (self.k > 1)}" if self._tuned else ""
+        verdict = pair.adjusted
+        if pair.verdict == "undecided":
+            if pair.same:
+                verdict += f"; {'the same' if pair.difference else 'equal'} on every seed"
+            else:
+                verdict += f"; {pair.outlook} would decide"
+            if pair.alone and not pair.same:
+                many = f"undecided after correction for {len(self.pairs)} comparisons"
+                verdict = verdict.replace("undecided", many)
+        return f"{pair.a} - {pair.b}{after}: {pair.points}: {verdict}"
+
+    @property
+    def _tuned(self) -> bool:
+        return max(self.settings.values()) > 1
 
     def table(self) -> Table:
         """Return a row a pair: difference, verdict, probability of improvement, p, seeds."""
@@ -105,14 +134,21 @@ class Comparison:
         return Table(rows, {"p": ".2g", "q": ".2g"})
 
     def _repr_html_(self) -> str:
-        return self.table().html("; ".join(self.notes))
+        own = (pair.unlike for pair in self.pairs if pair.unlike)
+        return self.table().html("; ".join([*own, *self.notes]))
 
     def plot(self) -> "Figure":
         """Draw the rules against the learning rate, and their differences with intervals."""
-        differences = {f"{p.a} - {p.b}": self.scores[p.a] - self.scores[p.b] for p in self.pairs}
-        note = f"differences: the best of {self.k}, less the winner's luck" * self.tuned
+        differences = {
+            f"{p.a} - {p.b}\n{p.adjusted}": self.scores[p.a] - self.scores[p.b] for p in self.pairs
+        }
+        note = f"differences: the best of {self.k}, less the winner's luck" * self._tuned
         level = self.pairs[0].level
-        return figures.plot_comparison(self.curves, differences, level=level, note=note)
+        some = {*self.settings.values()} != {self.k}  # the panels then show other numbers
+        scores = self.scores if some else None
+        return figures.plot_comparison(
+            self.curves, differences, level=level, scores=scores, note=note
+        )
 
 
 def compare(
@@ -127,14 +163,16 @@ def compare(
     Each trial counts with its best epoch's validation accuracy; one without a finite accuracy
     counts as 0. Each rule's score at a seed is that of its best of k settings, less the luck of the
     winner (`stats.tuned_scores`), so that neither more settings nor lucky ones flatter. Then
-    the paired t interval over seeds (`stats.paired`). Of several pairs a verdict also needs a false
-    discovery rate of at most 1 - `level` (`scipy.stats.false_discovery_control`).
+    the paired t interval over seeds (`stats.paired`). Where a rule has fewer settings, or some of
+    the other's values only, a note says so, with the difference of all settings. Of several pairs a
+    verdict also needs a false discovery rate of at most 1 - `level`
+    (`scipy.stats.false_discovery_control`).
 
     Args:
         *curves: of two rules or more, named by their `rule`; or one mapping {name: curves}.
         against: the rule that the others are compared with; None compares the first with each.
         k: settings each rule is given; None takes as many as the one with the fewest has.
-        epoch: read all trials at this epoch instead of each one's best.
+        epoch: read all trials at this epoch instead of each one's best; 0 if not finite there.
         level: confidence level.
 
     Returns:
@@ -152,7 +190,9 @@ def compare(
     require_alike(named)
     if against is not None and against not in named:
         raise InputError(f'against="{against}": {nearest(against, named)}')
-    scores = {name: score_of(one, epoch) for name, one in named.items()}
+    if epoch is not None:
+        named = {name: _at_epoch(one, epoch) for name, one in named.items()}
+    scores = {name: score_of(one) for name, one in named.items()}
     settings = {name: one.size // one.seed.size for name, one in scores.items()}
     k = min(settings.values()) if k is None else k
     tuned = {name: tuned_scores(score, k) for name, score in scores.items()}
@@ -160,26 +200,29 @@ def compare(
     names = [(first, b) for b in named if b != first]
     if against is not None:
         names = [(a, against) for a in named if a != against]
-    pairs = [_pair(a, b, tuned, level) for a, b in names]
+    pairs = []
+    for a, b in names:
+        unlike = _unlike({a: scores[a], b: scores[b]}, k, level)
+        pairs.append(_pair(a, b, tuned, level, len(names))._replace(unlike=unlike))
     if len(pairs) > 1:
         from scipy.stats import false_discovery_control
 
         adjusted = false_discovery_control(np.nan_to_num([pair.p for pair in pairs], nan=1.0))
         pairs = [pair._replace(q=float(q)) for pair, q in zip(pairs, adjusted, strict=True)]
-    several = max(settings.values()) > 1
-    return Comparison(tuple(pairs), named, tuned, k, several, tuple(_notes(named, scores)))
+    return Comparison(tuple(pairs), named, tuned, k, settings, tuple(notes_on(named)))
 
 
-def score_of(curves: xr.Dataset, epoch: int | None = None) -> xr.DataArray:
-    """Return each trial's validation accuracy at its best epoch, or at `epoch`; 0 if not finite."""
-    if epoch is None:
-        score = best(curves).valid_accuracy
-    elif epoch in curves.epoch.values:
-        score = curves.valid_accuracy.sel(epoch=epoch, drop=True)
-    else:
-        raise InputError(f"epoch={epoch}: the curves end at {int(curves.epoch[-1])}")
-    score = score.where(np.isfinite(score), 0.0)
+def score_of(curves: xr.Dataset) -> xr.DataArray:
+    """Return each trial's validation accuracy at its best epoch; 0 if there is none."""
+    score = best(curves).valid_accuracy.fillna(0.0)
     return score if set(score.dims) > {"seed"} else score.expand_dims("only")
+
+
+def _at_epoch(curves: xr.Dataset, epoch: int) -> xr.Dataset:
+    """Return curves of one epoch."""
+    if epoch not in curves.epoch.values:
+        raise InputError(f"epoch={epoch}: give one of {_listed(curves.epoch.values)}")
+    return curves.sel(epoch=[epoch])
 
 
 def in_points(difference: float, lower: float, upper: float) -> str:
@@ -207,11 +250,13 @@ def _named(given: Sequence[xr.Dataset | Mapping[str, xr.Dataset]]) -> dict[str, 
     named = dict(given[0]) if mapping and not isinstance(given[0], xr.Dataset) else by_rule(given)
     if len(named) < 2:
         raise InputError("a comparison needs the curves of two rules or more: compare(mine, adam)")
-    for one in named.values():
+    for name, one in named.items():
         require_variables(one, "valid_accuracy", "valid_error")
         require_dims(one, "seed", "epoch")
         if not {"seed", "epoch"} <= set(one.coords):
             raise InputError('curves to compare need the coordinates "seed" and "epoch"')
+        if not one.indexes["seed"].is_unique:
+            raise InputError(f'{name} holds a seed twice; give curves.drop_duplicates("seed")')
     return named
 
 
@@ -235,9 +280,12 @@ def _facts(curves: xr.Dataset) -> dict[str, str | None]:
     """Return what rules that are compared must share, as text; None: not known."""
     about = {name: str(value) for name, value in curves.attrs.items()}
     order = about.get("order", "shared" if "data_hash" in about else None)
-    data = [about[name][:24] for name in ("data", "data_hash") if name in about]
+    sizes = ((part, about.get(f"{part}_images")) for part in ("train", "valid"))
+    contents = [f"{number} {part} images" for part, number in sizes if number is not None]
+    contents += [f"hash {about['data_hash'][:12]}"] if "data_hash" in about else []
+    data = [about.get("data", ""), f"({', '.join(contents)})" if contents else ""]
     return {
-        "data": " ".join(data) or None,
+        "data": " ".join(filter(None, data)) or None,
         "split": about.get("split_hash", "")[:12] or None,
         "epochs": _listed(curves.epoch.values),
         "seeds": _listed(np.sort(curves.seed.values)),
@@ -253,22 +301,47 @@ def _listed(values: np.ndarray) -> str:
     return " ".join(map(str, values))
 
 
-def _pair(a: str, b: str, tuned: Mapping[str, xr.DataArray], level: float) -> Pair:
+def _pair(a: str, b: str, tuned: Mapping[str, xr.DataArray], level: float, pairs: int) -> Pair:
     over = paired(tuned[a], tuned[b], level=level)
     names = ("difference", "lower", "upper", "sd", "p")
     difference, lower, upper, sd, p = (float(over[name]) for name in names)
     improvement = float(probability_of_improvement(tuned[a], tuned[b], resamples=1).estimate)
-    needed = seeds_needed(difference, sd, level=level)
+    needed = seeds_needed(difference, sd, level=1 - (1 - level) / pairs)
     return Pair(a, b, difference, lower, upper, sd, p, None, improvement, needed, level)
 
 
-def _notes(named: Mapping[str, xr.Dataset], scores: Mapping[str, xr.DataArray]) -> list[str]:
+def _unlike(scores: Mapping[str, xr.DataArray], k: int, level: float) -> str:
+    """Return how unlike the settings of two rules are, and the difference with all of both."""
+    count = {name: one.size // one.seed.size for name, one in scores.items()}
+    said = []
+    for (a, one), (b, other) in permutations(scores.items()):
+        for x in map(str, {*one.coords} & {*other.coords} - {"seed", "sample"}):
+            few, many = ({*np.atleast_1d(side[x].values).tolist()} for side in (one, other))
+            if few < many and (len(few), len(many)) != (count[a], count[b]):
+                said.append(f"{a} tried {len(few)} of the {len(many)} values of {x} of {b}")
+    (a, n), (b, m) = count.items()
+    if n != m:
+        over = paired(*map(tuned_scores, scores.values()), level=level)
+        points = in_points(*(float(over[name]) for name in ("difference", "lower", "upper")))
+        said.append(
+            f"{a} has {n} setting{'s' * (n > 1)}, {b} {m}; each counts as the best of {k} of "
+            f"its own drawn at random; with all settings of both: {points}"
+        )
+    return "; ".join(sorted(said))
+
+
+def notes_on(named: Mapping[str, xr.Dataset]) -> list[str]:
     """Return what a reader of the verdict should keep in mind."""
-    notes = []
+    notes, scores = [], {name: score_of(curves) for name, curves in named.items()}
     for name, curves in named.items():
-        if lost := int(diverged(curves).sum()):
-            notes.append(f"{lost} of {scores[name].size} trials of {name} diverged")
-        if end := _best_at_end(curves):
+        lost = diverged(curves).broadcast_like(scores[name])
+        if lost.any():
+            words = f"{int(lost.sum())} of {lost.size} trials of {name} diverged; each counts with"
+            others = scores[name].where(~lost).mean("seed").fillna(-np.inf)
+            worst = int(lost.isel(others.argmax([*others.dims])).sum())
+            decides = f"; {worst} at its best setting, which decides its score" if worst else ""
+            notes.append(f"{words} its best epoch before that, as 0 without one{decides}")
+        if end := _best_at_end(scores[name]):
             notes.append(f"{name} is best at the {end} learning rate of its grid: widen it")
     for what in NOTED:
         found = {name: _configured(curves, what) for name, curves in named.items()}
@@ -277,8 +350,7 @@ def _notes(named: Mapping[str, xr.Dataset], scores: Mapping[str, xr.DataArray]) 
             notes.append(f"they also differ in {what}: {listed}")
     if any("sample" in one.dims for one in scores.values()):
         notes.append("settings were drawn at random: the interval is for these, not another draw")
-    order = _facts(next(iter(named.values())))["minibatch order"]
-    if order not in (None, "seed"):
+    if {_facts(one)["minibatch order"] for one in named.values()} - {None, "seed"}:
         notes.append("all seeds share one minibatch order: another may give another difference")
     return notes
 
@@ -287,10 +359,11 @@ def _configured(curves: xr.Dataset, what: str) -> object:
     return json.loads(curves.attrs.get("configuration", "{}")).get(what, curves.attrs.get(what))
 
 
-def _best_at_end(curves: xr.Dataset, x: str = "learning_rate") -> str | None:
-    """Return "lowest" or "highest" if the best setting lies at that end of the rates."""
-    if x not in curves.coords or curves[x].size < 2:
+def _best_at_end(score: xr.DataArray, x: str = "learning_rate") -> str | None:
+    """Return "lowest" or "highest" if the best settings, but not all, lie at that end of rates."""
+    if x not in score.coords or score[x].size < 2:
         return None
-    chosen = float(best_setting(curves)[x])
-    ends = {"lowest": float(curves[x].min()), "highest": float(curves[x].max())}
-    return next((end for end, rate in ends.items() if rate == chosen), None)
+    mean = score.mean("seed")
+    rates = score[x].broadcast_like(mean).values[mean.values == mean.values.max()]
+    at = {"lowest": rates == float(score[x].min()), "highest": rates == float(score[x].max())}
+    return next((end for end, there in at.items() if there.all()), None)

@@ -1,6 +1,6 @@
 """A race of two rules: seeds are added until the difference is decided, and looking is allowed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax import figures
-from emnist_jax.comparison import by_rule, in_points, require_alike, score_of
+from emnist_jax.comparison import by_rule, in_points, notes_on, require_alike, score_of
 from emnist_jax.data import Dataset, load
 from emnist_jax.engine.run import run as train
 from emnist_jax.engine.sweep import Sweep
@@ -32,6 +32,7 @@ class Race:
     settings: tuple[dict[str, float], ...]  # of a and b, that raced
     differences: xr.DataArray  # a - b by seed, of accuracies as fractions
     sequence: xr.Dataset  # what `stats.confidence_sequence` gives of them
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -42,10 +43,12 @@ class Race:
         return "undecided"
 
     def __str__(self) -> str:
-        """Return the difference with its interval, the verdict, and the seeds it took."""
+        """Return the difference with its interval, the verdict, the seeds it took, and notes."""
         last = self.sequence.isel(n=-1)
         points = in_points(*(float(last[name]) for name in ("mean", "lower", "upper")))
-        return f"{self.a} - {self.b} after {self.differences.size} seeds: {points}: {self.verdict}"
+        seeds = f"after {self.differences.size} seeds"
+        said = f"{self.a} - {self.b} {seeds}: {points}: {self.verdict}"
+        return "\n".join([said, *(f"  {note}" for note in self.notes)])
 
     __repr__ = __str__
 
@@ -105,12 +108,12 @@ def race(
     with ExitStack() as stack:
         folder = Path(out or stack.enter_context(TemporaryDirectory()))
         data = data if isinstance(data, Dataset) else load(data)
-        begin = 0
+        begin, tuned = 0, {}
         if not all(_is_single(one) for one in sweeps.values()):
             begin = tuning_seeds
             for name, one in sweeps.items():
-                tuned = run(one.replace(seeds=begin), data, folder / name / "tuning")
-                sweeps[name] = one.replace(grid=_setting(best_setting(tuned)))
+                tuned[name] = run(one.replace(seeds=begin), data, folder / name / "tuning")
+                sweeps[name] = one.replace(grid=_setting(best_setting(tuned[name])))
         for n in range(min(step, most_seeds), most_seeds + step, step):
             seeds = list(range(begin, begin + min(n, most_seeds)))
             curves = by_rule(
@@ -120,10 +123,27 @@ def race(
             require_alike(curves)
             a, b = (_by_seed(one) for one in curves.values())
             settings = tuple(map(_setting, curves.values()))
-            found = Race(*curves, settings, a - b, confidence_sequence(a - b, level=level))
+            sequence = confidence_sequence(a - b, level=level)
+            notes = _notes(by_rule(tuned.values()), curves)
+            found = Race(*curves, settings, a - b, sequence, notes)
             if found.verdict != "undecided":
                 break
     return found
+
+
+def _notes(tuned: Mapping[str, xr.Dataset], raced: Mapping[str, xr.Dataset]) -> tuple[str, ...]:
+    """Return which settings raced, how unlike their tuning was, and what else to keep in mind."""
+    settings = [
+        f"{name} at " + ", ".join(f"{n} {value:.4g}" for n, value in _setting(one).items())
+        for name, one in raced.items()
+    ]
+    notes = ["raced: " + "; ".join(settings)]
+    counts = {name: one.valid_accuracy.isel(epoch=0, seed=0).size for name, one in tuned.items()}
+    if len({*counts.values()}) > 1:
+        listed = ", ".join(f"{name} over {count}" for name, count in counts.items())
+        notes.append(f"tuned over unlike numbers of settings, {listed}: more find a better best")
+    notes += notes_on(raced)
+    return *notes, *(f"tuning: {note}" for note in notes_on(tuned) if note not in notes)
 
 
 def _is_single(sweep: Sweep) -> bool:

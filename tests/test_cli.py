@@ -329,7 +329,7 @@ def test_models_and_rules_of_ones_own_have_their_options(here):
         ([*RATE, "--model", "mine.py:Unready"], "its field width has no default"),
         ([*RATE, "--model", "mine.py:unready"], "its argument depth has no default"),
         ([*RATE, "--model", "broken.py:Net"], "ZeroDivisionError: division by zero"),
-        ([*RATE, "--rule", "mine.py:helper"], "give one of: clash, sign_momentum"),
+        ([*RATE, "--rule", "mine.py:helper"], "helper has no argument learning_rate"),
         ([*RATE, "--rule", "mine.py"], "name what to use of it, as in mine.py:"),
         ([*RATE, "--rule", "mine.py:clash"], "its size is the name of another option"),
         ([*RATE, "--processes", "2"], "need --coordinator"),
@@ -356,6 +356,7 @@ def test_bad_input_is_one_line_and_exit_code_2(words, message, here):
         (["join", "a", "b"], "and --out FOLDER"),
         (["compare", "a"], "give the folders of two runs or more"),
         (["compare", "a", "b"], "a: "),
+        (["compare", "a", "./a"], "named twice"),
         (["export", "runs", "--to", "cvs"], '--to "cvs": did you mean "csv"'),
     ],
 )
@@ -413,7 +414,7 @@ def trained(tmp_path_factory):
 def test_a_sweep_leaves_its_curves_networks_figures_and_table(trained):
     folder, _, lines = trained
     assert lines[0] == f"{folder}: adam on MLP(hidden=(8,))"
-    assert lines[1].startswith("2 settings, 1 epochs each")
+    assert lines[1].startswith("2 settings, 1 epoch each")
     named = [Path(line) for line in lines[1:] if line.startswith(str(folder))]
     kept = ["curves.nc", "networks.safetensors"]
     drawn = ["curves.png", "confusion.png", "confused.png", "weights.png", "settings.md"]
@@ -485,6 +486,7 @@ def test_runs_are_compared_by_the_names_of_their_folders(trained, tmp_path):
     words = ("compare", tmp_path / "mine", trained[0], "--figure", tmp_path / "c")
     code, lines, _ = run(*words)
     assert code == 0 and lines[0].startswith("mine - adam")
+    assert run(words[0], *(Path(word, "curves.nc") for word in words[1:3]))[1][0] == lines[0]
     assert lines[-1] == f"{tmp_path / 'c.png'}" and (tmp_path / "c.svg").exists()
 
 

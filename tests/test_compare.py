@@ -1,11 +1,13 @@
 """Is mine better: the sentence and its numbers, what is refused, the picture, and races."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
+from matplotlib.text import Text
 
 import emnist_jax as ej
 
@@ -30,13 +32,13 @@ def one(points, **more):
     return curves([points], rates=[0.1], **more)
 
 
-def needed(difference, sd):
+def needed(difference, sd, alpha=0.05):
     """Pairs at which Student's interval excludes 0 with a probability of 80 %."""
-    for n in range(2, 1000):
-        edge = scipy.stats.t.ppf(0.975, n - 1)
+    for n in range(2, 10_001):
+        edge = scipy.stats.t.ppf(1 - alpha / 2, n - 1)
         if scipy.stats.nct.sf(edge, n - 1, abs(difference) / sd * np.sqrt(n)) >= 0.8:
             return n
-    return None
+    return np.inf
 
 
 def test_the_sentence_is_the_paired_interval():
@@ -52,6 +54,8 @@ def test_the_sentence_is_the_paired_interval():
     assert sure.pairs[0].improvement == 1
     same = str(ej.compare(adam, adam))
     assert same.endswith("+0.00 points [0.00, 0.00]: undecided; equal on every seed")
+    found = ej.compare(one([1, 2]), one([0, 1], rule="adam")).pairs[0]._replace(sd=0, lower=0.01)
+    assert found.verdict == "undecided"  # of a coarse measure: normal values are never equal
 
 
 def test_rules_are_tuned_alike():
@@ -66,6 +70,23 @@ def test_rules_are_tuned_alike():
     untuned = ej.compare(mine, adam, k=1).pairs[0].difference  # of rates taken blindly
     every = [ej.stats.best(side).valid_accuracy.mean() for side in (mine, adam)]
     np.testing.assert_allclose(untuned, every[0] - every[1])
+
+
+def test_unlike_grids_are_noted_below_their_sentence_with_the_difference_of_all_settings():
+    # Adam is 2 points better at its best rate, yet its best of 2 of 3 is 2 / 3 x 2 + 1 / 3 x -6.
+    adam = curves([[2, 2.1, 1.9], [-6, -6, -6], [-6, -6.1, -5.9]], rule="adam")
+    mine = curves([[0, 0, 0], [-6, -6, -6]], RATES[:2])
+    first, note = str(ej.compare(mine, adam)).splitlines()[:2]
+    assert first.startswith("mine - adam after 2 settings: +0.6")
+    assert note.strip().startswith("mine has 2 settings, adam 3; each counts as the best of 2")
+    every = [ej.stats.tuned_scores(ej.stats.best(x).valid_accuracy) for x in (mine, adam)]
+    over = 100 * ej.stats.paired(*every)
+    assert abs(over.difference + 2) < 0.1
+    assert note.endswith(f"both: -2.0 points [{over.lower:.1f}, {over.upper:.1f}]")
+    both = xr.concat([mine, mine], "b1").assign_coords(b1=[0.9, 0.5])
+    wide = curves(np.zeros((4, 3)), [1, *RATES], rule="adam")  # 4 settings on either side
+    said = str(ej.compare(both, wide)).splitlines()[1]
+    assert said == "  mine tried 2 of the 4 values of learning_rate of adam"
 
 
 def test_a_stated_epoch_is_read_and_a_failed_trial_counts_as_nothing():
@@ -96,6 +117,12 @@ def test_several_rules_control_false_discoveries():
     assert ej.compare(rules).pairs[0][:2] == ("adam", "a")
     doubtful = found.pairs[0]._replace(lower=0.1, upper=0.2, q=0.06)
     assert doubtful.verdict == "undecided"
+    said = str(dataclasses.replace(found, pairs=(doubtful, *found.pairs[1:]))).split("\n")[0]
+    assert "undecided after correction for 3 comparisons (q = 0.06); about " in said
+    pair = found.pairs[2]
+    assert pair.needed == needed(pair.difference, pair.sd, 0.05 / 3)
+    labels = [text.get_text() for text in found.plot().axes[1].get_yticklabels()]
+    assert f"c \N{MINUS SIGN} adam\nundecided (q = {pair.q:.2g})" in labels[2]
 
 
 MINE, ADAM = one([0, 1, 2]), one([0, 1, 3], rule="adam")
@@ -104,7 +131,16 @@ MINE, ADAM = one([0, 1, 2]), one([0, 1, 3], rule="adam")
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: ej.compare(MINE, ADAM.assign_attrs(data_hash="d2")), "differ in data: glyphs d1"),
+        (
+            lambda: ej.compare(MINE, ADAM.assign_attrs(data_hash="d2")),
+            r"data: glyphs \(hash d1\), gl",
+        ),
+        (
+            lambda: ej.compare(
+                MINE.assign_attrs(train_images=9), ADAM.assign_attrs(train_images=8)
+            ),
+            r"data: glyphs \(9 train images, hash d1\), glyphs \(8 train images, hash d1\)",
+        ),
         (lambda: ej.compare(MINE, ADAM.assign_attrs(split_hash="s2")), "differ in split: s1, s2"),
         (lambda: ej.compare(MINE, ADAM.isel(epoch=[0, 1])), "epochs: 0 to 2, 0 1"),
         (lambda: ej.compare(MINE, ADAM.isel(seed=[0, 2])), "seeds: 0 to 2, 0 2"),
@@ -112,6 +148,15 @@ MINE, ADAM = one([0, 1, 2]), one([0, 1, 3], rule="adam")
         (lambda: ej.compare(MINE), "two rules or more"),
         (lambda: ej.compare({"mine": MINE}), "two rules or more"),
         (lambda: ej.compare(MINE, 3), "xarray.Dataset"),
+        (lambda: ej.compare("a/curves.nc", MINE), "load_curves"),
+        (lambda: ej.compare(MINE, ADAM.isel(seed=[0, 1, 1])), "adam holds a seed twice"),
+        (lambda: ej.compare(MINE, ADAM, k=2.5), "k=2.5: give a whole number from 1 to 1"),
+        (lambda: ej.compare(MINE, ADAM, epoch=-1), "epoch=-1: give one of 0 to 2"),
+        (lambda: ej.compare(MINE, ADAM, epoch=2.5), "epoch=2.5: give one of 0 to 2"),
+        (
+            lambda: ej.stats.probability_of_improvement(MINE.valid_accuracy, ADAM.valid_accuracy),
+            "are left: learning_rate, epoch",
+        ),
         (lambda: ej.compare(MINE, ADAM.isel(seed=0)), '"seed"'),
         (lambda: ej.compare(*(x.isel(seed=[0]) for x in (MINE, ADAM))), "one seed"),
         (lambda: ej.compare(MINE, ADAM, against="adma"), 'did you mean "adam"'),
@@ -142,6 +187,22 @@ def test_what_a_reader_should_keep_in_mind_is_noted():
     ):
         assert words in text
     assert "order" not in str(ej.compare(mine, adam))
+    lost = adam.where(adam.learning_rate < 0)  # of no trial is anything finite
+    equal = mine.where(False, 0.5)
+    assert "widen" not in str(ej.compare(equal, lost.assign_attrs(adam.attrs)))
+
+
+def test_a_failed_trial_that_decides_is_noted():
+    mine = curves([[9, 9, 9], [1, 1, 1]], RATES[:2])
+    adam = mine.copy(deep=True).assign_attrs(rule="adam")
+    mine.valid_accuracy[0, 2, 1:] = np.nan
+    said = "1 of 6 trials of mine diverged; each counts with its best epoch before that, as 0 with"
+    assert said in str(ej.compare(mine, adam)) and "1 at its best setting" in str(
+        ej.compare(mine, adam)
+    )
+    mine = adam.copy(deep=True).assign_attrs(rule="mine")
+    mine.valid_accuracy[1, 2, 1:] = np.nan
+    assert "at its best setting" not in str(ej.compare(mine, adam))
 
 
 def test_notebooks_show_a_table_and_names_are_escaped():
@@ -163,8 +224,31 @@ def test_the_picture_shows_rates_seeds_and_the_interval_of_the_difference():
     pair = found.pairs[0]
     ends = bar[2][0].get_segments()[0][:, 0]
     np.testing.assert_allclose(ends, [100 * pair.lower, 100 * pair.upper])
+    assert "rules at one rate stand side by side" in words_of(found.plot())
     alone = ej.compare(*(x.squeeze("learning_rate", drop=True) for x in (MINE, ADAM)))
     assert len(alone.plot().axes) == 1
+
+
+def words_of(figure):
+    return " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
+
+
+def test_the_picture_shows_what_lies_far_below_and_the_number_that_is_compared():
+    low = curves([[-40, -41], [-50, -50], [np.nan, -50]], train_images=1234, model="net")
+    adam = curves([[0, 1], [-60, -61]], [0.1, 0.3], rule="adam", train_images=1234, model="net")
+    found = ej.compare(low, adam)
+    rates = found.plot().axes[0]
+    marks = [line for line in rates.lines if line.get_marker() == "v"]
+    assert [len(line.get_xdata()) for line in marks] == [3, 1]
+    assert all(np.all(line.get_ydata() == 0) for line in marks)  # of the axes: at the edge
+    shown = words_of(found.plot())
+    for words in ("triangles: 4 settings below 66.0 %", "1,234 training images", "2 epochs"):
+        assert words in shown
+    assert " net " in shown and "1 of 10 trials diverged" in shown
+    dashed = [line.get_ydata()[0] for line in rates.lines if line.get_linestyle() == "--"]
+    np.testing.assert_allclose(dashed, [100 * found.scores[n].mean() for n in ("mine", "adam")])
+    later = ej.compare(low, adam, epoch=2).plot()
+    assert later.axes[0].get_ylabel() == "validation accuracy (%) after epoch 2"
 
 
 # Races
@@ -208,7 +292,10 @@ def test_a_race_tunes_then_adds_new_seeds_until_it_is_decided(tmp_path):
     xr.testing.assert_identical(found.sequence, own)
     assert own.isel(n=-1).lower > 0
     assert n == 4 or not own.sel(n=n - 4).lower > 0
-    assert str(found).startswith(f"mine - adam after {n} seeds: +")
+    first, *notes = str(found).splitlines()
+    assert first.startswith(f"mine - adam after {n} seeds: +") and notes == [
+        "  raced: mine at learning_rate 0.01; adam at learning_rate 0.01"
+    ]
     lines = found.plot().axes[0].lines
     np.testing.assert_allclose(lines[-1].get_ydata(), 100 * own["mean"])
 
@@ -221,3 +308,7 @@ def test_an_undecided_race_ends_at_its_budget_and_single_settings_need_no_tuning
     assert found.settings == ({"learning_rate": 0.01},) * 2
     assert found.verdict == "undecided" and "undecided" in str(found)
     assert [call[4] for call in calls[::2]] == [list(range(i)) for i in (4, 8, 10)]
+    mine = sweep("mine", learning_rate=[0.01, 0.001])
+    notes = ej.race(mine, adam, data, run=trainer(calls, 0), most_seeds=4).notes
+    assert "tuned over unlike numbers of settings, mine over 2, adam over 1" in notes[1]
+    assert "tuning: mine is best at the highest learning rate of its grid: widen it" in notes

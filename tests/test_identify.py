@@ -166,6 +166,21 @@ def test_each_other_rule_is_named_under_an_alias():
         assert found[0] in (name, name.removesuffix("_v2"))  # optax has one rule under both
 
 
+def test_other_rules_are_named_with_arguments_missing_changed_or_of_another_name():
+    others = {name: rules.find(name) for name in rules.names() if name not in KNOWN}
+    step = optax.scale_by_learning_rate(RATE)
+    lion = optax.chain(optax.scale_by_lion(0.8, 0.95), step)
+    signs = optax.chain(optax.ema(0.7, debias=False), optax.scale_by_sign(), step)
+    for rule, has, name, numbers in (
+        (lion, {"b1": 0.8, "b2": 0.95, "learning_rate": RATE}, "lion", {"weight_decay": 0}),
+        (lion, {"beta1": 0.8, "beta_2": 0.95}, "lion", {"weight_decay": 0, "learning_rate": RATE}),
+        (signs, {"decay": 0.7, "learning_rate": RATE}, "signum", {"beta": 0.7}),
+    ):
+        found = search_others(observe(rule, name), others, has)
+        assert found[0] == name
+        assert {n: found[1][n] for n in numbers} == pytest.approx(numbers)
+
+
 def test_a_rule_with_other_names_of_arguments_is_matched_by_what_they_do():
     def mine(lr, beta1=0.9, beta2=0.999, epsilon=1e-8, wd=0.0, unused=1.0):
         return optax.adamw(lr, beta1, beta2, epsilon, weight_decay=2 * wd)
@@ -200,6 +215,8 @@ def test_the_first_difference_is_where_the_known_rule_steps_otherwise():
     assert not found.differences  # a known rule of its own
     found = rules.identify(adam(v="constant"), learning_rate=RATE)
     one = found.differences["adam"]
+    close = str(one._replace(change=-0.01, known=-0.0100049))
+    assert close.endswith(": -0.01 instead of -0.010005")
     assert one.update == 2  # at the first, 1 - b2^t is 1 - b2
     # v grows by 1 + b2 where it is divided by 1 - b2^2 = (1 - b2) (1 + b2).
     assert one.change / one.known == pytest.approx(1 / np.sqrt(1 + 0.999), rel=1e-3)

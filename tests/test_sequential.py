@@ -57,6 +57,13 @@ def test_a_missing_value_is_not_passed_over():
     assert np.isfinite(found.lower.sel(n=4)) and np.isnan(found.lower.sel(n=[5, 6])).all()
 
 
+def test_equal_values_decide_nothing():
+    # Normal values are never equal: of a coarse measure, they do not show that the spread is 0.
+    x = np.array([0.83, 0.84, 0.85, 0.86, 0.87]) - np.array([0.82, 0.83, 0.84, 0.85, 0.86])
+    found = stats.confidence_sequence(seeds([*x, 0.02]))
+    assert np.isinf(found.upper[:5]).all() and np.isfinite(found.upper[5])
+
+
 def test_races_of_equals_stop_falsely_in_few_cases_and_peeking_in_many():
     found = stats.simulate_races(seeds(np.random.default_rng(2).normal(0.8, 0.01, 200)))
     np.testing.assert_array_equal(found.wrong, found.decided)

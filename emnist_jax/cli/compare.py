@@ -31,7 +31,10 @@ def run(options: Options) -> None:
     """Print the comparison, and draw it where a figure is named."""
     if len(options.runs) < 2:
         raise ej.InputError("give the folders of two runs or more")
-    names = [path.resolve().name for path in options.runs]
+    folders = [path.parent if path.is_file() else path for path in map(Path.resolve, options.runs)]
+    if len({*folders}) < len(folders):
+        raise ej.InputError("a run is named twice; give the folders of runs to compare")
+    names = [folder.name for folder in folders]
     if len({*names}) < len(names):
         names = map(str, options.runs)  # paths tell runs of one name apart
     curves = dict(zip(names, map(ej.load_curves, options.runs), strict=True))

@@ -22,7 +22,7 @@ MODELS = {"mlp": ej.MLP, "convnet": ej.ConvNet}
 
 def find_rule(name: str) -> rules.Rule:
     """Return the rule of that name, or the user's own; none is an `InputError`."""
-    return _own(name, _is_rule) if is_own(name) else rules.find(name)
+    return rules.find(_own(name, _is_rule, callable) if is_own(name) else name)
 
 
 def find_model(name: str) -> type[nn.Module]:
@@ -88,10 +88,13 @@ def _is_rule(thing: object) -> bool:
     return inspect.isfunction(thing) and "learning_rate" in inspect.signature(thing).parameters
 
 
-def _own(text: str, fits: Callable[[object], bool]) -> object:
+def _own(
+    text: str, fits: Callable[[object], bool], named: Callable[[object], bool] | None = None
+) -> object:
+    """Return what `text` names where it is `named`, by default where it fits; else what fits."""
     place, _, name = text.rpartition(":") if ":" in text else (text, "", "")
     members = vars(_import(place))
-    if name in members and fits(members[name]):
+    if name in members and (named or fits)(members[name]):
         return members[name]
     there = [one for one, value in members.items() if fits(value) and not one.startswith("_")]
     if not there:

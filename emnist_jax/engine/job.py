@@ -112,6 +112,7 @@ class Job:
             "dtype": structure.pixels.dtype,
             "epochs": self.epochs,
             "evaluation_batch": structure.evaluations[0].batch,
+            "images": [len(part) for part in (self.data.train, self.data.valid, self.data.test)],
             "keep": list(self.keep) if isinstance(self.keep, tuple) else self.keep,
             "metrics": [name for name, _ in structure.metrics],
             "model": describe(structure.model),

@@ -41,7 +41,7 @@ class Progress:
             self.draw(self.bar)
         else:
             count = f"{len(settings)} setting{'s' * (len(settings) != 1)}"
-            self.line(f"{count}, {epochs} epochs each: compiling")
+            self.line(f"{count}, {epochs} epoch{'s' * (epochs != 1)} each: compiling")
 
     def _at(self, done: int) -> str:
         """Return how far `done` epochs, counted over all chunks, have come."""

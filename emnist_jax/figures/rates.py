@@ -69,12 +69,17 @@ def _at_rates(curves: xr.Dataset, x: str) -> xr.Dataset:
 
 
 def _draw_rates(
-    axes: "Axes", rows: Mapping[Any, xr.Dataset], of: str, x: str, most: float
+    axes: "Axes",
+    rows: Mapping[Any, xr.Dataset],
+    of: str,
+    x: str,
+    most: float,
+    least: float = -np.inf,
 ) -> list[End]:
     """Draw means with t intervals and the seeds as dots; return the lines' ends to be named.
 
     Intervals are cut to what is possible, 0 to `most`. The settings of a random search are not
-    joined: they differ in more than the rate.
+    joined: they differ in more than the rate. Means below `least` are triangles at the lower edge.
     """
     ends, shown, middle = [], [], (len(rows) - 1) / 2
     for i, ((name, row), colour) in enumerate(zip(rows.items(), colours(list(rows)), strict=True)):
@@ -97,6 +102,9 @@ def _draw_rates(
             linestyle="none" if "random" in row.attrs else "-",
             label=str(name),
         )
+        if (far := at[mean < least]).size:
+            edge = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 3}
+            axes.plot(far, 0 * far, "v", color=colour, **edge)
         aside = 10 ** (0.02 if i >= middle else -0.02)  # not hidden by the mean
         axes.plot(at * aside, values.values, ".", color=colour, alpha=0.45, markersize=4)
         ends.append(End(float(mean[-1]), name, colour, marker))
@@ -172,12 +180,14 @@ def plot_comparison(
     *,
     x: str = "learning_rate",
     level: float = 0.95,
+    scores: Mapping[str, xr.DataArray] | None = None,
     note: str = "",
 ) -> "Figure":
     """Draw rules against the learning rate, and beside it their differences with intervals.
 
-    Left: as the upper panel of `plot_best_against_rate`, down to 15 points below the best; left out
-    where a rule has no `x`. Right: a row a pair of rules with a dot a seed, the mean and its t
+    Left: as the upper panel of `plot_best_against_rate`, down to 15 points below the best, with
+    triangles at the edge for what lies below; a trial without a finite accuracy counts as 0. Left
+    out where a rule has no `x`. Right: a row a pair of rules with a dot a seed, the mean and its t
     interval, and the line of no difference.
 
     Args:
@@ -185,6 +195,8 @@ def plot_comparison(
       differences: by the name of the pair, one value a seed, as a fraction (drawn in points).
       x: dimension of positive numbers, drawn on a log axis.
       level: confidence level of the intervals of the differences.
+      scores: of each rule by its name one value a seed, the ones whose differences are drawn; their
+        mean becomes a dashed line. For rules that are read at another number than their best.
       note: text for the caption.
 
     Raises:
@@ -193,15 +205,23 @@ def plot_comparison(
     if not differences:
         raise InputError("there is no difference to draw: pass {name: differences by seed}")
     both = all(x in one.coords for one in curves.values())
-    tall = max(3.6, 1.6 + 0.45 * len(differences))
+    tall = max(3.6, 1.6 + 0.6 * len(differences))
     figure = new_figure(10 if both else 5.6, tall)
     *left, right = figure.subplots(1, 1 + both, squeeze=False, width_ratios=[4, 3][1 - both :])[0]
+    notes = []
     for axes in left:
-        rows = {name: _at_rates(one, x) for name, one in curves.items()}
-        _draw_rates(axes, rows, "accuracy", x, 100)
+        rows = {name: _at_rates(one, x).fillna(0) for name, one in curves.items()}
+        means = [row.accuracy.mean("seed") for row in rows.values()]
         top = max(float(row.accuracy.max()) for row in rows.values())
+        _draw_rates(axes, rows, "accuracy", x, 100, top - SHOWN)
+        if low := sum(int((mean < top - SHOWN).sum()) for mean in means):
+            notes.append(f"triangles: {low} setting{'s' * (low > 1)} below {top - SHOWN:.1f} %")
+        for mean, colour in zip((scores or {}).values(), colours(list(rows)), strict=False):
+            axes.axhline(100 * float(mean.mean()), color=colour, linewidth=1, linestyle="--")
+        notes += ["dashed: what the differences are of"] if scores else []
+        notes += ["rules at one rate stand side by side"]
         axes.set_ylim(max(axes.get_ylim()[0], top - SHOWN), top + SHOWN / 20)
-        axes.set_ylabel("best validation accuracy (%)")
+        axes.set_ylabel(_accuracy_at(curves))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=10)
         _finish_rates(axes, rows, x)
     right.axvline(0, color=GREY, linewidth=1, linestyle="--")
@@ -218,10 +238,27 @@ def plot_comparison(
     right.set_xmargin(0.1)
     right.grid(axis="y", visible=False)
     right.set_xlabel("difference, points of accuracy")
-    seeds = describe(*curves.values(), names=list(curves))[-1]
-    data = describe(next(iter(curves.values())))[0]
-    caption(figure, data, seeds, f"dots: seeds; bars: {100 * level:g} % t intervals", note)
+    first = next(iter(curves.values()))
+    number = first.attrs.get("train_images")
+    caption(
+        figure,
+        *(part for part in describe(*curves.values(), names=list(curves)) if part not in curves),
+        "" if number is None else f"{number:,} training images",
+        f"{int(first.epoch.max())} epochs" if first.sizes["epoch"] > 1 else "",
+        count_diverged(*curves.values()),
+        f"dots: seeds; bars: {100 * level:g} % t intervals",
+        *notes,
+        note,
+    )
     return figure
+
+
+def _accuracy_at(curves: Mapping[str, xr.Dataset]) -> str:
+    """Return what is drawn: the best accuracy of all epochs, or that of the only one."""
+    epochs = next(iter(curves.values())).epoch.values
+    if len(epochs) > 1:
+        return "best validation accuracy (%)"
+    return f"validation accuracy (%) after epoch {epochs[0]}"
 
 
 @styled

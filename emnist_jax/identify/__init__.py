@@ -33,7 +33,9 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         where = f"update {self.update}, element {self.element}"
-        return f"first at {where}: {self.change:.3g} instead of {self.known:.3g}"
+        pairs = ((f"{self.change:.{n}g}", f"{self.known:.{n}g}") for n in range(3, 18))
+        change, known = next(pair for pair in pairs if pair[0] != pair[1])  # digits that tell
+        return f"first at {where}: {change} instead of {known}"
 
 
 @dataclass(frozen=True)

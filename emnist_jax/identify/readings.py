@@ -190,27 +190,42 @@ def search_others(
     """Return the first of other rules that takes these steps, its numbers, and the difference.
 
     The others are run with their defaults but for `values`: hyperparameters of the rule observed,
-    by name. The learning rate is measured if it is not among them.
+    by name. Of those it lacks, one, then all are tried at 0, which switches them off, and one at a
+    value of another name. The learning rate is measured if it is not among them.
     """
     plain = {_squashed(name): value for name, value in values.items()}
+    tried = []
     for name, function in others.items():
-        numbers = {n: plain.get(_squashed(n), v) for n, v in numbers_of(function).items()}
-        numbers = {"learning_rate": 0.01, **numbers}
-        if "learning_rate" in values:
-            numbers["learning_rate"] = values["learning_rate"]
-        with suppress(Exception), warnings.catch_warnings():  # it needs other arguments: no match
-            warnings.simplefilter("ignore")
-            one = replay(function(**numbers), seen, 1)[0]
-            if "learning_rate" not in values:
-                ratio = np.median((seen.changes[0] / one)[one != 0])
-                numbers["learning_rate"] *= float(ratio)
-                one = replay(function(**numbers), seen, 1)[0]
-            if (np.abs(one - seen.changes[0]) / seen.scale).max() > TOLERANCE:
-                continue
-            error = difference(replay(function(**numbers), seen, UPDATES), seen).max()
-            if error <= TOLERANCE:
-                return name, numbers, float(error)
+        own = {n: v for n, v in numbers_of(function).items() if n != "learning_rate"}
+        given = {n: plain.get(_squashed(n), v) for n, v in own.items()}
+        lacks = [n for n in own if _squashed(n) not in plain]
+        rest = [v for n, v in values.items() if _squashed(n) not in map(_squashed, own)]
+        numbers = [v for v in rest if type(v) in (int, float) and v != values.get("learning_rate")]
+        changes = [{}, *({n: v} for n in lacks for v in (0 * own[n], *numbers) if v != own[n])]
+        changes += [{n: 0 * own[n] for n in lacks}]
+        tried += [(len(some), name, {"learning_rate": 0.01, **given, **some}) for some in changes]
+    for _, name, numbers in sorted(tried, key=lambda one: one[0]):
+        error = _error(others[name], numbers, seen, values.get("learning_rate"))
+        if error <= TOLERANCE:
+            return name, numbers, error
     return None
+
+
+def _error(function: Callable, numbers: dict, seen: Steps, rate: float | None) -> float:
+    """Return how far a rule's steps are from those observed; inf where it cannot take them.
+
+    The learning rate is put into `numbers`: as given, or measured.
+    """
+    with suppress(Exception), warnings.catch_warnings():  # it needs other arguments: no match
+        warnings.simplefilter("ignore")
+        numbers["learning_rate"] = rate or numbers["learning_rate"]
+        one = replay(function(**numbers), seen, 1)[0]
+        if rate is None:
+            numbers["learning_rate"] *= float(np.median((seen.changes[0] / one)[one != 0]))
+            one = replay(function(**numbers), seen, 1)[0]
+        if (np.abs(one - seen.changes[0]) / seen.scale).max() <= TOLERANCE:
+            return float(difference(replay(function(**numbers), seen, UPDATES), seen).max())
+    return np.inf
 
 
 def _squashed(name: str) -> str:

@@ -1,6 +1,7 @@
 """Checks and preparations that several statistics share."""
 
 from collections.abc import Sequence
+from os import PathLike
 
 import numpy as np
 import xarray as xr
@@ -19,7 +20,9 @@ def require_dims(x: xr.DataArray | xr.Dataset, *dims: str) -> None:
 def require_variables(curves: xr.Dataset, *names: str) -> None:
     """Raise `InputError` unless `curves` is a Dataset with every variable named."""
     if not isinstance(curves, xr.Dataset):
-        raise InputError(f"curves must be an xarray.Dataset, not {type(curves).__name__}")
+        path = isinstance(curves, str | PathLike)
+        hint = "; read a file's with ej.load_curves" if path else ""
+        raise InputError(f"curves must be an xarray.Dataset, not {type(curves).__name__}{hint}")
     for name in names:
         if name not in curves.data_vars:
             raise InputError(f'no curve "{name}": {nearest(name, map(str, curves.data_vars))}')

@@ -142,6 +142,13 @@ def probability_of_improvement(
     Raises:
         InputError: unknown dimensions, missing scores, other problems on a side, or bad `level`.
     """
+    for x in (a, b):
+        if not isinstance(x, xr.DataArray):
+            raise InputError("runs are one variable: pass best(curves).valid_accuracy")
+        if left := ", ".join(str(dim) for dim in x.dims if dim not in (problem, seed)):
+            raise InputError(
+                f"dimensions other than problems and seeds are left: {left}; select one"
+            )
     a, b = (x if problem in x.dims else x.expand_dims(problem) for x in (a, b))
     sides = [_runs(x, problem, seed) for x in (a, b)]
     if sides[0].shape[-2] != sides[1].shape[-2]:

@@ -46,7 +46,9 @@ def confidence_sequence(
 
     Returns:
         `mean`, `lower`, `upper` with the dimension `n` = 1, 2, ... in place of `dim`. Infinite for
-        the first values, NaN from the first missing one on.
+        the first values and while all are equal, NaN from the first missing one on. Normal values
+        are never equal: those of accuracies on few images may be, and then say nothing of the
+        spread, so that they must decide nothing.
 
     Raises:
         InputError: unknown `dim`, bad `level`, or a variance that is not above 0.
@@ -70,9 +72,11 @@ def _sequence(x: NDArray, alpha: float, g: float) -> tuple[NDArray, NDArray]:
     mean, squares = _running(x)
     wide = 1 + n * g
     a = (wide / alpha**2) ** (1 / n)
-    finite = a < wide
+    # Values equal to rounding: their spread is unknown, not 0.
+    equal = squares <= n * (1e-9 * np.maximum.accumulate(np.abs(x), -1)) ** 2
+    finite = (a < wide) & ~equal
     factor = np.where(finite, (a - 1) / np.where(finite, 1 - a / wide, 1), np.inf)
-    with np.errstate(invalid="ignore"):  # 0 x inf: one value, or equal ones
+    with np.errstate(invalid="ignore"):  # 0 x inf
         half = np.where(finite, np.sqrt(squares / n * factor), np.inf)
     return mean, np.where(np.isnan(mean), np.nan, half)
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from emnist_jax.errors import InputError
+from emnist_jax.errors import InputError, check_count
 from emnist_jax.stats import _inputs
 from emnist_jax.stats.curves import best
 
@@ -153,6 +153,12 @@ def tuned_scores(
     the bias, but its t interval covers fewer than 80 % where settings tie: the seeds' choices
     depend on each other.
 
+    It holds for scores near normal, not where a rule's best setting fails now and then: against a
+    rule that does not, with 2 to 20 % of seeds failed (78 points lower), the interval covered in 23
+    to 92 % of cases (5 to 20 seeds, one setting), and in 0 to 47 % where four more settings, 5
+    points apart, can take over. Few seeds meet a failure or not; either way they do not tell how
+    often. Then give the number of failures beside the score.
+
     Args:
         score: higher is better, for instance `best(curves).valid_accuracy`.
         k: the budget; None takes all settings.
@@ -167,8 +173,7 @@ def tuned_scores(
     stacked = _inputs.stack_settings(score, over, seed, failed)
     seeds, n = stacked.sizes[seed], stacked.sizes["setting"]
     k = n if k is None else k
-    if not 1 <= k <= n:
-        raise InputError(f"k={k}: give a number of settings from 1 to {n}")
+    check_count("k", k, n)
     if seeds < 2:
         raise InputError("one seed cannot separate luck from merit: give two or more")
     x, weights = stacked.values, _order_weights(n)[:, k - 1]

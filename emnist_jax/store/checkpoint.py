@@ -27,8 +27,8 @@ _FOLLOWS = {  # what of a configuration differs only because something else does
     "evaluation_batch": {"model", "batch_size"},
     "own_code": {"model", "rule", "metrics", "variants"},
     "program": {"model", "rule", "metrics", "variants", "batch_size", "settings", "dtype"},
-    "data_hash": {"data"},
-    "split_hash": {"data"},
+    "data_hash": {"data", "images"},
+    "split_hash": {"data", "images"},
     "dims": {"settings"},
 }
 
@@ -210,6 +210,8 @@ def check_same(
         InputError: naming what differs.
     """
     now = json.loads(json.dumps(now))
+    if "images" not in begun or "images" not in now:  # of an older version: the hashes tell
+        ignore = (*ignore, "images")
     alike = all(begun.get(name) == now.get(name) for name in ("code", "versions"))
     code = "own_code" if alike and "program" in begun else "program"
     names = {*begun, *now} - {code, *ignore}
