@@ -67,8 +67,27 @@ REFUSED = {
         {"metrics": {"margin": lambda logits: logits}},
         "metrics: margin cannot be called as margin(logits, labels)",
     ),
-    "metric's shape": ({"metrics": {"top": lambda x, y: x}}, "metrics: top gives shape (5, 3)"),
+    "metric's shape": ({"metrics": {"top": lambda x, y: x}}, "metrics: top gives shape (6, 3), not one number an image (6,)"),
     "metric's type": ({"metrics": {"top": lambda x, y: (x, y)}}, "metrics: top gives tuple"),
+    "complex metric": ({"metrics": {"top": lambda x, y: 1j * x[:, 0]}}, "metrics: top gives complex"),
+    "two curves of one name": (
+        {"metrics": {"error_b": ej.train.macro_accuracy}, "variants": {"b": ej.MLP()}},
+        "train_error_b would be two curves",
+    ),
+    "an axis called as a curve": (
+        {
+            "rule": lambda learning_rate, valid_error: optax.sgd(learning_rate),
+            "grid": RATES | {"valid_error": [0.1, 0.2]},
+        },
+        "the grid: valid_error is what curves have",
+    ),
+    "an axis called as a label": (
+        {
+            "rule": lambda learning_rate, epoch: optax.sgd(learning_rate),
+            "grid": RATES | {"epoch": 3},
+        },
+        "the grid: epoch is what curves have",
+    ),
     "metric's name": ({"metrics": {"error": len}}, "'error' cannot be a metric's name"),
 }
 

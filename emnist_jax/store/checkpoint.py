@@ -26,7 +26,9 @@ _FOLLOWS = {  # what of a configuration differs only because something else does
     "model_fields": {"model"},
     "evaluation_batch": {"model", "batch_size"},
     "own_code": {"model", "rule", "metrics", "variants"},
-    "program": {"model", "rule", "metrics", "variants", "batch_size", "settings", "dtype"},
+    "program": {
+        *("model", "rule", "metrics", "variants", "batch_size", "settings", "dtype", "data_hash"),
+    },
     "data_hash": {"data"},
     "split_hash": {"data"},
     "dims": {"settings"},

@@ -131,9 +131,10 @@ class Networks:
             raise InputError(f"{what}, such as data.valid.images")
         batch = self.evaluation_batch
         model, variables, fields = self.model, self.variables, self._fields()
-        program = identity(partial(_applied, model), variables, fields, images[:batch])
-        batches = (images[i : i + batch] for i in range(0, len(images), batch))
-        parts = [_logits(program, model, variables, fields, one) for one in batches]
+        batches = [images[i : i + batch] for i in range(0, len(images), batch)]
+        applied = partial(_applied, model)
+        programs = {len(b): identity(applied, variables, fields, b) for b in batches[-2:]}
+        parts = [_logits(programs[len(b)], model, variables, fields, b) for b in batches]
         return self._labelled(np.concatenate(parts, axis=1), "image", "class")
 
     def _labelled(self, values: np.ndarray, *dims: str) -> xr.DataArray:
