@@ -63,7 +63,7 @@ class Dataset:
 
     Raises:
         InputError: the parts' images differ in shape, a label is outside the classes, there is one
-            class, or a class name is not UTF-8.
+            class, or a class name is not UTF-8 or another's too.
     """
 
     train: Split
@@ -81,6 +81,8 @@ class Dataset:
         for name in self.classes:
             if name != _printable(name):
                 raise InputError(f"{self.name}: class name {name!a} is not UTF-8; rename it")
+            if self.classes.count(name) > 1:
+                raise InputError(f"{self.name}: two classes are called {name!r}; rename one")
         n = len(self.classes)
         if n < 2:
             raise InputError(f"{self.name}: one class is nothing to learn; give two or more")
