@@ -67,9 +67,15 @@ REFUSED = {
         {"metrics": {"margin": lambda logits: logits}},
         "metrics: margin cannot be called as margin(logits, labels)",
     ),
-    "metric's shape": ({"metrics": {"top": lambda x, y: x}}, "metrics: top gives shape (6, 3), not one number an image (6,)"),
+    "metric's shape": (
+        {"metrics": {"top": lambda x, y: x}},
+        "metrics: top gives shape (6, 3), not one number an image (6,)",
+    ),
     "metric's type": ({"metrics": {"top": lambda x, y: (x, y)}}, "metrics: top gives tuple"),
-    "complex metric": ({"metrics": {"top": lambda x, y: 1j * x[:, 0]}}, "metrics: top gives complex"),
+    "complex metric": (
+        {"metrics": {"top": lambda x, y: 1j * x[:, 0]}},
+        "metrics: top gives complex",
+    ),
     "two curves of one name": (
         {"metrics": {"error_b": ej.train.macro_accuracy}, "variants": {"b": ej.MLP()}},
         "train_error_b would be two curves",

@@ -193,7 +193,7 @@ def test_curves_of_another_layout_are_read_by_their_labels(tmp_path, data, capsy
     expected = run(whole, data)
     if how == "joined":
         order = [(1e-2, 0.9), (1e-2, 0.5), (1e-3, 0.5), (1e-3, 0.9)]
-        parts = [run(whole.replace(grid=dict(learning_rate=a, b1=b)), data) for a, b in order]
+        parts = [run(whole.replace(grid={"learning_rate": a, "b1": b}), data) for a, b in order]
         stored = ej.join(*parts)
     else:
         stored = expected.sortby("b1") if how == "sorted" else expected.transpose("seed", ...)
@@ -205,3 +205,17 @@ def test_curves_of_another_layout_are_read_by_their_labels(tmp_path, data, capsy
     ej.save_curves(stored.drop_vars("b1"), tmp_path / "curves.nc")
     with pytest.raises(InputError, match="no label b1"):
         run(whole, data, tmp_path)
+
+
+def test_settings_of_jax_that_change_numbers_make_another_run(tmp_path, data, begun, capsys):
+    curves = begun(tmp_path)
+    with (
+        jax.threefry_partitionable(False),
+        pytest.raises(InputError, match="jax_settings"),
+    ):
+        run(SWEEP, data, tmp_path)
+    older = json.loads(curves.attrs["configuration"])
+    assert older.pop("jax_settings") == {}
+    ej.save_curves(curves.assign_attrs(configuration=json.dumps(older)), tmp_path / "curves.nc")
+    xr.testing.assert_equal(run(SWEEP, data, tmp_path, progress_bar=True), curves)
+    assert "nothing trained" in capsys.readouterr().out

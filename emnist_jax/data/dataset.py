@@ -59,7 +59,8 @@ class Dataset:
     `dataclasses.replace(data, valid=(images, labels))` swaps a part. `hash` identifies the contents
     (parts and classes, not the name); `split_hash` identifies the index arrays that the source was
     split with, in the order train, validation, test of the source's own parts. `notes` are lines on
-    how the source was read: what was left out, which orientation was taken.
+    how the source was read: what was left out, which orientation was taken. `background` is what
+    transparent pixels of its files lie on.
 
     Raises:
         InputError: the parts' images differ in shape, a label is outside the classes, there is one
@@ -73,6 +74,7 @@ class Dataset:
     name: str
     split_hash: str = ""
     notes: tuple[str, ...] = ()
+    background: str = "white"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(map(str, self.classes)))

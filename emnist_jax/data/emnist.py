@@ -170,9 +170,15 @@ def _orientation(where: str, why: str, transposed: bool | None) -> str:
     if transposed is not None:
         return f"{where}: images {'turned upright' if transposed else 'taken as upright'}"
     if not why:
-        return f"{where}: not EMNIST's files, so taken as upright; transposed=True turns them"
-    done = "so their transposed images were turned upright; transposed=False leaves them"
+        return (
+            f"{where}: not EMNIST's files, so taken as upright; {_asked('True', 'yes')} turns them"
+        )
+    done = f"so their transposed images were turned upright; {_asked('False', 'no')} leaves them"
     return f"{where}: EMNIST's files, {why}, {done}"
+
+
+def _asked(value: str, word: str) -> str:
+    return f"transposed={value} (emnist-jax sweep --transposed {word})"
 
 
 def _numbered(part: Part, codes: Mapping) -> np.ndarray:

@@ -19,15 +19,13 @@ from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.grid import model_fields
 from emnist_jax.engine.job import Job
 from emnist_jax.errors import InputError
-from emnist_jax.store.checkpoint import State, check_same
+from emnist_jax.store.checkpoint import OLDER, State, check_same
 from emnist_jax.store.curves import load_curves, settings_of
 from emnist_jax.store.files import load_arrays, save_arrays
 from emnist_jax.store.networks import FILE, Networks, load_networks
 
 GROWS = ("settings", "seeds", "dims", "epochs")  # what a grown sweep may have more of
 CODE = ("code", "versions")  # what finished curves name, and are not refused for
-# Not recorded by older versions.
-OLDER = {"order": 0, "precision": "default", "variants": {}, "watch": []}
 
 
 class Stored(NamedTuple):

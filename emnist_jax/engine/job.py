@@ -26,6 +26,12 @@ PRECISIONS = ("default", "high", "highest", "bfloat16", "tensorfloat32", "float3
 # What curves, and what is made of them, have beside the grid's hyperparameters.
 LABELS = ("seed", "epoch", "sample", "best_epoch", "diverged", "number", "there")
 LABELS += ("image", "class", "true", "predicted")
+# Of JAX's own settings those that random numbers depend on, and no program shows; their defaults.
+JAX_SETTINGS = {
+    "jax_threefry_partitionable": True,
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_random_seed_offset": 0,
+}
 METRICS = {"error": train.cross_entropy, "accuracy": train.accuracy}
 
 
@@ -115,6 +121,11 @@ class Job:
             "dtype": structure.pixels.dtype,
             "epochs": self.epochs,
             "evaluation_batch": structure.evaluations[0].batch,
+            "jax_settings": {
+                name: getattr(jax.config, name)
+                for name, usual in JAX_SETTINGS.items()
+                if getattr(jax.config, name, usual) != usual
+            },
             "keep": list(self.keep) if isinstance(self.keep, tuple) else self.keep,
             "metrics": [name for name, _ in structure.metrics],
             "model": describe(structure.model),

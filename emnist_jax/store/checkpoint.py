@@ -22,6 +22,8 @@ except ImportError:  # Windows
     fcntl = None
 
 
+# What older versions did not record.
+OLDER = {"jax_settings": {}, "order": 0, "precision": "default", "variants": {}, "watch": []}
 _FOLLOWS = {  # what of a configuration differs only because something else does
     "model_fields": {"model"},
     "evaluation_batch": {"model", "batch_size"},
@@ -211,7 +213,7 @@ def check_same(
     Raises:
         InputError: naming what differs.
     """
-    now = json.loads(json.dumps(now))
+    begun, now = OLDER | dict(begun), OLDER | json.loads(json.dumps(now))
     alike = all(begun.get(name) == now.get(name) for name in ("code", "versions"))
     code = "own_code" if alike and "program" in begun else "program"
     names = {*begun, *now} - {code, *ignore}

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax.errors import InputError
-from emnist_jax.store.files import write_whole
+from emnist_jax.store.files import located, write_whole
 
 SHARED_ORDER = "shared order"  # of curves of older versions, whose seeds had one minibatch order
 
@@ -34,7 +34,7 @@ def load_curves(path: str | Path) -> xr.Dataset:
     Raises:
         InputError: no file, another kind of file, or a damaged one.
     """
-    path = Path(path)
+    path = located(path)
     path = path / "curves.nc" if path.is_dir() else path
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the folder of a finished sweep")

@@ -19,7 +19,7 @@ from emnist_jax.data import Split, pictures
 from emnist_jax.engine.grid import model_fields
 from emnist_jax.engine.identity import identity
 from emnist_jax.errors import InputError, check_count, short
-from emnist_jax.store.files import load_arrays, save_arrays
+from emnist_jax.store.files import load_arrays, located, save_arrays
 
 FILE = "networks.safetensors"
 KEPT = ("epoch", "valid_accuracy", "valid_error")
@@ -200,7 +200,8 @@ class Networks:
         if isinstance(images, list | tuple):
             return np.concatenate([self.seen(one) for one in images])
         if isinstance(images, str | os.PathLike):
-            pixels, name = pictures.read(images, self.form.shape[-1])[None], f"{images}"
+            pixels = pictures.read(images, self.form.shape[-1], self.form.background)[None]
+            name = f"{images}"
         else:
             values = np.asarray(images)
             if values.ndim < 2:
@@ -295,7 +296,7 @@ def load_networks(
     Raises:
         InputError: no such file, a damaged one, or a model that is missing or does not fit.
     """
-    path, leaves, stored = hosts.first(_read, Path(path))
+    path, leaves, stored = hosts.first(_read, located(path))
     if "labels" not in stored:
         raise InputError(f"{path}: written by an older version; train the networks again")
     about = {name: json.loads(value) for name, value in stored.items()}
