@@ -1,7 +1,9 @@
 """Do model, rule, metrics and data fit together? One step of one trial, traced but not computed."""
 
 import itertools
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -132,6 +134,9 @@ def _measured(name: str, metric: train.Metric, logits: jax.Array, labels: jax.Ar
 
 def _reason(error: Exception) -> str:
     if isinstance(error, jax.errors.JAXTypeError):
+        frames = traceback.extract_tb(error.__traceback__)
+        if any(Path(frame.filename).name == "stochastic.py" for frame in frames):  # Flax's Dropout
+            return "Flax's Dropout takes no rate of the grid: use emnist_jax.layers.dropout"
         return (
             "something in Python (an if, a shape, a float()) depends on a number that is traced, a "
             "hyperparameter or an activation: use jnp.where, or for a learning rate ej.schedules"
