@@ -2,6 +2,7 @@
 
 import math
 
+import flax.linen as nn
 import numpy as np
 import optax
 import pytest
@@ -38,6 +39,15 @@ def branching(learning_rate):
     return optax.sgd(learning_rate) if learning_rate > 0 else optax.adam(1e-3)
 
 
+class Dropping(nn.Module):
+    rate: float = 0.1
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Dropout(self.rate, deterministic=not train)(x.reshape(len(x), -1))
+        return nn.Dense(3)(x)
+
+
 def updates_alone(learning_rate):
     return optax.GradientTransformation(lambda p: (), lambda g, state, params=None: g)
 
@@ -51,6 +61,10 @@ REFUSED = {
     "a list of rules": ({"rule": ["sgd"]}, "give a rule's name"),
     "a rule with its numbers": ({"rule": optax.adam(0.1)}, "lambda learning_rate: optax.adam"),
     "a rule that branches": ({"rule": branching}, "with branching cannot take a step"),
+    "Flax's Dropout": (
+        {"model": Dropping(), "grid": RATES | {"rate": [0.1, 0.2]}},
+        "Flax's Dropout takes no rate of the grid",
+    ),
     "branching on a number": ({"rule": branching}, "depends on a number that is traced"),
     "model": ({"model": "MLP"}, "is no model of a sweep"),
     "model class": ({"model": ej.MLP}, "is no model of a sweep"),
@@ -67,8 +81,33 @@ REFUSED = {
         {"metrics": {"margin": lambda logits: logits}},
         "metrics: margin cannot be called as margin(logits, labels)",
     ),
-    "metric's shape": ({"metrics": {"top": lambda x, y: x}}, "metrics: top gives shape (5, 3)"),
+    "metric's shape": (
+        {"metrics": {"top": lambda x, y: x}},
+        "metrics: top gives shape (6, 3), not one number an image (6,)",
+    ),
     "metric's type": ({"metrics": {"top": lambda x, y: (x, y)}}, "metrics: top gives tuple"),
+    "complex metric": (
+        {"metrics": {"top": lambda x, y: 1j * x[:, 0]}},
+        "metrics: top gives complex",
+    ),
+    "two curves of one name": (
+        {"metrics": {"error_b": ej.train.macro_accuracy}, "variants": {"b": ej.MLP()}},
+        "train_error_b would be two curves",
+    ),
+    "an axis called as a curve": (
+        {
+            "rule": lambda learning_rate, valid_error: optax.sgd(learning_rate),
+            "grid": RATES | {"valid_error": [0.1, 0.2]},
+        },
+        "the grid: valid_error is what curves have",
+    ),
+    "an axis called as a label": (
+        {
+            "rule": lambda learning_rate, epoch: optax.sgd(learning_rate),
+            "grid": RATES | {"epoch": 3},
+        },
+        "the grid: epoch is what curves have",
+    ),
     "metric's name": ({"metrics": {"error": len}}, "'error' cannot be a metric's name"),
 }
 

@@ -111,6 +111,18 @@ def test_wrong_words_are_one_line_with_the_option_meant(words, message, capfd):
 # The options of a sweep
 
 
+def test_how_data_are_read_is_an_option(monkeypatch):
+    given = []
+    monkeypatch.setattr(ej, "load", lambda *words, **how: given.append((words, how)))
+    words = ["--data", "a/b", "--background", "black", "--transposed", "no"]
+    parse("--learning-rate", "1e-3", *words).data()
+    parse("--learning-rate", "1e-3").data()
+    assert given == [
+        (("a/b", "paper"), {"size": None, "background": "black", "transposed": False}),
+        (("glyphs", "paper"), {"size": None, "background": "white", "transposed": None}),
+    ]
+
+
 def test_options_make_the_grid_and_the_model():
     chosen = parse(
         *["--rule", "rmsprop", "--learning-rate", "logspace(-3,-1,3)", "--decay", "0.5"],

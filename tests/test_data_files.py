@@ -157,6 +157,23 @@ def test_names_as_labels_and_names_in_parquet(tmp_path):
     assert data.classes == tuple("0123456789") and contents(data) == expected(labels=DIGITS)
 
 
+def test_labels_that_are_numbers_sort_as_numbers(tmp_path):
+    text = np.arange(5, 16).astype(str)
+    np.savez(tmp_path / "a.npz", images=IMAGES[:55], labels=np.tile(text, 5))
+    data = load(tmp_path / "a.npz")
+    assert data.classes == tuple(text)
+    assert contents(data) == expected(IMAGES[:55], np.tile(np.arange(11), 5))
+
+
+def test_a_letter_that_is_a_word_for_labels_is_no_header(tmp_path):
+    letters = csv_text(IMAGES, np.array(["y", "z"])[DIGITS % 2])
+    (tmp_path / "a.csv").write_text(letters)
+    with pytest.raises(InputError, match='"y" may be a label or a column'):
+        load(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text(",".join(["y", *map(str, range(784))]) + "\n" + letters)
+    assert contents(load(tmp_path / "a.csv")) == expected(labels=DIGITS % 2)
+
+
 def test_shards_are_one_part_and_none_may_be_missing(tmp_path):
     write_parquet(tmp_path / "train-00000-of-00002.parquet", IMAGES[:50], DIGITS[:50])
     with pytest.raises(InputError, match="1 files of the train part, not 2"):
@@ -184,6 +201,8 @@ ODD = {
     "a.csv": [
         (b"", "not a readable CSV"),
         (changed("\n0,", "\n-1,"), "labels are -1"),
+        (changed("\n1,", "\n,"), "image 2 has no label"),
+        (changed("\n1,", "\nNaN,"), "image 2 has no label"),
         (changed(",7,", ",,"), "a pixel is no number, or a line is cut off"),
         (changed(",7,", ",seven,"), "a pixel is no number"),
         (changed(",7,", ",700,"), "range from 0 to 700; give integers 0 to 255"),
@@ -201,6 +220,8 @@ ODD = {
         (npz(**SMALL, inputs=IMAGES), "images and inputs are both images"),
         (npz(images=IMAGES, labels=np.eye(10)[DIGITS]), "give one label an image"),
         (npz(images=IMAGES, labels=DIGITS + 0.5), "labels are float64"),
+        (npz(images=IMAGES, labels=np.where(DIGITS == 2, np.nan, DIGITS)), "image 3 has no label"),
+        (npz(images=IMAGES, labels=np.array([b"\xe9", b"a"])[DIGITS % 2]), "xe9' is not UTF-8"),
         (npz(images=IMAGES, labels=DIGITS[1:]), "93 labels for the 94 images"),
         (npz(images=IMAGES[:0], labels=DIGITS[:0]), "holds no images"),
         (npz(images=IMAGES / 255 - 0.5, labels=DIGITS), "scale floats"),
@@ -241,6 +262,12 @@ def test_odd_columns_of_parquet_are_one_line(tmp_path, columns, reason):
     pa = pytest.importorskip("pyarrow")
     pytest.importorskip("pyarrow.parquet").write_table(pa.table(columns), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=reason):
+        load(tmp_path / "a.parquet")
+
+
+def test_two_classes_of_one_name_are_refused(tmp_path):
+    write_parquet(tmp_path / "a.parquet", IMAGES, DIGITS % 2, ["x", "x"])
+    with pytest.raises(InputError, match="two classes are called 'x'"):
         load(tmp_path / "a.parquet")
 
 

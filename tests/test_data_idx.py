@@ -374,6 +374,13 @@ def test_orientation_is_what_the_files_are(tmp_path, capsys, prefix, labels, map
     assert why in capsys.readouterr().err
 
 
+def test_a_folder_called_emnist_may_hold_mnist(tmp_path):
+    files = stored("", UPRIGHT.T, np.tile(range(10), 3))
+    data = load(write_folder(tmp_path / "emnist-letters_data", files))
+    np.testing.assert_array_equal(data.train.images[0, ..., 0], UPRIGHT)
+    assert data.classes == tuple("0123456789")
+
+
 @pytest.mark.parametrize(("mark", "encoding"), [("\ufeff", "utf-8"), ("\ufeff", "utf-16-le")])
 def test_mapping_with_a_byte_order_mark_and_names_in_capitals(tmp_path, mark, encoding):
     files = stored("emnist-pool47", UPRIGHT, np.tile(range(47), 2), None, ".GZ")

@@ -16,8 +16,10 @@ import numpy as np
 import optax
 import pytest
 
+import emnist_jax as ej
 from emnist_jax import rules, schedules
 from emnist_jax.engine.identity import identity
+from emnist_jax.engine.job import make_job
 from emnist_jax.store.fingerprint import own_code
 
 
@@ -132,3 +134,23 @@ def test_the_same_script_is_the_same_run(tmp_path):
     first, second = printed("a", "1", SCRIPT), printed("b", "2", edited)
     assert first == second
     assert " at 0x" not in first and "Net(act=gelu, init=init)" in first
+
+
+SCALE = 1.0
+
+
+@pytest.mark.parametrize("size", [500, 32, 84])  # a batch, what is left of train, and of valid
+def test_a_metric_counts_at_each_size_it_is_computed_at(monkeypatch, size):
+    def metric(logits, labels):
+        return logits[:, 0] * SCALE if len(labels) == size else logits[:, 0]
+
+    def program():
+        how = {"metrics": {"own": metric}}
+        sweep = ej.Sweep(ej.MLP(hidden=(4,)), "sgd", {"learning_rate": 0.1}, **how)
+        return make_job(sweep, data).structure.program
+
+    data = ej.load("glyphs", size=700)
+    before = program()
+    assert program() == before
+    monkeypatch.setitem(globals(), "SCALE", 2.0)
+    assert program() != before

@@ -17,6 +17,7 @@ SWEEP = ej.Sweep(
     ej.MLP(hidden=(4,)), "adam", {"learning_rate": [1e-2, 1e-3]}, 2, 2, dtype="float64"
 )
 RATES = {"learning_rate": [1e-2, 3e-3, 1e-3]}
+ADAMS = {**SWEEP.grid, "b1": [0.9, 0.5]}
 GROWN = {
     "seeds": {"seeds": [0, 1, 5]},
     "settings": {"grid": RATES},
@@ -184,3 +185,37 @@ def test_variants_evaluate_one_training_in_two_ways(data):
     for name in ("train_error", "valid_accuracy"):
         np.testing.assert_allclose(curves[f"{name}_minibatch"], alone[name], rtol=1e-12)
         assert not np.allclose(curves[name], alone[name])
+
+
+@pytest.mark.parametrize("how", ["joined", "sorted", "seed first"])
+def test_curves_of_another_layout_are_read_by_their_labels(tmp_path, data, capsys, how):
+    whole = SWEEP.replace(grid=ADAMS, epochs=1)
+    expected = run(whole, data)
+    if how == "joined":
+        order = [(1e-2, 0.9), (1e-2, 0.5), (1e-3, 0.5), (1e-3, 0.9)]
+        parts = [run(whole.replace(grid={"learning_rate": a, "b1": b}), data) for a, b in order]
+        stored = ej.join(*parts)
+    else:
+        stored = expected.sortby("b1") if how == "sorted" else expected.transpose("seed", ...)
+    ej.save_curves(stored, tmp_path / "curves.nc")
+    found = run(whole, data, tmp_path, progress_bar=True)
+    assert "nothing trained" in capsys.readouterr().out
+    found = found.sel(expected.coords).transpose(*expected.valid_error.dims)
+    xr.testing.assert_allclose(found, expected, rtol=1e-12)
+    ej.save_curves(stored.drop_vars("b1"), tmp_path / "curves.nc")
+    with pytest.raises(InputError, match="no label b1"):
+        run(whole, data, tmp_path)
+
+
+def test_settings_of_jax_that_change_numbers_make_another_run(tmp_path, data, begun, capsys):
+    curves = begun(tmp_path)
+    with (
+        jax.threefry_partitionable(False),
+        pytest.raises(InputError, match="jax_settings"),
+    ):
+        run(SWEEP, data, tmp_path)
+    older = json.loads(curves.attrs["configuration"])
+    assert older.pop("jax_settings") == {}
+    ej.save_curves(curves.assign_attrs(configuration=json.dumps(older)), tmp_path / "curves.nc")
+    xr.testing.assert_equal(run(SWEEP, data, tmp_path, progress_bar=True), curves)
+    assert "nothing trained" in capsys.readouterr().out

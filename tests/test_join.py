@@ -65,6 +65,17 @@ def test_samples_are_known_by_their_settings():
     np.testing.assert_allclose(joined.valid_error[:, 1, 0], [31, 11, 21])
 
 
+def test_settings_are_named_in_the_order_of_the_curves():
+    order = [(0.1, 0.9), (0.1, 0.0), (0.01, 0.0), (0.01, 0.9)]
+    parts = [curves([rate], [b1]).squeeze(["learning_rate", "b1"]) for rate, b1 in order]
+    joined = ej.join(*parts)
+    begun = json.loads(joined.attrs["configuration"])
+    flat = joined.valid_error.sel(seed=0, epoch=0).values.ravel()
+    named = [100 * one["learning_rate"] + 10 * one["b1"] for one in begun["settings"]]
+    np.testing.assert_allclose(flat, named)
+    assert begun["dims"] == list(joined.valid_error.dims[:-1])
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -72,6 +83,9 @@ def test_samples_are_known_by_their_settings():
         ([curves(seeds=(0,)), curves(seeds=(1,), rule="sgd")], 'rule "adam" there, "sgd" here'),
         ([curves(rates=(0.1,), seeds=(0,)), curves(rates=(0.3,), seeds=(1,))], "4 of 8 trials"),
         ([curves(), curves() + 1], "in two parts"),
+        ([curves(), curves().where(curves().epoch < 1)], "in two parts"),
+        ([curves().where(curves().seed > 1), curves(seeds=(0,))], "in two parts"),
+        ([curves(), curves(settings=[{"learning_rate": 0.1}])], "lack a hyperparameter"),
         ([], "give curves"),
         ([curves(), "runs/b"], "give curves"),
     ],

@@ -1,5 +1,7 @@
 """Trained networks: stored, loaded from their folder alone, asked for predictions."""
 
+from dataclasses import replace
+
 import flax.linen as nn
 import jax
 import numpy as np
@@ -165,6 +167,26 @@ def test_a_file_an_array_and_its_negative_are_read_alike(data, folder, networks,
     assert ej.predict(tmp_path / "light.png", folder) == expected
     assert networks.predict(image / 255) == expected
     assert networks.predict([image, data.test.images[:1]]) == 2 * expected
+
+
+def test_what_is_transparent_lies_where_it_lay_in_training(data, tmp_path):
+    on_black = replace(data, background="black")
+    sweep(on_black, ej.MLP((4,)), {"learning_rate": 0.1}, seeds=1, epochs=1, out=tmp_path)
+    image = data.test.images[0]
+    drawn = np.dstack([np.full_like(np.repeat(image, 3, -1), 255), image])  # white, its opacity
+    Image.fromarray(drawn).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(ej.load_networks(tmp_path).seen(tmp_path / "a.png"), image[None])
+
+
+def test_a_tilde_is_the_home(data, folder, networks, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    curves = ej.load_curves("~")
+    assert ej.save_curves(curves, "~/a/b.nc") == folder / "a" / "b.nc"
+    assert ej.load_curves("~/a/b.nc").equals(curves)
+    image = data.test.images[:1]
+    assert ej.predict(image, "~") == networks.predict(image)
+    with pytest.raises(InputError, match="~nobody_here"):
+        ej.save_curves(curves, "~nobody_here/a.nc")
 
 
 def test_large_drawings_are_read_as_the_character_they_show(data, networks, tmp_path):

@@ -122,7 +122,9 @@ def test_transparency_lies_on_white_or_black_in_folders_too(tmp_path, mode, suff
             options = {"lossless": True} if suffix == "webp" else {}
             picture.save(tmp_path / "train" / name / f"{i}.{suffix}", **options)
     for background, level in (("white", 255), ("black", 0)):
-        image = ej.load(tmp_path, background=background).train.images[0]
+        data = ej.load(tmp_path, background=background)
+        image = data.train.images[0]
+        assert data.background == background
         np.testing.assert_array_equal(image, np.where(ink, 0, level)[..., None].repeat(3, -1))
         read = pictures.read(tmp_path / f"train/a/0.{suffix}", 3, background)
         np.testing.assert_array_equal(read, image)

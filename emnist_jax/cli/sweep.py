@@ -51,7 +51,7 @@ def run(chosen: Chosen) -> xr.Dataset | None:
     With `plan`, print what that would take, and train nothing.
     """
     options, folder = chosen.options, chosen.folder
-    data = ej.load(options.data, options.split, size=options.size)
+    data = chosen.data()
     sweep, at_once = chosen.sweep(data), {"trials_at_once": options.trials_at_once}
     if options.plan:
         return show(forecast(sweep, data, **at_once))

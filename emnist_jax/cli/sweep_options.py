@@ -15,6 +15,7 @@ from emnist_jax import rules, schedules
 from emnist_jax.cli import options as common
 from emnist_jax.cli.options import flag, flags, option, parse_known
 from emnist_jax.cli.parts import find_model, find_rule, first_paragraph, is_own, show_list
+from emnist_jax.data.pictures import BACKGROUNDS
 from emnist_jax.engine import ranges
 from emnist_jax.engine.grid import GridLike, check_seeds, make_grid, model_fields
 from emnist_jax.engine.job import KEEP, PRECISIONS
@@ -42,6 +43,10 @@ class _First:
 class Options(common.Options, _First):
     """The options of every sweep; each rule and model adds its own."""
 
+    background: Literal[BACKGROUNDS] = "white"
+    """what transparent pixels of image files lie on"""
+    transposed: option(Literal["yes", "no"] | None, "EMNIST's files", "{yes,no}") = None
+    """whether the images of IDX and other files of arrays lie transposed"""
     seeds: tuple[int, ...] = (5,)
     """random initialisations of every setting: how many, or which, as in 3 5 7"""
     samples: option(int | None, "a grid", "INT") = None
@@ -83,6 +88,13 @@ class Chosen(NamedTuple):
     def folder(self) -> Path:
         """Where the results go."""
         return self.options.out / (self.options.name or rules.name_of(self.rule))
+
+    def data(self) -> ej.Dataset:
+        """Return the data, loaded."""
+        options = self.options
+        transposed = {"yes": True, "no": False}.get(options.transposed)
+        how = {"size": options.size, "background": options.background, "transposed": transposed}
+        return ej.load(options.data, options.split, **how)
 
     def sweep(self, data: ej.Dataset) -> ej.Sweep:
         """Return the sweep; a schedule depends on the number of training images."""

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,8 @@ def _load_path(
                 f".parquet{folder.advice(path)}"
             )
         state += cache.fingerprint(found)
-        return cache.cached(request, state, lambda: partition(_not_dark(read()), split, size))
+        data = cache.cached(request, state, lambda: partition(_not_dark(read()), split, size))
+        return replace(data, background=how["background"])
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"{error.filename or path}: cannot be read ({reason})") from None

@@ -33,7 +33,7 @@ def read(raw: bytes, name: str) -> Stored:
     first = raw[: 2**20].decode(encoding(raw), "replace").partition("\n")[0].strip()
     separator = max(",;\t", key=Counter(first).__getitem__)
     fields = [field.strip(' "').lower() for field in first.split(separator)]
-    named = _is_header(fields)
+    named = _is_header(fields, name)
     label = next((i for i, field in enumerate(fields) if named and field in LABELS), None)
     if label is None:
         if math.isqrt(len(fields)) ** 2 == len(fields) > 1:
@@ -59,14 +59,24 @@ def read(raw: bytes, name: str) -> Stored:
     return Stored({"": part_of(np.concatenate(images), np.concatenate(labels), name)})
 
 
-def _is_header(fields: list[str]) -> bool:
-    """Return whether the first line names columns: by words, or by numbers that count up."""
+def _is_header(fields: list[str], name: str) -> bool:
+    """Return whether the first line names columns: by words, or by numbers that count up.
+
+    A word for labels before pixels' levels may be either, a name or a label: an `InputError`.
+    """
     numbers = [field for field in fields if _NUMBER.fullmatch(field)]
-    if set(fields) & set(LABELS) or len(numbers) < len(fields) / 2:
+    if len(numbers) < len(fields) / 2:
         return True
-    counted = [[f"{i + start}" for i in range(len(fields) - 1)] for start in (0, 1)]
+    known = set(fields) & set(LABELS)
+    pixels = numbers if known else fields[1:]
+    counted = [[f"{i + start}" for i in range(len(pixels))] for start in (0, 1)]
     # pandas writes equal names as 0, 0.1, 0.2, ...: so it is in a well-known file of letters
-    return fields[1:] in counted or fields[1:4] == ["0.1", "0.2", "0.3"]
+    if pixels in counted or numbers[1:4] == ["0.1", "0.2", "0.3"]:
+        return True
+    if known:
+        advice = "begin the file with a line that names the columns: label, 0, 1, 2, ..."
+        raise InputError(f'{name}: "{min(known)}" may be a label or a column\'s name: {advice}')
+    return False
 
 
 def _levels(values: np.ndarray, name: str) -> np.ndarray:

@@ -59,11 +59,12 @@ class Dataset:
     `dataclasses.replace(data, valid=(images, labels))` swaps a part. `hash` identifies the contents
     (parts and classes, not the name); `split_hash` identifies the index arrays that the source was
     split with, in the order train, validation, test of the source's own parts. `notes` are lines on
-    how the source was read: what was left out, which orientation was taken.
+    how the source was read: what was left out, which orientation was taken. `background` is what
+    transparent pixels of its files lie on.
 
     Raises:
         InputError: the parts' images differ in shape, a label is outside the classes, there is one
-            class, or a class name is not UTF-8.
+            class, or a class name is not UTF-8 or another's too.
     """
 
     train: Split
@@ -73,6 +74,7 @@ class Dataset:
     name: str
     split_hash: str = ""
     notes: tuple[str, ...] = ()
+    background: str = "white"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(map(str, self.classes)))
@@ -81,6 +83,8 @@ class Dataset:
         for name in self.classes:
             if name != _printable(name):
                 raise InputError(f"{self.name}: class name {name!a} is not UTF-8; rename it")
+            if self.classes.count(name) > 1:
+                raise InputError(f"{self.name}: two classes are called {name!r}; rename one")
         n = len(self.classes)
         if n < 2:
             raise InputError(f"{self.name}: one class is nothing to learn; give two or more")

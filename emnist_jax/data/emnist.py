@@ -5,6 +5,7 @@ transposed.
 import codecs
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -52,23 +53,24 @@ def as_source(
     where: str,
     stored: Stored,
     transposed: bool | None = None,
-    mapping_file: str = "mapping.txt",
+    prefix: str = "",
 ) -> Source:
     """Return parts of files with upright images and labels 0 .. n-1, checked.
 
-    The classes are those stored with the labels, else of the EMNIST variant that the name or the
-    labels identify, else the labels themselves.
+    The classes are those stored with the labels, else of the EMNIST variant that the prefix or the
+    labels identify, else the labels themselves, numbers by their size.
 
-    EMNIST stores its images transposed. Files are EMNIST's if they are named so, in any letter
+    EMNIST stores its images transposed. Files are EMNIST's if their prefix says so, in any letter
     case, or if they hold images of 28x28 with an official mapping, or with the classes of a variant
     with letters. Ten digits without a mapping may be MNIST's, which are upright.
 
-    `name` is the files' prefix, such as `emnist-balanced`, or another name; `where` is the files,
-    `mapping_file` the one that could name the classes, for messages; `transposed` whether the
-    images lie transposed, None decides as above. Labels with a gap, of no class or of another
+    `name` is the source's, `where` the files, for messages; `prefix` begins the files' own names,
+    such as `emnist-balanced`; `transposed` whether the images lie transposed, None decides as
+    above. Labels with a gap, of no class or of another
     number than images are an `InputError`, as is what `Split` refuses.
     """
     parts, mapping, classes = stored
+    mapping_file = f"{prefix}-mapping.txt" if prefix else "mapping.txt"
     for part in parts.values():
         if not part.images.size:
             raise InputError(f"{part.name}: holds no images")
@@ -76,8 +78,8 @@ def as_source(
         if images != labels:
             raise InputError(f"{part.name}: {labels:,} labels for the {images:,} images")
     train = parts["train"]
-    codes = mapping or classes or _codes(name, train, where, mapping_file)
-    why = _why_transposed(name, codes, mapping, train.images)
+    codes = mapping or classes or _codes(prefix, train, where, mapping_file)
+    why = _why_transposed(prefix, codes, mapping, train.images)
     turn = bool(why) if transposed is None else transposed
     splits = {}
     for key, part in parts.items():
@@ -125,17 +127,19 @@ def _bad_mapping(name: str, line: str) -> InputError:
     return InputError(f'{name}: line "{line[:40]}" is not "label character-code", each label once')
 
 
-def _codes(name: str, train: Part, where: str, mapping_file: str) -> dict:
+def _codes(prefix: str, train: Part, where: str, mapping_file: str) -> dict:
     """Return class names by label, ascending."""
     found = np.unique(train.labels)
     labels = found.tolist()
     if found.dtype.kind == "U":
+        with suppress(ValueError):  # 10 comes after 9
+            labels = sorted(labels, key=float)
         return {label: label for label in labels}
-    words = re.split(r"[^a-z0-9]+", name.lower())
+    words = re.split(r"[^a-z0-9]+", prefix.lower())
     named = next((variant for variant in VARIANTS if variant in words), None)
     official = OFFICIAL_CODES.get(named, {})
-    alone = named == name.lower() and set(labels) <= set(official)
-    if named and ("emnist" in name.lower() or alone):
+    alone = named == prefix.lower() and set(labels) <= set(official)
+    if named and ("emnist" in prefix.lower() or alone):
         return official
     for official in map(OFFICIAL_CODES.get, ("byclass", "balanced", "letters")):
         if train.images.shape[1:3] == _SIZE and labels == list(official):
@@ -148,9 +152,11 @@ def _codes(name: str, train: Part, where: str, mapping_file: str) -> dict:
     return {label: str(label) for label in labels}
 
 
-def _why_transposed(name: str, codes: Mapping, mapping: Mapping | None, images: np.ndarray) -> str:
+def _why_transposed(
+    prefix: str, codes: Mapping, mapping: Mapping | None, images: np.ndarray
+) -> str:
     """Return by what the files are EMNIST's; nothing if they are not."""
-    if "emnist" in name.lower():
+    if "emnist" in prefix.lower():
         return "by their name"
     grey = images.shape[1:3] == _SIZE and images.shape[3:] in ((), (1,))
     if not grey or codes not in OFFICIAL_CODES.values():
@@ -164,16 +170,23 @@ def _orientation(where: str, why: str, transposed: bool | None) -> str:
     if transposed is not None:
         return f"{where}: images {'turned upright' if transposed else 'taken as upright'}"
     if not why:
-        return f"{where}: not EMNIST's files, so taken as upright; transposed=True turns them"
-    done = "so their transposed images were turned upright; transposed=False leaves them"
+        return (
+            f"{where}: not EMNIST's files, so taken as upright; {_asked('True', 'yes')} turns them"
+        )
+    done = f"so their transposed images were turned upright; {_asked('False', 'no')} leaves them"
     return f"{where}: EMNIST's files, {why}, {done}"
+
+
+def _asked(value: str, word: str) -> str:
+    return f"transposed={value} (emnist-jax sweep --transposed {word})"
 
 
 def _numbered(part: Part, codes: Mapping) -> np.ndarray:
     """Return labels as class numbers."""
     known = np.array(list(codes))
     labels = part.labels.astype(str) if known.dtype.kind == "U" else part.labels
-    numbers = np.minimum(np.searchsorted(known, labels), len(known) - 1)
+    order = np.argsort(known)
+    numbers = order[np.searchsorted(known, labels, sorter=order).clip(max=len(known) - 1)]
     unknown = labels[known[numbers] != labels]
     if len(unknown):
         raise InputError(f"{part.name}: label {unknown[0]} is none of the {len(codes)} classes")

@@ -186,7 +186,7 @@ def _read(
         name = max(mappings, key=lambda file: file in own).name
         stored = stored._replace(mapping=emnist.parse_mapping(members[name](), f"{where}/{name}"))
     name = prefix or (path.stem if path == where and path.is_file() else where.resolve().name)
-    source = emnist.as_source(name, f"{path}", stored, transposed, f"{start}mapping.txt")
+    source = emnist.as_source(name, f"{path}", stored, transposed, prefix)
     return source._replace(notes=(*notes, *source.notes))
 
 

@@ -28,15 +28,17 @@ class Form(NamedTuple):
 
     `shape` is (height, width, channels), `paper` the median level of the outermost pixels. `extent`
     is the longer side of a character's box as a share of the image's side, the median over images;
-    None where the outermost pixels are no even paper, as in photographs.
+    None where the outermost pixels are no even paper, as in photographs. `background` is what
+    transparent pixels lie on.
     """
 
     shape: tuple[int, int, int]
     paper: int
     extent: float | None
+    background: str = "white"
 
 
-def form_of(images: np.ndarray, most: int = 1000) -> Form:
+def form_of(images: np.ndarray, most: int = 1000, background: str = "white") -> Form:
     """Return the form of images (n, height, width, channels) uint8, from the first `most`."""
     images = images[:most].astype(np.int16)
     border = _border(np.moveaxis(images, 0, 2))
@@ -46,7 +48,7 @@ def form_of(images: np.ndarray, most: int = 1000) -> Form:
         ink = (np.abs(images - paper) > _INK * 255).any(-1)
         sides = [max(_box(one)[2:]) for one in ink if one.any()]
         extent = float(np.median(sides)) / min(images.shape[1:3]) if sides else None
-    return Form(tuple(map(int, images.shape[1:])), paper, extent)
+    return Form(tuple(map(int, images.shape[1:])), paper, extent, background)
 
 
 def fit(picture: np.ndarray, form: Form) -> np.ndarray:

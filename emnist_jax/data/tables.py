@@ -116,6 +116,13 @@ def images_of(values: Any, name: str) -> np.ndarray:
     return images
 
 
+def _text(label: object, name: str) -> str:
+    try:
+        return label.decode() if isinstance(label, bytes) else str(label)
+    except UnicodeDecodeError:
+        raise InputError(f"{name}: label {label!r:.60} is not UTF-8; rename it") from None
+
+
 def labels_of(values: Any, name: str) -> np.ndarray:
     """Return labels (n,), whole numbers from 0 or texts; others are an `InputError`."""
     labels = np.asarray(values)
@@ -124,7 +131,10 @@ def labels_of(values: Any, name: str) -> np.ndarray:
     if labels.ndim != 1:
         raise InputError(f"{name}: labels of shape {labels.shape}; give one label an image")
     if labels.dtype.kind in "OS":
-        labels = np.array([x.decode() if isinstance(x, bytes) else str(x) for x in labels.tolist()])
+        labels = np.array([_text(x, name) for x in labels.tolist()])
+    words = np.char.strip(np.char.lower(labels.astype(str))) if labels.dtype.kind in "fU" else ()
+    if len(missing := np.flatnonzero(np.isin(words, ("", "nan")))):
+        raise InputError(f"{name}: image {missing[0] + 1} has no label; give it one, or drop it")
     if labels.dtype.kind == "f" and (labels == np.rint(labels)).all():
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iuU" or (labels.dtype.kind == "i" and (labels < 0).any()):

@@ -1,6 +1,9 @@
 """Do model, rule, metrics and data fit together? One step of one trial, traced but not computed."""
 
+import itertools
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -38,8 +41,10 @@ def program(structure: programs.Structure, names: Iterable[str], data: Dataset) 
             f"{what}: a field of the model, or the rule, is an array, a list or a mapping; give "
             "numbers, text, tuples or functions, and read an array where it is used"
         ) from None
-    images = jax.ShapeDtypeStruct((batch, int(np.prod(structure.pixels.shape))), jnp.uint8)
-    labels = jax.ShapeDtypeStruct((batch,), jnp.int32)
+    sizes = {one.suffix: _sizes(one.batch, data) for one in structure.evaluations}
+    most = max(batch, *itertools.chain(*sizes.values()))
+    images = jax.ShapeDtypeStruct((most, int(np.prod(structure.pixels.shape))), jnp.uint8)
+    labels = jax.ShapeDtypeStruct((most,), jnp.int32)
     seed = jax.ShapeDtypeStruct((), jnp.int32)
 
     def once(hyper, images, labels, seed):
@@ -53,21 +58,22 @@ def program(structure: programs.Structure, names: Iterable[str], data: Dataset) 
         if not isinstance(changed, tuple) or len(changed) != 2:
             name = rules.name_of(structure.rule)
             raise InputError(f"{name}: its update returns no pair; return (updates, state)")
-        x = structure.pixels.scaled(images)
-        trial = train.step(own_model, rule, before, x, labels, jax.random.key(seed))
+        x, key = structure.pixels.scaled(images), jax.random.key(seed)
+        trial = train.step(own_model, rule, before, x[:batch], labels[:batch], key)
         _check_types(before, trial)
         variables, found = train.evaluated(trial), []
         for one in structure.evaluations:
             own = programs.with_fields(structure, one.model, hyper)
-            logits = train.at_least_float32(own.apply(variables, x))
-            if logits.shape != (batch, classes):
-                raise InputError(
-                    f"{describe(one.model)} gives outputs of shape {logits.shape} for {batch} "
-                    f"images of {classes} classes; it must give ({batch}, {classes})"
-                )
-            for name, metric in structure.metrics:
-                values = _measured(name, metric, logits, labels)
-                found.append(train.summed(metric, values, labels, classes))
+            for n in sizes[one.suffix]:
+                logits = train.at_least_float32(own.apply(variables, x[:n]))
+                if logits.shape != (n, classes):
+                    raise InputError(
+                        f"{describe(one.model)} gives outputs of shape {logits.shape} for {n} "
+                        f"images of {classes} classes; it must give ({n}, {classes})"
+                    )
+                for name, metric in structure.metrics:
+                    values = _measured(name, metric, logits, labels[:n])
+                    found.append(train.summed(metric, values, labels[:n], classes))
         return before, trial, found
 
     try:
@@ -79,6 +85,12 @@ def program(structure: programs.Structure, names: Iterable[str], data: Dataset) 
             f"{what} cannot take a step on images of "
             f"{'x'.join(map(str, structure.pixels.shape))}: {_reason(error)}"
         ) from error
+
+
+def _sizes(batch: int, data: Dataset) -> list[int]:
+    """Return the numbers of images that are evaluated at once: a batch, and what is left over."""
+    counts = len(data.train), len(data.valid)
+    return sorted({size for n in counts for size in (min(batch, n), n % batch)} - {0})
 
 
 def _check_leaves(trial: train.Trial) -> None:
@@ -115,11 +127,16 @@ def _measured(name: str, metric: train.Metric, logits: jax.Array, labels: jax.Ar
     if shape != labels.shape:
         given = f"shape {shape}" if shape is not None else type(values).__name__
         raise InputError(f"metrics: {name} gives {given}, not one number an image {labels.shape}")
+    if jnp.iscomplexobj(values):
+        raise InputError(f"metrics: {name} gives complex numbers; give a real one an image")
     return values
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, jax.errors.JAXTypeError):
+        frames = traceback.extract_tb(error.__traceback__)
+        if any(Path(frame.filename).name == "stochastic.py" for frame in frames):  # Flax's Dropout
+            return "Flax's Dropout takes no rate of the grid: use emnist_jax.layers.dropout"
         return (
             "something in Python (an if, a shape, a float()) depends on a number that is traced, a "
             "hyperparameter or an activation: use jnp.where, or for a learning rate ej.schedules"

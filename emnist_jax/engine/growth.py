@@ -19,15 +19,13 @@ from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.grid import model_fields
 from emnist_jax.engine.job import Job
 from emnist_jax.errors import InputError
-from emnist_jax.store.checkpoint import State, check_same
-from emnist_jax.store.curves import load_curves
+from emnist_jax.store.checkpoint import OLDER, State, check_same
+from emnist_jax.store.curves import load_curves, settings_of
 from emnist_jax.store.files import load_arrays, save_arrays
 from emnist_jax.store.networks import FILE, Networks, load_networks
 
 GROWS = ("settings", "seeds", "dims", "epochs")  # what a grown sweep may have more of
 CODE = ("code", "versions")  # what finished curves name, and are not refused for
-# Not recorded by older versions.
-OLDER = {"order": 0, "precision": "default", "variants": {}, "watch": []}
 
 
 class Stored(NamedTuple):
@@ -58,7 +56,12 @@ def read(job: Job, folder: Path) -> Stored | None:
     # What an older version did not record is not compared.
     now = {name: value for name, value in job.like(begun).items() if name in begun}
     check_same(folder, begun, now, ignore=(*CODE, *GROWS))
-    return Stored(curves, begun, numbers_of(job, begun["settings"], begun["seeds"]))
+    try:  # by the labels: a user may have joined, sorted or selected these curves
+        settings = settings_of(curves, begun["settings"][0])
+    except InputError as error:
+        raise InputError(f"{folder}: {error}; use --overwrite, or another --out") from None
+    seeds = np.atleast_1d(curves.seed).tolist()
+    return Stored(curves, begun, numbers_of(job, settings, seeds))
 
 
 def covers(stored: Stored, job: Job) -> bool:
@@ -180,7 +183,8 @@ def numbers_of(job: Job, settings: Sequence[Mapping], seeds: Sequence[int]) -> n
 
 
 def flat(curves: xr.Dataset) -> dict[str, np.ndarray]:
-    """Return the variables of curves as (trials, epochs + 1)."""
+    """Return the variables of curves as (trials, epochs + 1), trials over settings, then seeds."""
+    curves = curves.transpose(..., "seed", "epoch", missing_dims="ignore")
     return {str(name): v.values.reshape(-1, v.sizes["epoch"]) for name, v in curves.items()}
 
 

@@ -23,6 +23,15 @@ from emnist_jax.store.fingerprint import LIBRARIES, installed, own_code, package
 EVALUATION_BATCH, CONV_EVALUATION_BATCH = 500, 100  # the fastest on a CPU, measured
 KEEP = ("best", "lowest_error", "last")
 PRECISIONS = ("default", "high", "highest", "bfloat16", "tensorfloat32", "float32")
+# What curves, and what is made of them, have beside the grid's hyperparameters.
+LABELS = ("seed", "epoch", "sample", "best_epoch", "diverged", "number", "there")
+LABELS += ("image", "class", "true", "predicted")
+# Of JAX's own settings those that random numbers depend on, and no program shows; their defaults.
+JAX_SETTINGS = {
+    "jax_threefry_partitionable": True,
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_random_seed_offset": 0,
+}
 METRICS = {"error": train.cross_entropy, "accuracy": train.accuracy}
 
 
@@ -113,6 +122,11 @@ class Job:
             "epochs": self.epochs,
             "evaluation_batch": structure.evaluations[0].batch,
             "images": [len(part) for part in (self.data.train, self.data.valid, self.data.test)],
+            "jax_settings": {
+                name: getattr(jax.config, name)
+                for name, usual in JAX_SETTINGS.items()
+                if getattr(jax.config, name, usual) != usual
+            },
             "keep": list(self.keep) if isinstance(self.keep, tuple) else self.keep,
             "metrics": [name for name, _ in structure.metrics],
             "model": describe(structure.model),
@@ -190,7 +204,7 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
     )
     grid = make_grid(sweep.grid, structure.rule, structure.model, sweep.dtype)
     structure = structure._replace(program=program(structure, grid.settings[0], data))
-    return Job(
+    job = Job(
         data,
         structure,
         rules.name_of(sweep.rule),
@@ -200,6 +214,19 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
         sweep.order if sweep.order == "seed" else _check_order(sweep.order),
         _check_keep(sweep.keep, sweep.epochs, programs.trial_shapes(structure, grid.settings[0])),
     )
+    _check_labels(job)
+    return job
+
+
+def _check_labels(job: Job) -> None:
+    """Refuse two curves of one name, and a hyperparameter that is called as a curve or a label."""
+    names = job.variables
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"metrics, variants: {name} would be two curves; rename one of them")
+    for name in job.grid.settings[0]:
+        if name in {*names, *LABELS}:
+            raise InputError(f"the grid: {name} is what curves have beside it; rename the argument")
 
 
 def _with_classes(model: nn.Module | Other, data: Dataset) -> nn.Module:
@@ -214,7 +241,7 @@ def _check_watch(names: object) -> tuple[str, ...]:
     for name in names:
         if name not in watch.NAMES:
             raise InputError(f'watch: no "{name}": {nearest(str(name), watch.NAMES)}')
-    return tuple(names)
+    return tuple(dict.fromkeys(names))
 
 
 def _check_order(order: object) -> int:

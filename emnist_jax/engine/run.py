@@ -29,6 +29,7 @@ from emnist_jax.errors import InputError, check_count
 from emnist_jax.store import networks
 from emnist_jax.store.checkpoint import Checkpoints, State, locked
 from emnist_jax.store.curves import save_curves
+from emnist_jax.store.files import located
 from emnist_jax.store.networks import Networks
 from emnist_jax.store.provenance import describe_devices, provenance, runs_of
 
@@ -116,7 +117,7 @@ def run(
             return _trained(job, trials_at_once, None, False, None, Event(), show)
     if not isinstance(out, str | os.PathLike):
         raise InputError(f"out={out!r}: give the path of a folder")
-    folder = Path(out).expanduser()
+    folder = located(out)
     checkpoints = Checkpoints(
         folder / "checkpoint", job.configuration, describe_devices(), checkpoint_minutes
     )
@@ -152,7 +153,7 @@ def finished(sweep: Sweep, data: Dataset | str | tuple, out: str | Path) -> xr.D
     """
     data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
-    stored = hosts.first(growth.read, job, Path(out).expanduser())
+    stored = hosts.first(growth.read, job, located(out))
     return growth.selection(stored, job) if stored and growth.covers(stored, job) else None
 
 
@@ -305,5 +306,5 @@ def _label_networks(job: Job, runner: Runner, state: State, curves: xr.Dataset) 
         growth.kept_labels(job, state.kept_epoch, curves),
         job.structure.evaluations[0].batch,
         job.data.classes,
-        form_of(job.data.train.images),
+        form_of(job.data.train.images, background=job.data.background),
     )

@@ -22,11 +22,15 @@ except ImportError:  # Windows
     fcntl = None
 
 
+# What older versions did not record.
+OLDER = {"jax_settings": {}, "order": 0, "precision": "default", "variants": {}, "watch": []}
 _FOLLOWS = {  # what of a configuration differs only because something else does
     "model_fields": {"model"},
     "evaluation_batch": {"model", "batch_size"},
     "own_code": {"model", "rule", "metrics", "variants"},
-    "program": {"model", "rule", "metrics", "variants", "batch_size", "settings", "dtype"},
+    "program": {
+        *("model", "rule", "metrics", "variants", "batch_size", "settings", "dtype", "data_hash"),
+    },
     "data_hash": {"data", "images"},
     "split_hash": {"data", "images"},
     "dims": {"settings"},
@@ -209,7 +213,7 @@ def check_same(
     Raises:
         InputError: naming what differs.
     """
-    now = json.loads(json.dumps(now))
+    begun, now = OLDER | dict(begun), OLDER | json.loads(json.dumps(now))
     if "images" not in begun or "images" not in now:  # of an older version: the hashes tell
         ignore = (*ignore, "images")
     alike = all(begun.get(name) == now.get(name) for name in ("code", "versions"))

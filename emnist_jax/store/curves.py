@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from emnist_jax.errors import InputError
-from emnist_jax.store.files import write_whole
+from emnist_jax.store.files import located, write_whole
 
 SHARED_ORDER = "shared order"  # of curves of older versions, whose seeds had one minibatch order
 
@@ -33,7 +34,7 @@ def load_curves(path: str | Path) -> xr.Dataset:
     Raises:
         InputError: no file, another kind of file, or a damaged one.
     """
-    path = Path(path)
+    path = located(path)
     path = path / "curves.nc" if path.is_dir() else path
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the folder of a finished sweep")
@@ -49,6 +50,25 @@ def load_curves(path: str | Path) -> xr.Dataset:
     if "configuration" in curves.attrs and "order" not in curves.attrs:
         curves.attrs["order"] = SHARED_ORDER
     return curves
+
+
+def settings_of(curves: xr.Dataset, names: Iterable[str]) -> list[dict[str, float]]:
+    """Return the values of hyperparameters that curves are labelled with, a setting after another.
+
+    The order is that of all dimensions but `seed` and `epoch`.
+
+    Raises:
+        InputError: the curves have no such label.
+    """
+    of_trial = {"seed": 0, "epoch": 0}
+    grid = curves.valid_error.isel(of_trial, drop=True, missing_dims="ignore")
+    columns = {}
+    for name in names:
+        if name not in curves.coords:
+            raise InputError(f"the curves have no label {name}, which they were trained with")
+        columns[name] = curves[name].broadcast_like(grid).transpose(*grid.dims).values.ravel()
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def checksum(curves: xr.Dataset) -> str:

@@ -17,7 +17,7 @@ import xarray as xr
 
 from emnist_jax.errors import InputError, nearest
 from emnist_jax.stats import best, interval
-from emnist_jax.store.files import write_whole
+from emnist_jax.store.files import located, write_whole
 
 EACH = ("trial", "setting")
 EVENT_FILE = "events.out.tfevents.0.emnist_jax"  # one name: exporting again replaces, adds nothing
@@ -137,10 +137,11 @@ def to_wandb(
     wandb = _import("wandb")
     about = {name: curves.attrs[name] for name in _ABOUT if name in curves.attrs}
     # A run of the caller's own goes on.
+    folder = located(folder)
     where = {"project": project, "dir": str(folder), "mode": mode, "reinit": "create_new"}
     made = []
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for run in runs:
             how = {"name": run.name, "group": run.group, "config": about | run.settings}
             settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)

@@ -15,6 +15,18 @@ from emnist_jax import hosts
 from emnist_jax.errors import InputError
 
 
+def located(path: str | os.PathLike[str]) -> Path:
+    """Return a path, where ~ is the home.
+
+    Raises:
+        InputError: there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
 def write_whole(path: str | Path, content: bytes) -> Path:
     """Write a file beside `path`, then rename it: `path` is whole, or as it was before.
 
@@ -23,7 +35,7 @@ def write_whole(path: str | Path, content: bytes) -> Path:
     Raises:
         InputError: naming the path and the reason.
     """
-    path = Path(path)
+    path = located(path)
     if not hosts.is_first():
         return path
     try:
@@ -97,7 +109,7 @@ def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]
     """
     from safetensors import safe_open
 
-    path = Path(path)
+    path = located(path)
     try:
         with open(path, "rb") as file:
             file.read(1)

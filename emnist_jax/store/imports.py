@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from emnist_jax.errors import InputError
+from emnist_jax.store.files import located
 
 LABELS = ("rule", "seed", "epoch")
 _DEEPOBS = {"losses": "error", "accuracies": "accuracy"}
@@ -42,7 +43,7 @@ def curves_from(path: str | Path, rename: Mapping[str, str] | None = None) -> di
         InputError: no such file, columns that are missing, accuracies in percent, or trials that
             are missing or there twice.
     """
-    path = Path(path).expanduser()
+    path = located(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     table = _deepobs(path) if path.is_dir() else _csv(path)

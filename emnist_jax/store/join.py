@@ -7,6 +7,7 @@ import xarray as xr
 
 from emnist_jax.errors import InputError
 from emnist_jax.store.checkpoint import check_same
+from emnist_jax.store.curves import settings_of
 from emnist_jax.store.provenance import runs_of
 
 # What the parts may differ in: what they were split by, and the code that trained each of them.
@@ -28,16 +29,23 @@ def join(*curves: xr.Dataset) -> xr.Dataset:
     first, *others = [json.loads(one.attrs.get("configuration", "{}")) for one in curves]
     for other in others:
         check_same("the first part", first, other, ignore=APART)
+    if len({tuple(sorted(one["settings"][0])) for one in (first, *others)}) > 1:
+        raise InputError("join: some parts lack a hyperparameter that others name")
     parts = [_with_dimensions(one, curves).drop_attrs(deep=False) for one in curves]
     dims = parts[0].valid_error.dims
     if any(set(part.valid_error.dims) != set(dims) for part in parts):
         raise InputError(f"join: some parts lack a dimension of {', '.join(map(str, dims))}")
     trial = [dim for dim in dims if dim != "epoch"]
     there = [part.assign(there=xr.ones_like(part.valid_error.isel(epoch=0))) for part in parts]
+    conflict = InputError("join: a trial is in two parts, with other curves in each")
     try:
         whole = xr.merge(there, compat="no_conflicts", join="outer", combine_attrs="drop")
     except xr.MergeError:
-        raise InputError("join: a trial is in two parts, with other curves in each") from None
+        raise conflict from None
+    for part in there:  # to `merge` NaN is nothing; here it is a trial that diverged
+        held = whole.sel({dim: part[dim] for dim in trial}).transpose(*part.valid_error.dims)
+        if not part.equals(held):
+            raise conflict
     missing = int(whole.there.isnull().sum())
     if missing:
         raise InputError(f"join: {missing} of {whole.there.size} trials are in none of the parts")
@@ -48,7 +56,7 @@ def join(*curves: xr.Dataset) -> xr.Dataset:
     whole = whole.drop_vars("there").sel(order).transpose(*dims)
     if "sample" in whole.dims:
         whole = whole.drop_vars("sample")
-    return whole.assign_attrs(_attributes(curves, [first, *others]))
+    return whole.assign_attrs(_attributes(curves, first, whole, trial))
 
 
 def _with_dimensions(one: xr.Dataset, curves: tuple[xr.Dataset, ...]) -> xr.Dataset:
@@ -66,13 +74,15 @@ def _with_dimensions(one: xr.Dataset, curves: tuple[xr.Dataset, ...]) -> xr.Data
     return one.expand_dims(sorted(varied))
 
 
-def _attributes(curves: tuple[xr.Dataset, ...], begun: list[dict]) -> dict[str, object]:
+def _attributes(
+    curves: tuple[xr.Dataset, ...], first: dict, whole: xr.Dataset, dims: list[str]
+) -> dict[str, object]:
     """Return the provenance of the whole: the first part's, all settings and seeds, all runs."""
-    settings = list({json.dumps(s): s for one in begun for s in one["settings"]}.values())
-    seeds = list(dict.fromkeys(seed for one in begun for seed in one["seeds"]))
+    settings = settings_of(whole, first["settings"][0])
+    held = {"settings": settings, "seeds": whole.seed.values.tolist(), "dims": dims}
     runs = [run for one in curves for run in runs_of(one)]
     return curves[0].attrs | {
-        "configuration": json.dumps(begun[0] | {"settings": settings, "seeds": seeds}),
+        "configuration": json.dumps(first | held),
         "runs": json.dumps(runs),
         "wall_seconds": sum(run["wall_seconds"] for run in runs),
     }

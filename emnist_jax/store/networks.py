@@ -19,7 +19,7 @@ from emnist_jax.data import Split, pictures
 from emnist_jax.engine.grid import model_fields
 from emnist_jax.engine.identity import identity
 from emnist_jax.errors import InputError, check_count, short
-from emnist_jax.store.files import load_arrays, save_arrays
+from emnist_jax.store.files import load_arrays, located, save_arrays
 
 FILE = "networks.safetensors"
 KEPT = ("epoch", "valid_accuracy", "valid_error")
@@ -131,9 +131,10 @@ class Networks:
             raise InputError(f"{what}, such as data.valid.images")
         batch = self.evaluation_batch
         model, variables, fields = self.model, self.variables, self._fields()
-        program = identity(partial(_applied, model), variables, fields, images[:batch])
-        batches = (images[i : i + batch] for i in range(0, len(images), batch))
-        parts = [_logits(program, model, variables, fields, one) for one in batches]
+        batches = [images[i : i + batch] for i in range(0, len(images), batch)]
+        applied = partial(_applied, model)
+        programs = {len(b): identity(applied, variables, fields, b) for b in batches[-2:]}
+        parts = [_logits(programs[len(b)], model, variables, fields, b) for b in batches]
         return self._labelled(np.concatenate(parts, axis=1), "image", "class")
 
     def _labelled(self, values: np.ndarray, *dims: str) -> xr.DataArray:
@@ -199,7 +200,8 @@ class Networks:
         if isinstance(images, list | tuple):
             return np.concatenate([self.seen(one) for one in images])
         if isinstance(images, str | os.PathLike):
-            pixels, name = pictures.read(images, self.form.shape[-1])[None], f"{images}"
+            pixels = pictures.read(images, self.form.shape[-1], self.form.background)[None]
+            name = f"{images}"
         else:
             values = np.asarray(images)
             if values.ndim < 2:
@@ -294,7 +296,7 @@ def load_networks(
     Raises:
         InputError: no such file, a damaged one, or a model that is missing or does not fit.
     """
-    path, leaves, stored = hosts.first(_read, Path(path))
+    path, leaves, stored = hosts.first(_read, located(path))
     if "labels" not in stored:
         raise InputError(f"{path}: written by an older version; train the networks again")
     about = {name: json.loads(value) for name, value in stored.items()}
