@@ -10,6 +10,7 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import numpy as np
 
@@ -19,7 +20,6 @@ from benchmarks.goals import EAGER, fastest
 from benchmarks.timing import Timing, alternate, seconds_of
 from emnist_jax import watch
 from emnist_jax.engine.memory import bytes_of
-from emnist_jax.models import describe
 from emnist_jax.store.checkpoint import Checkpoints
 from experiments._study import PAPER
 
@@ -293,10 +293,13 @@ def kind_of(sweep: ej.Sweep) -> tuple[str, str]:
     """
     if sweep.model.batch_norm is not None:
         return NORM, "adam"
-    (network,) = [
-        name for name, one in ours.NETWORKS.items() if describe(one) == describe(sweep.model)
-    ]
+    shape = _layers(sweep.model)  # kernels drawn otherwise take no other time
+    (network,) = [name for name, one in ours.NETWORKS.items() if _layers(one) == shape]
     return network, sweep.rule if sweep.rule in ours.RATES else "adam"
+
+
+def _layers(model: nn.Module) -> tuple[tuple[int, ...], ...]:
+    return tuple(getattr(model, "channels", ())), tuple(model.hidden)
 
 
 def paper(timed: list[dict], steps: list[dict]) -> list[dict[str, object]]:
