@@ -69,8 +69,10 @@ def protocol(datasets: Sequence[xr.Dataset]) -> str:
     batches = sorted({one.attrs["batch_size"] for one in curves if "batch_size" in one.attrs})
     parts = [f"Data: {' and '.join(named)}", f"seeds: {_either(seeds)}"]
     parts += [f"epochs: {_either(epochs)}"] + [f"minibatch {_either(batches)}"] * bool(batches)
-    if any(one.attrs.get("order", "seed") != "seed" for one in curves):
-        parts.append("all seeds with a shared order of minibatches")
+    shared = [one.attrs.get("order", "seed") != "seed" for one in curves]
+    if any(shared):
+        which = "all seeds" if all(shared) else "seeds of some runs"
+        parts.append(f"{which} with a shared order of minibatches")
     return "; ".join(parts) + "."
 
 
