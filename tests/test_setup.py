@@ -45,6 +45,7 @@ def test_importing_changes_nothing_and_loads_nothing_heavy(tmp_path):
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core is one device anyway")
+@pytest.mark.slow
 def test_a_sweep_sets_up_its_devices_and_leaves_the_rest_as_it_was(tmp_path):
     found, errors = run(BEGIN + RUN, tmp_path)
     assert found["devices"] == len(os.sched_getaffinity(0)) and found["after"] and errors == ""
