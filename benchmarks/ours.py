@@ -45,8 +45,7 @@ class Sweep:
         settings = max(1, trials // SEEDS)
         grid = {"learning_rate": [RATES[rule] * 0.9**i for i in range(settings)]}
         epochs = EPOCHS * PAPER_IMAGES // len(data.train)
-        sweep = ej.Sweep(model, rule, grid, trials // settings, epochs, BATCH)
-        sweep = sweep.replace(watch=watch)
+        sweep = ej.Sweep(model, rule, grid, trials // settings, epochs, BATCH, watch=watch)
         self.runner = runner = Runner(make_job(sweep, data), devices)
         rows = runner.layout(at_once)
         self.trials, self.steps = trials, len(data.train) // BATCH

@@ -12,7 +12,7 @@ from experiments._networks import C1, C2, CHOSEN, CHOSEN_GRID, DENSE, paper_swee
 from experiments._slips import OtherKernels, SlippedNorm
 from experiments.batch_norm import REPORTED_SD
 from experiments.claims import Runs
-from experiments.claims.measures import accuracy_at, best_accuracy
+from experiments.claims.measures import accuracy_at, best_accuracy, largest_fall
 
 FROZEN, TRAINED = "batch_norm/frozen_normal", "batch_norm/trained_normal"
 # Hypotheses in words, by what they change.
@@ -142,7 +142,7 @@ ANOMALIES = (
     Anomaly("80 % at eta 1e-3", {"A1g": best_accuracy}, _adams(1e-3)),
     Anomaly(
         "Swings from 55 to 30 % at eta 1e-2",
-        {"A1f": lambda curves: -100 * curves.valid_accuracy.diff("epoch").min("epoch")},
+        {"A1f": largest_fall},
         _adams(1e-2),
         Number("mean", lambda curves: _after_first(curves).mean("epoch"), 30, 55),
     ),

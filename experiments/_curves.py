@@ -13,8 +13,7 @@ from emnist_jax.figures._style import setting
 from emnist_jax.stats import interval
 from experiments._names import name
 from experiments._networks import multiply_adds, parameters
-from experiments.claims.measures import best_accuracy
-from experiments.claims.measures import tuned as tuned_of
+from experiments.claims.measures import best_accuracy, less_luck
 
 Mean = tuple[float, tuple[float, float]]
 """A mean over seeds and the ends of its 95 % t interval."""
@@ -43,7 +42,7 @@ def tuned(curves: xr.Dataset) -> xr.DataArray:
     """Return each seed's best accuracy (%) at the best setting, less the luck of the choice."""
     score = best_accuracy(curves)
     if score.sizes["seed"] > 1:
-        return tuned_of(score)
+        return less_luck(score)
     return score.max([dim for dim in score.dims if dim != "seed"])
 
 

@@ -29,7 +29,7 @@ from experiments._curves import (
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import name
 from experiments._networks import C1, CHOSEN, DENSE
-from experiments.claims.measures import best_accuracy, held_out_best, overfitting, tuned
+from experiments.claims.measures import best_accuracy, held_out_best, less_luck, overfitting
 
 NETWORKS = {"dense": DENSE, "c1": C1}
 VARIANTS = {
@@ -139,7 +139,7 @@ def finding(runs: Runs) -> str:
         for variant in VARIANTS:
             curves = runs[f"regularisation/{network}/{variant}"]
             score = best_accuracy(curves)
-            both[variant] = tuned(score), *held_out_best(score, overfitting(curves))
+            both[variant] = less_luck(score), *held_out_best(score, overfitting(curves))
         for variant in list(VARIANTS)[1:]:
             pairs = zip(both[variant], both["plain"], strict=True)
             accuracy, gap = (signed(over_seeds(a - b), "") for a, b in pairs)

@@ -163,7 +163,7 @@ def worst_step(scores: xr.DataArray, along: str = "b2") -> xr.DataArray:
     return steps.isel({along: int(steps.mean("seed").argmin(along))}, drop=True)
 
 
-def tuned(score: xr.DataArray) -> xr.DataArray:
+def less_luck(score: xr.DataArray) -> xr.DataArray:
     """Return each seed's score at the best setting, less the luck of the choice if any."""
     if score.sizes["seed"] < 2:
         raise NotTestable("one seed gives no interval")
@@ -173,7 +173,7 @@ def tuned(score: xr.DataArray) -> xr.DataArray:
 def held_out_best(score: xr.DataArray, *values: xr.DataArray) -> tuple[xr.DataArray, ...]:
     """Return values of the best setting, chosen for each seed on the other seeds by the score.
 
-    Of values other than the score itself, such as its epoch: for the score see `tuned`, as seeds
+    Of values other than the score itself, such as its epoch. For the score see `less_luck`: seeds
     that choose for each other depend on each other, and its interval would be too narrow.
     """
     n = score.sizes["seed"]
@@ -200,7 +200,7 @@ def held_out_earliest(score: xr.DataArray, epochs: xr.DataArray, within: float) 
 
 def tuned_range(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
     """Return the best accuracy of the best less that of the worst rule, at their best settings."""
-    scores = [tuned(best_accuracy(one)) for one in curves.values()]
+    scores = [less_luck(best_accuracy(one)) for one in curves.values()]
     ordered = sorted(scores, key=lambda x: float(x.mean()))
     return paired(ordered[-1], ordered[0])
 

@@ -19,10 +19,10 @@ from experiments.claims.measures import (
     best_epoch,
     held_out_best,
     largest_fall,
+    less_luck,
     paired,
     ratio,
     roughness,
-    tuned,
 )
 from experiments.claims.runs import Runs
 
@@ -144,7 +144,7 @@ SHARE = Quantity(
 TUNED = Quantity(
     "best validation accuracy at its best setting",
     "%",
-    lambda curves: tuned(best_accuracy(curves)),
+    lambda curves: less_luck(best_accuracy(curves)),
 )
 TUNED_PEAK = Quantity(
     "epoch of the best validation accuracy at its best setting",
