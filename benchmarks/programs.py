@@ -33,6 +33,7 @@ from emnist_jax.store.files import write_text
 H100 = {"bytes_per_second": 3.35e12, "flop_per_second": 495e12}  # TF32, dense
 LAUNCH = 2.5e-6  # seconds a kernel, about
 TARGETS = "one H100", "4 v5e cores", "8 v5e cores", "this CPU"
+HERE = "this CPU", "this GPU"
 # Network and rule: settings, of five seeds each.
 CASES = {("dense", "sgd"): 5, ("dense", "adam"): 32, ("C1", "adam"): 2, ("C2", "adam"): 2}
 SEEDS, CLASSES, TRAIN, VALID = 5, 47, 100_000, 15_800
@@ -66,7 +67,7 @@ class Loop(NamedTuple):
 def mesh(target: str) -> Mesh:
     """Return the devices of a target."""
     count = int(target.split()[0]) if target[0].isdigit() else 1
-    if target == "this CPU":
+    if target in HERE:
         return programs.row_mesh()
     if "v5e" in target:
         found = get_topology_desc(f"v5e:2x{count // 2}x1", platform="tpu")
@@ -87,11 +88,13 @@ def images() -> ej.Dataset:
     return ej.load({"train": part(TRAIN), "valid": part(VALID), "test": part(CLASSES)})
 
 
-def chunk(data: ej.Dataset, network: str, rule: str, target: str) -> tuple[Runner, np.ndarray]:
+def chunk(
+    data: ej.Dataset, network: str, rule: str, target: str, precision: str = "default"
+) -> tuple[Runner, np.ndarray]:
     """Return a runner on a target, and the rows of a case: its seeds; on a CPU, what suits it."""
     rates = np.geomspace(1e-4, 1e-2, CASES[network, rule]).tolist()
     sweep = ej.Sweep(ours.NETWORKS[network], rule, {"learning_rate": rates}, SEEDS, ours.EPOCHS)
-    job, devices = make_job(sweep, data), mesh(target)
+    job, devices = make_job(sweep.replace(precision=precision), data), mesh(target)
     runner = Runner(job, devices)
     rows = np.arange(job.trials).reshape(-1, SEEDS).T
     return runner, runner.layout()[0] if runner.on_cpu else rows
@@ -161,17 +164,22 @@ def _elements(dims: str) -> int:
 def measure(data: ej.Dataset, network: str, rule: str, target: str) -> dict[str, object]:
     """Compile the programs of a case for a target, and return what they hold."""
     runner, rows = chunk(data, network, rule, target)
-    made = runner.compiled(rows)
+    return held(runner, rows, runner.compiled(rows)) | {"case": (network, rule), "target": target}
+
+
+def held(
+    runner: Runner, rows: np.ndarray, made: dict[str, jax.stages.Compiled]
+) -> dict[str, object]:
+    """Return what compiled programs hold."""
     text = made["epoch"].as_text()
     loop = max(loops(text), key=lambda one: one.bytes)  # others shuffle
     on_device = -(-len(rows) // runner.mesh.size)  # rows, padding included
     trials = on_device * rows.shape[1]
-    cost = roofline.cost(ours.NETWORKS[network], rule, (28, 28, 1), CLASSES, ours.BATCH)
+    job = runner.job
+    cost = roofline.cost(job.structure.model, job.rule_name, (28, 28, 1), CLASSES, ours.BATCH)
     pixels = ours.BATCH * 784
     evaluation = sum(one.trips * bound(one) for one in loops(made["evaluate"].as_text()))
     return {
-        "case": (network, rule),
-        "target": target,
         "trials": rows.size,
         "kernels": len(loop.kernels),
         "bytes": loop.bytes,

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a rule whose learning rate changes from update to update.
+"""Learning-rate schedules, and an average of the weights, which can stand in for one.
 
     rule = cosine("adam", steps=schedules.steps(data, epochs=10, batch_size=50), warmup=100)
     sweep(data, model, rule, {"learning_rate": [1e-3, 1e-4], "b1": [0, 0.9]}, epochs=10)
@@ -11,7 +11,10 @@ learning rate eta * shape(t), and eta stays a number on an axis of the sweep.
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from emnist_jax import rules
@@ -85,6 +88,65 @@ def warmup(rule: str | rules.Rule, steps: int) -> rules.Rule:
     return _scheduled(
         rules.find(rule), "warmup", f"steps={steps}", optax.constant_schedule, (1,), steps
     )
+
+
+class AverageState(NamedTuple):
+    """State of a rule of `average`: updates made so far, the average, and the rule's own state."""
+
+    count: jax.Array
+    averaged: optax.Params  # the name by which `train` finds what to evaluate
+    inner: optax.OptState
+
+
+def average(rule: str | rules.Rule, decay: float = 0.999) -> rules.Rule:
+    """Return the rule evaluated at an exponential average of its weights; training is unchanged.
+
+    After update t the average a becomes d a + (1 - d) theta, d = min(decay, (1 + t) / (10 + t)), so
+    that it forgets the initial weights early (Polyak & Juditsky, 1992, with the exponential weights
+    usual in deep learning).
+
+    Args:
+        rule: a rule's name, or a rule.
+        decay: of the average, in [0, 1).
+
+    Returns:
+        A rule with the same hyperparameters; equal arguments give the same one.
+
+    Raises:
+        InputError: an unknown rule, one that averages already, or a decay out of range.
+    """
+    if not isinstance(decay, int | float) or not 0 <= decay < 1:
+        raise InputError(f"decay={decay!r}: give a number from 0 to below 1")
+    return _averaged(rules.find(rule), decay)
+
+
+@lru_cache  # the same function for the same arguments: a sweep compiles once for a function
+def _averaged(rule: rules.Rule, decay: float) -> rules.Rule:
+    if rule is rules.schedule_free_adamw:
+        raise InputError("schedule_free_adamw averages its weights already")
+
+    @wraps(rule)  # its hyperparameters and, for provenance, its source are the rule's
+    def averaging(*args, **hyperparameters):
+        made = rule(*args, **hyperparameters)
+
+        def init(params):
+            return AverageState(jnp.zeros((), jnp.int32), params, made.init(params))
+
+        def update(grads, state, params):
+            updates, inner = made.update(grads, state.inner, params)
+            count = state.count + 1
+            new = optax.apply_updates(params, updates)
+
+            def mean(old, now):
+                weight = jnp.minimum(decay, (1 + count) / (10 + count)).astype(old.dtype)
+                return weight * old + (1 - weight) * now
+
+            return updates, AverageState(count, jax.tree.map(mean, state.averaged, new), inner)
+
+        return optax.GradientTransformation(init, update)
+
+    averaging.__name__ = f"average({rules.name_of(rule)}, decay={decay:g})"
+    return averaging
 
 
 def _check_warmup(number: int) -> None:

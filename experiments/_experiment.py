@@ -11,6 +11,7 @@ import emnist_jax as ej
 from emnist_jax.cli.options import connect, guarded, parse
 from emnist_jax.console import show
 from emnist_jax.figures.tables import Table
+from experiments._data import Source
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -36,13 +37,13 @@ class Experiment:
         name: of its module, and of the folder of its figures and tables.
         title: of its section in the report.
         sweeps: by the folder each is trained in; networks that one keeps are tested, once, on the
-            test images. A function makes them from further options, which are its arguments.
+            test images. A function makes them from further options, which are its arguments; one
+            called `images` is not asked for: it is the number of training images.
         figures: by the name of their file.
         tables: by the name of their file, from the runs.
         finding: what the runs show, in a few sentences.
         reads: folders of other experiments' runs that figures and tables need.
-        data: of folders with other data than the rest: the name of a source, which is an option,
-            or a function of the others' data.
+        data: of folders with other data than the rest.
         size: number of images in all, a subset; None for all.
         least_seeds: fewer are refused.
         help: of further options.
@@ -56,7 +57,7 @@ class Experiment:
     tables: Mapping[str, Callable[[Runs], Table]] = field(default_factory=dict)
     finding: Callable[[Runs], str] = lambda runs: ""
     reads: tuple[str, ...] = ()
-    data: Mapping[str, str | Callable[[ej.Dataset], ej.Dataset]] = field(default_factory=dict)
+    data: Mapping[str, Source] = field(default_factory=dict)
     size: int | None = None
     least_seeds: int = 1
     help: Mapping[str, str] = field(default_factory=dict)
@@ -75,8 +76,8 @@ class Experiment:
     @property
     def further(self) -> dict[str, Any]:
         """Its further options with their defaults: those arguments, and the names of sources."""
-        sources = {source: source for source in self.data.values() if isinstance(source, str)}
-        return self.arguments | sources
+        sources = {one.option: one.option for one in self.data.values() if one.option}
+        return {k: v for k, v in self.arguments.items() if k != "images"} | sources
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -24,7 +24,9 @@ CHOSEN_GRID: Mapping[str, float | tuple[float, ...]] = {"learning_rate": (1e-4, 
 (without the factor 1 - b1) at the paper's rate."""
 
 
-def float32_sweep(model: nn.Module, rule: str | ej.rules.Rule, grid: GridLike, **fields) -> ej.Sweep:
+def float32_sweep(
+    model: nn.Module, rule: str | ej.rules.Rule, grid: GridLike, **fields
+) -> ej.Sweep:
     """Return a sweep with products in float32 on every device; a GPU's usual ones have TF32's ten
     bits, a TPU's bfloat16's seven."""
     return ej.Sweep(model, rule, grid, precision="float32", **fields)

@@ -72,9 +72,14 @@ def axes(sweeps: Mapping[str, ej.Sweep]) -> dict[str, tuple[str, float | tuple[f
     return options
 
 
-def chosen(experiment: "Experiment", options: Options) -> dict[str, ej.Sweep]:
-    """Return the sweeps of an experiment, as its options change them."""
-    own = {name: getattr(options, name) for name in experiment.arguments}
+def chosen(
+    experiment: "Experiment", options: Options, images: int | None = None
+) -> dict[str, ej.Sweep]:
+    """Return the sweeps of an experiment, as its options and the training images change them."""
+    given = {} if images is None else {"images": images}
+    own = {
+        name: getattr(options, name, given.get(name, x)) for name, x in experiment.arguments.items()
+    }
     sweeps = experiment.make(**own)
     new = {of: getattr(options, name, of[1]) for name, of in axes(sweeps).items()}
     made = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
 from emnist_jax.store import networks
 from emnist_jax.store.curves import checksum, load_curves, save_curves
+from experiments._data import Source
 from experiments._experiment import Experiment
 from experiments._options import Options, chosen
 
@@ -34,18 +36,18 @@ def train(experiment: Experiment, options: Options, folders: Collection[str] | N
     ):  # before hours of training, not after
         least = experiment.least_seeds
         raise InputError(f"seeds={options.seeds}: {experiment.name} needs {least} seeds or more")
-    usual = ej.load(options.data, split=options.split, size=options.size)
-    sources: dict[object, ej.Dataset] = {None: usual}
-    for folder, sweep in chosen(experiment, options).items():
-        if folders is not None and folder not in folders:
-            continue
-        other = experiment.data.get(folder)
-        if other not in sources:
-            name = getattr(options, other) if isinstance(other, str) else None
-            sources[other] = (
-                ej.load(name, split=options.split, size=options.size) if name else other(usual)
-            )
-        _train_and_test(sweep, sources[other], folder, options)
+
+    @cache
+    def data(source: Source) -> ej.Dataset:
+        if source.change:
+            return source.change(data(Source(source.option)))
+        name = getattr(options, source.option or "data")
+        return ej.load(name, split=options.split, size=options.size)
+
+    for folder, sweep in chosen(experiment, options, len(data(Source()).train)).items():
+        if folders is None or folder in folders:
+            own = data(experiment.data.get(folder, Source()))
+            _train_and_test(sweep, own, folder, options)
 
 
 def _train_and_test(sweep: ej.Sweep, data: ej.Dataset, folder: str, options: Options) -> None:

@@ -15,14 +15,14 @@ minutes.
 import numpy as np
 import xarray as xr
 
-from emnist_jax import Sweep
 from emnist_jax.figures import plot_pairs
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import rank_correlation, regret
 from experiments import rmsprop, sgd
+from experiments._data import Source, with_small
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import NAMES
-from experiments._networks import DENSE
+from experiments._networks import DENSE, float32_sweep
 from experiments.claims.beyond import pooled_settings
 
 PROBLEMS = ("emnist", "cifar10")
@@ -31,6 +31,14 @@ GRIDS = {
     "rmsprop": rmsprop.GRID,
     "adam": {"learning_rate": (1e-2, 1e-3, 1e-4), "b1": (0.0, 0.9), "b2": (0.9, 0.9999)},
 }
+SWEEPS, DATA = with_small(
+    {
+        f"cifar10/{problem}/{rule}": float32_sweep(DENSE, rule, grid, epochs=50)
+        for problem in PROBLEMS
+        for rule, grid in GRIDS.items()
+    },
+    {f"cifar10/cifar10/{rule}": Source("cifar10") for rule in GRIDS},
+)
 RULES = (tuple(GRIDS), *((rule,) for rule in GRIDS))  # all together, and each
 
 
@@ -130,14 +138,9 @@ def finding(runs: Runs) -> str:
 EXPERIMENT = Experiment(
     "cifar10",
     "The same settings on CIFAR-10? (W1)",
-    sweeps={
-        f"cifar10/{problem}/{rule}": Sweep(DENSE, rule, grid, epochs=20)
-        for problem in PROBLEMS
-        for rule, grid in GRIDS.items()
-    },
-    data={f"cifar10/cifar10/{rule}": "cifar10" for rule in GRIDS},
+    sweeps=SWEEPS,
+    data=DATA,
     help={"cifar10": "the second data set: a TFDS name, or a path as for --data"},
-    size=26_320,
     figures={
         "settings": Figure(
             "Best validation accuracy of every setting on EMNIST and on CIFAR-10 (dense net), and "

@@ -10,7 +10,7 @@ b2 .9999, at eta 1e-3, which is its undamped rule at 1e-4. Projected on two CPU 
 step of C1 and 1.7 ms of C2: 20 minutes as it stands, with 26,320 images; 100 minutes with all.
 """
 
-from emnist_jax import ConvNet, Sweep
+from emnist_jax import ConvNet
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
@@ -25,8 +25,9 @@ from experiments._curves import (
     tuned,
     with_names,
 )
+from experiments._data import with_small
 from experiments._experiment import Experiment, Figure, Runs, main
-from experiments._networks import CHOSEN
+from experiments._networks import CHOSEN, float32_sweep
 
 CHANNELS = ((5,), (10,), (20,), (5, 10), (10, 10), (10, 20))
 HEADS = ((150,), (576, 160))
@@ -47,6 +48,13 @@ NETWORKS = {
     for head in HEADS
     for channels in CHANNELS
 }
+_GRID = {"learning_rate": (1e-3,), **CHOSEN}
+SWEEPS, DATA = with_small(
+    {
+        f"depth/{name}": float32_sweep(model, "adam", _GRID, epochs=20)
+        for name, model in NETWORKS.items()
+    }
+)
 _CHANGES = (
     ("a second convolution: 10 to 5-10", (10,), (5, 10)),
     ("a second convolution: 10 to 10-10", (10,), (10, 10)),
@@ -120,11 +128,8 @@ def finding(runs: Runs) -> str:
 EXPERIMENT = Experiment(
     "depth",
     "Why two convolutions are no better than one (W4)",
-    sweeps={
-        f"depth/{name}": Sweep(model, "adam", {"learning_rate": (1e-3,), **CHOSEN}, epochs=10)
-        for name, model in NETWORKS.items()
-    },
-    size=26_320,
+    sweeps=SWEEPS,
+    data=DATA,
     figures={
         "effects": Figure(
             "What C2 gains over C1, and what each difference between them changes alone; same "

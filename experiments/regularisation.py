@@ -26,9 +26,10 @@ from experiments._curves import (
     together,
     with_names,
 )
+from experiments._data import Source, fifth, with_small
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import name
-from experiments._networks import C1, CHOSEN, DENSE
+from experiments._networks import C1, CHOSEN, DENSE, float32_sweep
 from experiments.claims.measures import best_accuracy, held_out_best, less_luck, overfitting
 
 NETWORKS = {"dense": DENSE, "c1": C1}
@@ -40,20 +41,20 @@ VARIANTS = {
 }
 
 
-def sweeps(epochs: int = 20, convnet_epochs: int = 10) -> dict[str, ej.Sweep]:
+def sweeps(epochs: int = 40, convnet_epochs: int = 20) -> dict[str, ej.Sweep]:
     """Return a sweep for each network with each regulariser."""
     usual = {"learning_rate": 1e-3, **CHOSEN, "weight_decay": 0.0}
     found = {}
     for network, model in NETWORKS.items():
         for variant, axis in VARIANTS.items():
             norm = ej.BatchNorm() if variant == "batch_norm" else None
-            found[f"regularisation/{network}/{variant}"] = ej.Sweep(
+            found[f"regularisation/{network}/{variant}"] = float32_sweep(
                 model.clone(batch_norm=norm),
                 "adamw",
                 usual | axis,
                 epochs=epochs if network == "dense" else convnet_epochs,
             )
-    return found
+    return with_small(found)[0]
 
 
 def settings(runs: Runs, network: str, variant: str) -> dict[float | None, xr.Dataset]:
@@ -153,7 +154,7 @@ EXPERIMENT = Experiment(
     "Batch normalisation, dropout, weight decay (W2)",
     sweeps=sweeps,
     help={"convnet_epochs": "passes over the training images, of C1"},
-    size=26_320,
+    data={name: Source(change=fifth) for name in sweeps() if name.startswith("small/")},
     figures={
         "gains": Figure(
             "What each regulariser adds to the best validation accuracy, and to the gap between "

@@ -16,19 +16,24 @@ hyperparameters are axes of one compiled program. (Muon's orthogonalisation cost
 network's own operations here; Prodigy has no learning rate to compare.)
 """
 
-from emnist_jax import Sweep
+from functools import partial
+
+from emnist_jax import Sweep, schedules
 from emnist_jax.engine import ranges
 from emnist_jax.errors import check_count
 from emnist_jax.figures import plot_budget, plot_intervals, plot_settings
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best_after_k
+from experiments._data import Source, fifth, half
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import NAMES
-from experiments._networks import C2, DENSE
+from experiments._networks import C2, DENSE, float32_sweep
 from experiments._rules import choice_table, folder, less_after_k, scores, tuned_table
 from experiments._rules_finding import finding
 
 NETWORKS = {"dense": DENSE, "c2": C2}
+AVERAGED = ("sgd", "momentum", "adam")
+PARTS = {"half": half, "small": fifth}  # of the training images
 _DECAY, _LONG = "1-loguniform(0.01,0.5)", "1-loguniform(0.0001,0.1)"
 _ADAM = {"learning_rate": "loguniform(1e-5,1e-2)", "b1": "1-loguniform(0.02,1)", "b2": _LONG}
 SPACES: dict[str, dict[str, str]] = {
@@ -58,20 +63,42 @@ BOOTSTRAP = "95 % bootstrap over seeds and settings"
 
 
 def sweeps(
-    epochs: int = 10, convnet_epochs: int = 4, settings: int = 16, sample_seed: int = 0
+    epochs: int = 10,
+    convnet_epochs: int = 8,
+    settings: int = 16,
+    convnet_settings: int = 8,
+    sample_seed: int = 0,
+    batch_size: int = 50,
+    images: int = 100_000,
 ) -> dict[str, Sweep]:
-    """Return a sweep for each rule on each network, over random settings from its ranges."""
-    check_count("settings", settings)
+    """Return a sweep for each rule on each network, over random settings from its ranges.
+
+    At a constant learning rate, with a cosine after a warm-up of a twentieth of the updates, and,
+    on the dense net, averaged; there at a constant rate with fewer images, too.
+    """
+    for name, count in (("settings", settings), ("convnet_settings", convnet_settings)):
+        check_count(name, count)
+    efforts = {"dense": (epochs, settings), "c2": (convnet_epochs, convnet_settings)}
     found = {}
-    for network, model in NETWORKS.items():
+    for network, (last, samples) in efforts.items():
+        steps = last * (images // batch_size)
         for rule, space in SPACES.items():
             values = {name: ranges.parse(name, [word]) for name, word in space.items()}
-            found[folder(network, rule)] = Sweep(
-                model,
-                rule,
-                ranges.draw(values, settings, sample_seed),
-                epochs=epochs if network == "dense" else convnet_epochs,
+            made = partial(
+                float32_sweep,
+                NETWORKS[network],
+                grid=ranges.draw(values, samples, sample_seed),
+                epochs=last,
+                batch_size=batch_size,
             )
+            at = folder(network, rule)
+            found[at] = made(rule)
+            if rule != "schedule_free_adamw":  # whose average stands in for a schedule
+                found[f"{at}_cosine"] = made(schedules.cosine(rule, steps, warmup=steps // 20))
+            if network == "dense":
+                found |= {f"{part}/{at}": made(rule) for part in PARTS}
+                if rule in AVERAGED:
+                    found[f"{at}_averaged"] = made(schedules.average(rule))
     return found
 
 
@@ -129,10 +156,15 @@ EXPERIMENT = Experiment(
     sweeps=sweeps,
     help={
         "convnet_epochs": "passes over the training images, of C2",
-        "settings": "random settings of each rule",
+        "settings": "random settings of each rule on the dense net",
+        "convnet_settings": "random settings of each rule on C2",
         "sample_seed": "seed of the draw of settings",
     },
-    size=26_320,
+    data={
+        f"{part}/{folder('dense', rule)}": Source(change=change)
+        for part, change in PARTS.items()
+        for rule in SPACES
+    },
     least_seeds=2,
     figures={
         **{

@@ -34,9 +34,10 @@ from experiments._curves import (
     tuned,
     with_names,
 )
+from experiments._data import Source, with_small
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import NAMES
-from experiments._networks import C1, C2, CHOSEN_GRID
+from experiments._networks import C1, C2, CHOSEN_GRID, float32_sweep
 
 NETWORKS = {
     "c1": C1,
@@ -79,6 +80,15 @@ def shuffle_pixels(data: ej.Dataset) -> ej.Dataset:
 
     parts = {part: shuffled(getattr(data, part)) for part in ("train", "valid", "test")}
     return replace(data, **parts, name=f"{data.name}, pixels shuffled")
+
+
+SWEEPS, DATA = with_small(
+    {
+        folder(name): float32_sweep(model, "adam", CHOSEN_GRID, epochs=30)
+        for name, model in NETWORKS.items()
+    },
+    {folder(name): Source(change=shuffle_pixels) for name in ("c1_shuffled", "c2_shuffled")},
+)
 
 
 def gains(runs: Runs) -> dict[str, Mean]:
@@ -140,12 +150,8 @@ def finding(runs: Runs) -> str:
 EXPERIMENT = Experiment(
     "weights_or_convolution",
     "Weights or convolution? (W3)",
-    sweeps={
-        folder(name): ej.Sweep(model, "adam", CHOSEN_GRID, epochs=10)
-        for name, model in NETWORKS.items()
-    },
-    data={folder(name): shuffle_pixels for name in ("c1_shuffled", "c2_shuffled")},
-    size=26_320,
+    sweeps=SWEEPS,
+    data=DATA,
     figures={
         "gains": Figure(
             "What C1 and C2 gain over dense nets of as many weights or operations, over C1's head "

@@ -1,0 +1,199 @@
+"""The programs on a GPU that is there: timed, beside what they hold and beside PyTorch.
+
+    JAX_PLATFORMS=cuda,cpu python -m benchmarks.gpu    # two minutes; writes gpu.json and gpu.md
+
+Products in float32 and as a GPU has them by default, TF32. The weights after forty updates are
+compared with the CPU's.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh
+
+import emnist_jax as ej
+from benchmarks import ours, peers, peers_torch, programs, roofline
+from benchmarks.tables import table
+from benchmarks.timing import Contestant, Timing, alternate, race
+from emnist_jax.engine.chunks import Chunk, Runner
+from emnist_jax.engine.job import make_job
+from emnist_jax.store.files import write_text
+from emnist_jax.store.provenance import commit, describe_devices
+
+PRECISIONS = "float32", "default"
+ROUNDS = 5
+PEER_IMAGES = 10_000
+
+
+class Programs(NamedTuple):
+    """The programs of a case, warm, and what they hold."""
+
+    runner: Runner
+    chunk: Chunk
+    trials: list  # the states, replaced by every epoch
+    holds: dict[str, object]
+
+    def epoch(self) -> None:
+        """Train for one epoch."""
+        self.trials[0] = self.runner.run_epoch(self.chunk, self.trials[0], 1)
+        jax.block_until_ready(self.trials[0])
+
+    def evaluate(self) -> None:
+        """Evaluate on all training and validation images."""
+        runner = self.runner
+        made = runner.programs.evaluate(self.chunk.hyper, self.trials[0], runner.data)
+        jax.block_until_ready(made)
+
+
+def warm(data: ej.Dataset, network: str, rule: str, precision: str) -> Programs:
+    """Compile the programs of a case, and run each once."""
+    runner, rows = programs.chunk(data, network, rule, "this GPU", precision)
+    holds = programs.held(runner, rows, runner.compiled(rows))
+    chunk = runner.chunk(rows)
+    made = Programs(runner, chunk, [runner.start(chunk, [])], holds)
+    made.epoch()
+    made.evaluate()
+    return made
+
+
+def measure(data: ej.Dataset) -> Iterator[dict[str, object]]:
+    """Yield what the programs of each case and precision hold, and what they take."""
+    cases = [(*case, precision) for case in programs.CASES for precision in PRECISIONS]
+    with ThreadPoolExecutor() as threads:  # XLA compiles without Python
+        made = list(threads.map(lambda case: warm(data, *case), cases))
+    for (network, rule, precision), one in zip(cases, made, strict=True):
+        timed = alternate({"epoch": one.epoch, "evaluate": one.evaluate}, ROUNDS)
+        steps = len(data.train) // ours.BATCH
+        images = one.holds["trials"] * (len(data.train) + len(data.valid))
+        yield {
+            "network": network,
+            "rule": rule,
+            "precision": precision,
+            "step_ms": timed["epoch"].times(1000 / steps),
+            "evaluation_us": timed["evaluate"].times(1e6 / images),
+        } | one.holds
+
+
+def race_peers(data: ej.Dataset) -> Iterator[dict[str, object]]:
+    """Yield what PyTorch takes for a step of one network, alone and in as large an ensemble."""
+    part = ours.part(data, PEER_IMAGES)
+    for (network, rule), settings in programs.CASES.items():
+        trials, rate = settings * programs.SEEDS, ours.RATES[rule]
+        model = ours.NETWORKS[network]
+        weights = [ours.initial_weights(model, data, seed) for seed in range(trials)]
+        made = {
+            "PyTorch eager": peers_torch.Eager(rule, rate, weights[0], part.train, threads=1),
+            "torch.func ensemble": peers_torch.Ensemble(rule, rate, weights, part.train, threads=1),
+        }
+        entries = [
+            Contestant(name, peer.trials, peers.runner(peer, PEER_IMAGES, ours.BATCH))
+            for name, peer in made.items()
+        ]
+        for name, (timing, steps) in race(entries, 0.3, ROUNDS, 2.0).items():
+            yield {
+                "network": network,
+                "rule": rule,
+                "name": name,
+                "trials": made[name].trials,
+                "step_ms": timing.times(1000 * made[name].trials),
+                "steps": steps,
+            }
+
+
+def against_cpu(data: ej.Dataset) -> Iterator[dict[str, object]]:
+    """Yield how far weights after an epoch of 2,000 images are from the CPU's."""
+    part = ours.part(data, 2000)
+
+    def weights(network: str, rule: str, precision: str, platform: str) -> list[np.ndarray]:
+        grid = {"learning_rate": ours.RATES[rule]}
+        sweep = ej.Sweep(ours.NETWORKS[network], rule, grid, 2, 1, precision=precision)
+        devices = Mesh(np.array(jax.devices(platform)[:1]), ("rows",), axis_types=(AxisType.Auto,))
+        runner = Runner(make_job(sweep, part), devices)
+        chunk = runner.chunk(np.arange(2).reshape(2, 1))
+        trials = runner.run_epoch(chunk, runner.start(chunk, []), 1)
+        return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(trials.params)]
+
+    for network, rule in programs.CASES:
+        exact = weights(network, rule, "float32", "cpu")
+        for precision in PRECISIONS:
+            here = weights(network, rule, precision, "cuda")
+            pairs = list(zip(here, exact, strict=True))
+            off = sum(np.sum((a - b) ** 2) for a, b in pairs) / sum(np.sum(b**2) for _, b in pairs)
+            yield {"network": network, "rule": rule, "precision": precision, "off": off**0.5}
+
+
+def render(found: dict) -> str:
+    """Return the tables as Markdown."""
+    machine = found["machine"]
+    rate, copy = machine["flop_per_second"], machine["bytes_per_second"]
+    alone = {
+        (p["network"], p["rule"], p["name"]): Timing(*p["step_ms"]).median / p["trials"]
+        for p in found["peers"]
+    }
+    off = {(r["network"], r["rule"], r["precision"]): r["off"] for r in found["against_cpu"]}
+    lines = []
+    for r in found["steps"]:
+        step, case = Timing(*r["step_ms"]), (r["network"], r["rule"])
+        each = step.median / r["trials"]
+        lines.append(
+            (
+                f"{r['network']}, {r['rule']}",
+                r["precision"],
+                str(r["trials"]),
+                f"{step.median:.3f} ({step.least:.3f} to {step.most:.3f})",
+                str(r["kernels"]),
+                f"{r['bytes'] / 1e6:,.0f}",
+                f"{100 * r['bytes'] / copy / (step.median / 1000):.0f} %",
+                f"{100 * r['least'] / copy / (step.median / 1000):.0f} %",
+                f"{Timing(*r['evaluation_us']).median:.4f}",
+                f"{alone[(*case, 'PyTorch eager')] / each:,.0f} x",
+                f"{alone[(*case, 'torch.func ensemble')] / each:.1f} x",
+                f"{off[(*case, r['precision'])]:.0e}",
+                f"{r['memory'] / 2**20:,.0f} / {r['forecast'] / 2**20:,.0f}",
+            )
+        )
+    head = "", "products", "trials", "ms a step of all", "kernels", "MB a step", "of the copy rate"
+    head += "least MB, of the copy rate", "evaluation, us an image and network"
+    head += "PyTorch eager, one network", "torch.func ensemble", "off the CPU's weights"
+    head += ("memory / forecast, MiB",)
+    return "\n\n".join(
+        [
+            "## On a GPU",
+            f"{found['device']}, commit {found['commit'][:10]}, jax {found['jax']}: "
+            f"{rate / 1e12:.1f} TFLOP/s in float32 (matrices of 2048), {copy / 1e12:.2f} TB/s "
+            f"copied. A step is of all trials, median of {ROUNDS} epochs of "
+            f"{found['images']:,} images; PyTorch's times are of a step and network, as how many "
+            "times ours; its products are float32, its convolutions TF32. The weights are those "
+            "after forty updates, off by the root mean square over that of the CPU's.",
+            table(head, lines),
+        ]
+    )
+
+
+def main() -> None:
+    """Measure everything, and write gpu.json and gpu.md."""
+    data = ours.part(ej.load("glyphs"), programs.TRAIN)
+    found: dict[str, object] = {
+        "device": describe_devices(),
+        "commit": commit(),
+        "jax": jax.__version__,
+        "images": len(data.train),
+        "machine": roofline.machine(),
+        "steps": list(measure(data)),
+        "peers": list(race_peers(data)),
+        "against_cpu": list(against_cpu(ej.load("glyphs", size=4000))),
+    }
+    found = json.loads(json.dumps(found))
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    write_text(folder / "gpu.json", json.dumps(found) + "\n")
+    print(write_text(folder / "gpu.md", render(found) + "\n"))
+
+
+if __name__ == "__main__":
+    main()
