@@ -2,8 +2,7 @@
 
     JAX_PLATFORMS=cuda,cpu python -m benchmarks.gpu    # two minutes; writes gpu.json and gpu.md
 
-Products in float32 and as a GPU has them by default, TF32. The weights after forty updates are
-compared with the CPU's.
+Products in float32 and as a GPU has them by default, TF32.
 """
 
 import json
@@ -14,15 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
-from jax.sharding import AxisType, Mesh
 
 import emnist_jax as ej
 from benchmarks import ours, peers, peers_torch, programs, roofline
 from benchmarks.tables import table
 from benchmarks.timing import Contestant, Timing, alternate, race
 from emnist_jax.engine.chunks import Chunk, Runner
-from emnist_jax.engine.job import make_job
 from emnist_jax.store.files import write_text
 from emnist_jax.store.provenance import commit, describe_devices
 
@@ -106,28 +102,6 @@ def race_peers(data: ej.Dataset) -> Iterator[dict[str, object]]:
             }
 
 
-def against_cpu(data: ej.Dataset) -> Iterator[dict[str, object]]:
-    """Yield how far weights after an epoch of 2,000 images are from the CPU's."""
-    part = ours.part(data, 2000)
-
-    def weights(network: str, rule: str, precision: str, platform: str) -> list[np.ndarray]:
-        grid = {"learning_rate": ours.RATES[rule]}
-        sweep = ej.Sweep(ours.NETWORKS[network], rule, grid, 2, 1, precision=precision)
-        devices = Mesh(np.array(jax.devices(platform)[:1]), ("rows",), axis_types=(AxisType.Auto,))
-        runner = Runner(make_job(sweep, part), devices)
-        chunk = runner.chunk(np.arange(2).reshape(2, 1))
-        trials = runner.run_epoch(chunk, runner.start(chunk, []), 1)
-        return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(trials.params)]
-
-    for network, rule in programs.CASES:
-        exact = weights(network, rule, "float32", "cpu")
-        for precision in PRECISIONS:
-            here = weights(network, rule, precision, "cuda")
-            pairs = list(zip(here, exact, strict=True))
-            off = sum(np.sum((a - b) ** 2) for a, b in pairs) / sum(np.sum(b**2) for _, b in pairs)
-            yield {"network": network, "rule": rule, "precision": precision, "off": off**0.5}
-
-
 def render(found: dict) -> str:
     """Return the tables as Markdown."""
     machine = found["machine"]
@@ -136,7 +110,6 @@ def render(found: dict) -> str:
         (p["network"], p["rule"], p["name"]): Timing(*p["step_ms"]).median / p["trials"]
         for p in found["peers"]
     }
-    off = {(r["network"], r["rule"], r["precision"]): r["off"] for r in found["against_cpu"]}
     lines = []
     for r in found["steps"]:
         step, case = Timing(*r["step_ms"]), (r["network"], r["rule"])
@@ -154,13 +127,12 @@ def render(found: dict) -> str:
                 f"{Timing(*r['evaluation_us']).median:.4f}",
                 f"{alone[(*case, 'PyTorch eager')] / each:,.0f} x",
                 f"{alone[(*case, 'torch.func ensemble')] / each:.1f} x",
-                f"{off[(*case, r['precision'])]:.0e}",
                 f"{r['memory'] / 2**20:,.0f} / {r['forecast'] / 2**20:,.0f}",
             )
         )
     head = "", "products", "trials", "ms a step of all", "kernels", "MB a step", "of the copy rate"
     head += "least MB, of the copy rate", "evaluation, us an image and network"
-    head += "PyTorch eager, one network", "torch.func ensemble", "off the CPU's weights"
+    head += "PyTorch eager, one network", "torch.func ensemble"
     head += ("memory / forecast, MiB",)
     return "\n\n".join(
         [
@@ -169,8 +141,7 @@ def render(found: dict) -> str:
             f"{rate / 1e12:.1f} TFLOP/s in float32 (matrices of 2048), {copy / 1e12:.2f} TB/s "
             f"copied. A step is of all trials, median of {ROUNDS} epochs of "
             f"{found['images']:,} images; PyTorch's times are of a step and network, as how many "
-            "times ours; its products are float32, its convolutions TF32. The weights are those "
-            "after forty updates, off by the root mean square over that of the CPU's.",
+            "times ours; its products are float32, its convolutions TF32.",
             table(head, lines),
         ]
     )
@@ -187,7 +158,6 @@ def main() -> None:
         "machine": roofline.machine(),
         "steps": list(measure(data)),
         "peers": list(race_peers(data)),
-        "against_cpu": list(against_cpu(ej.load("glyphs", size=4000))),
     }
     found = json.loads(json.dumps(found))
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
