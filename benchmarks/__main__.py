@@ -65,9 +65,9 @@ def run(options: Options) -> None:
     found["minutes"] = (time.perf_counter() - began) / 60
     found = json.loads(json.dumps(found))
     write_text(folder / "results.json", json.dumps(found) + "\n")
-    read = Path(__file__).with_name("programs.md")  # by benchmarks.programs, if it has run
-    table = "\n" + read.read_text() if read.exists() else ""
-    write_text(folder / "README.md", report.render(found) + table)
+    pages = [Path(__file__).with_name(name) for name in ("programs.md", "gpu.md")]
+    tables = [f"\n{page.read_text()}" for page in pages if page.exists()]  # of other runs
+    write_text(folder / "README.md", "".join([report.render(found), *tables]))
     print(folder / "README.md")
 
 

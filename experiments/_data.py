@@ -1,6 +1,6 @@
 """The data of sweeps that train on other images than the rest of their experiment."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ import emnist_jax as ej
 from emnist_jax.data import Split
 
 Change = Callable[[ej.Dataset], ej.Dataset]
+FIFTH, HALF = "fifth/", "half/"  # folders of runs on so many of the training images
 
 
 class Source(NamedTuple):
@@ -15,6 +16,11 @@ class Source(NamedTuple):
 
     option: str = ""  # the option that names them; "" for the experiment's own
     change: Change | None = None
+
+    def then(self, change: Change) -> "Source":
+        """Return these data changed once more."""
+        first = self.change
+        return Source(self.option, (lambda data: change(first(data))) if first else change)
 
 
 def fifth(data: ej.Dataset) -> ej.Dataset:
@@ -30,18 +36,3 @@ def half(data: ej.Dataset) -> ej.Dataset:
 def _first(data: ej.Dataset, of: int) -> ej.Dataset:
     count = len(data.train) // of
     return replace(data, train=Split(data.train.images[:count], data.train.labels[:count]))
-
-
-def with_small(
-    sweeps: Mapping[str, ej.Sweep], data: Mapping[str, Source] | None = None
-) -> tuple[dict[str, ej.Sweep], dict[str, Source]]:
-    """Return sweeps and their data with each again on a fifth of its training images, in small/."""
-    data = dict(data or {})
-
-    def less(source: Source) -> Source:
-        change = source.change
-        return Source(source.option, fifth if change is None else lambda of: fifth(change(of)))
-
-    changed = {source: less(source) for source in {Source(), *data.values()}}
-    again = {f"small/{name}": changed[data.get(name, Source())] for name in sweeps}
-    return dict(sweeps) | {f"small/{name}": one for name, one in sweeps.items()}, data | again

@@ -22,10 +22,14 @@ class Section(NamedTuple):
     about: str = ""  # data, seeds and protocol of its runs
 
 
+def missing_of(experiment: Experiment, runs: Runs) -> list[str]:
+    """Return the folders of runs that an experiment's figures and tables still need."""
+    return [name for name in (*experiment.folders, *experiment.reads) if name not in runs]
+
+
 def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
     """Write an experiment's figures and tables, and return its section; short if unfinished."""
-    missing = [name for name in (*experiment.folders, *experiment.reads) if name not in runs]
-    if missing:
+    if missing := missing_of(experiment, runs):
         more = f" and {len(missing) - 3} more" * (len(missing) > 3)
         what = f"Not finished: {', '.join(missing[:3])}{more}."
         what = "Not run." if len(missing) == len(experiment.folders) else what

@@ -1,13 +1,14 @@
 """The report's other pages: every claim, every experiment, beyond the paper, times."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import xarray as xr
 
 from emnist_jax.figures.tables import Table
+from experiments._data import FIFTH
 from experiments._draw import Section, counted
-from experiments._verdicts import Found, by_verdict, claims_table, entries_table, in_words
+from experiments._verdicts import Found, by_verdict, claims_table, entries_table, in_words, result
 from experiments.claims import (
     BEYOND,
     CORRECTIONS,
@@ -120,17 +121,43 @@ def experiments_page(runs: Mapping[str, xr.Dataset], sections: Mapping[str, Sect
 
 def beyond_page(runs: Mapping[str, xr.Dataset], sections: Mapping[str, Section]) -> str:
     """Return what the paper left open: verdicts of all, then each experiment."""
-    answers, parts = [], []
-    for name, section in sections.items():
-        judged = [judge(question, runs) for question in BEYOND[name]]
-        if all(j.verdict is Verdict.UNTESTABLE for j in judged):
+    answers, parts, few = [], [], on_fifth(runs)
+    for name, questions in BEYOND.items():
+        section = sections[name]
+        judged = [judge(question, runs) for question in questions]
+        before = [judge(question, few) for question in questions]
+        tested, small = _tested(judged), _tested(before)
+        if not tested and not small:
             answers.append(f"- **{section.title}** {section.text}")
             continue
-        answers.append(f"- **{section.title}** {by_verdict(judged, _answer)}.")
+        answers.append(f"- **{section.title}** {by_verdict(tested or small, _answer)}.")
         rows = [{name: row[name] for name in QUESTION} for row in claims_table(judged).rows]
-        parts += [f"## {section.title}", "", Table(rows).markdown(), *body(section)]
+        if small:
+            for row, j in zip(rows, before, strict=True):
+                row["on a fifth of the images"] = f"{result(j)}: {j.verdict}" if j.estimate else ""
+        parts += [f"## {section.title}", "", Table(rows).markdown()]
+        parts += [*([_changed(judged, before), ""] if tested and small else []), *body(section)]
     top = [*head("Beyond the paper", runs), BACK, "", ABOUT_BEYOND, ""]
     return "\n".join([*top, *answers, "", *parts])
+
+
+def on_fifth(runs: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Return the runs on a fifth of the training images, named as those on all."""
+    return {name.removeprefix(FIFTH): one for name, one in runs.items() if name.startswith(FIFTH)}
+
+
+def _tested(judged: Sequence[Judgement]) -> list[Judgement]:
+    return [j for j in judged if j.verdict is not Verdict.UNTESTABLE]
+
+
+def _changed(judged: Sequence[Judgement], before: Sequence[Judgement]) -> str:
+    """Return what all images instead of a fifth change."""
+    both = [(old, new) for old, new in zip(before, judged, strict=True) if old.estimate]
+    other = [(old, new) for old, new in both if new.estimate and old.verdict is not new.verdict]
+    words = "; ".join(f"{new.claim.id} {old.verdict}, now {new.verdict}" for old, new in other)
+    return f"With all images instead of a fifth, {len(other)} of {len(both)} verdicts change" + (
+        f": {words}." if other else "."
+    )
 
 
 def times_page(runs: Mapping[str, xr.Dataset]) -> str:

@@ -1,10 +1,11 @@
-"""What `rules_compared` reads from its runs: scores, times, choices at budgets, and tables."""
+"""What searches of rules show: scores, choices at budgets, figures, tables, and findings."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import xarray as xr
 
+from emnist_jax.figures import plot_budget, plot_intervals, plot_settings
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import (
     best,
@@ -14,30 +15,34 @@ from emnist_jax.stats import (
     median_time,
     time_to_target,
 )
-from experiments._curves import over_seeds, tuned
+from experiments._curves import Mean, over_seeds, plot_differences, tuned
 from experiments._experiment import Runs
-from experiments.claims.beyond import NEWER, RULES
-from experiments.claims.measures import target_of
+from experiments._names import NAMES
+from experiments.claims.beyond import NEWER, RULES, folder
+from experiments.claims.measures import best_accuracy, less_luck, target_of
 
-NETWORKS = ("dense", "c2")
-
-
-def folder(network: str, rule: str) -> str:
-    """Return where a rule's curves on a network are."""
-    return f"rules_compared/{network}/{rule}"
+KINDS = {"": "constant rate", "cosine": "with a cosine"}
+ENDS = ("difference", "lower", "upper")
+BOOTSTRAP = "95 % bootstrap over seeds and settings"
 
 
-def scores(runs: Runs, network: str) -> dict[str, xr.DataArray]:
+def searched(runs: Runs, network: str, kind: str = "") -> dict[str, xr.Dataset]:
+    """Return the curves of each rule that was tried on a network."""
+    names = {rule: folder(network, rule, kind) for rule in RULES + NEWER}
+    return {rule: runs[name] for rule, name in names.items() if name in runs}
+
+
+def scores(runs: Runs, network: str, kind: str = "") -> dict[str, xr.DataArray]:
     """Return each rule's best validation accuracies (0 to 1), by setting and seed."""
-    found = {rule: best(runs[folder(network, rule)]) for rule in RULES + NEWER}
-    return {rule: one.valid_accuracy.fillna(0) for rule, one in found.items()}
+    found = searched(runs, network, kind)
+    return {rule: best(one).valid_accuracy.fillna(0) for rule, one in found.items()}
 
 
-def at_best_setting(runs: Runs, network: str) -> dict[str, xr.Dataset]:
+def at_best_setting(runs: Runs, network: str, kind: str = "") -> dict[str, xr.Dataset]:
     """Return each rule's curves at its best setting."""
     return {
-        rule: runs[folder(network, rule)].isel(sample=int(score.mean("seed").argmax("sample")))
-        for rule, score in scores(runs, network).items()
+        rule: curves.isel(sample=int(best_accuracy(curves).mean("seed").argmax("sample")))
+        for rule, curves in searched(runs, network, kind).items()
     }
 
 
@@ -46,25 +51,25 @@ def less_after_k(one: xr.DataArray, other: xr.DataArray, k: int) -> xr.Dataset:
     return difference_after_k(one, other, resample="both", same_settings=True).sel(k=k)
 
 
-def times(
-    runs: Runs, network: str, pick: Callable[[Iterable[float]], float] = max
-) -> dict[str, xr.Dataset]:
+def epochs_to(
+    runs: Runs, network: str, pick: Callable[[Iterable[float]], float] = max, kind: str = ""
+) -> dict[str, xr.DataArray]:
     """Return when each rule, at its best setting, is within a point of the best rule's best.
 
     `pick`: of which rule's; min for the worst's, which all can reach.
     """
-    own = {rule: 100 * score for rule, score in scores(runs, network).items()}
+    own = {rule: 100 * score for rule, score in scores(runs, network, kind).items()}
     target = target_of(own, pick) / 100
     return {
-        rule: time_to_target(curves, target).reset_coords(drop=True)
-        for rule, curves in at_best_setting(runs, network).items()
+        rule: time_to_target(curves, target).epochs.reset_coords(drop=True)
+        for rule, curves in at_best_setting(runs, network, kind).items()
     }
 
 
 class Choice(NamedTuple):
-    """Which rule to take on a network if so many settings can be tried."""
+    """Which rule to take if so many settings can be tried."""
 
-    network: str
+    kind: str
     k: int
     lead: str
     after: xr.Dataset  # the leader's expected best after k settings, with its interval
@@ -80,10 +85,10 @@ def budgets(settings: int) -> list[int]:
     return sorted({1, *doubled, settings})
 
 
-def choices(runs: Runs) -> Iterator[Choice]:
-    """Yield for each network and budget the best rule, and those that may be as good."""
-    for network in NETWORKS:
-        own = scores(runs, network)
+def choices(runs: Runs, network: str) -> Iterator[Choice]:
+    """Yield for each kind and budget the best rule, and those that may be as good."""
+    for kind in KINDS:
+        own = scores(runs, network, kind)
         after = {rule: best_after_k(score, resample="both") for rule, score in own.items()}
         for k in budgets(own["sgd"].sizes["sample"]):
             ranked = sorted(own, key=lambda rule: -float(after[rule].sel(k=k).expected))
@@ -91,17 +96,79 @@ def choices(runs: Runs) -> Iterator[Choice]:
             lost = {rule: less_after_k(own[lead], own[rule], k) for rule in ranked[1:]}
             alike = [rule for rule, less in lost.items() if not float(less.lower) > 0]
             led = after[lead].sel(k=k)
-            yield Choice(network, k, lead, led, len(lost), alike, worst, lost[worst])
+            yield Choice(kind, k, lead, led, len(lost), alike, worst, lost[worst])
+
+
+def gains(runs: Runs, network: str, kind: str) -> dict[str, Mean]:
+    """Return what a kind adds to each rule that has it, in points, both at their best settings."""
+    found = {}
+    for rule in RULES + NEWER:
+        one, plain = folder(network, rule, kind), folder(network, rule)
+        if one != plain and one in runs:
+            found[rule] = over_seeds(tuned(runs[one]) - tuned(runs[plain]))
+    return found
+
+
+# Figures
+
+
+def about(runs: Runs, network: str) -> str:
+    """Return what the note of a figure says of a network's runs."""
+    curves = runs[folder(network, "adam")]
+    return f"{curves.attrs.get('data', '')} · {NAMES[network]} · {curves.sizes['seed']} seeds"
+
+
+def draw_budgets(runs: Runs, network: str, kind: str = ""):
+    """Draw what tuning buys, a panel each rule, with Adam's."""
+    found = {}
+    for rule, score in scores(runs, network, kind).items():
+        after = best_after_k(score, resample="both")
+        found[NAMES[rule]] = (after.k, after.expected, after.lower, after.upper)
+    note = f"{about(runs, network)} · mean over orders of trying settings · {BOOTSTRAP}"
+    return plot_budget(found, against=NAMES["adam"], note=note)
+
+
+def draw_against_adam(runs: Runs, network: str):
+    """Draw each rule less Adam (points) with half the settings tried, a panel each kind."""
+    own = {kind: scores(runs, network, kind) for kind in KINDS}
+    others = [rule for rule in own[""] if rule != "adam"]
+    k = max(1, own[""]["adam"].sizes["sample"] // 2)
+    less = [[less_after_k(of[rule], of["adam"], k) for rule in others] for of in own.values()]
+    return plot_intervals(
+        [NAMES[rule] for rule in others],
+        *([[100 * float(x[end]) for x in row] for row in less] for end in ENDS),
+        reference=0,
+        titles=list(KINDS.values()),
+        xlabel=f"best validation accuracy after {k} settings less Adam's, points",
+        note=f"{about(runs, network)} · {BOOTSTRAP}",
+    )
+
+
+def draw_kinds(runs: Runs):
+    """Draw what a cosine and an average add to each rule on the dense net."""
+    found = {kind: gains(runs, "dense", kind) for kind in ("cosine", "averaged")}
+    none = (float("nan"), (float("nan"), float("nan")))
+    panels = {
+        words: {NAMES[rule]: found[kind].get(rule, none) for rule in found["cosine"]}
+        for kind, words in (("cosine", "with a cosine"), ("averaged", "averaged weights"))
+    }
+    return plot_differences(panels, "less the constant rate, best settings, points")
+
+
+def draw_settings(runs: Runs, network: str):
+    """Draw every setting's accuracy by its learning rate."""
+    note = f"{about(runs, network)} · a dot: mean over seeds"
+    return plot_settings({NAMES[r]: score for r, score in scores(runs, network).items()}, note=note)
 
 
 # Tables
 
 
-def choice_table(runs: Runs) -> Table:
+def choice_table(runs: Runs, network: str) -> Table:
     """Return which rule to take at which budget."""
     rows = [
         {
-            "network": one.network,
+            "learning rate": KINDS[one.kind],
             "settings to try": one.k,
             "take": one.lead,
             "expected best (%)": 100 * one.after.expected,
@@ -111,50 +178,97 @@ def choice_table(runs: Runs) -> Table:
             "loses (points)": 100 * one.lost.difference,
             "95 % of the loss": percent(one.lost),
         }
-        for one in choices(runs)
+        for one in choices(runs, network)
     ]
     return Table(rows)
 
 
 def percent(one: xr.Dataset) -> tuple[float, float]:
+    """Return the ends of an interval of fractions in percent."""
     return 100 * float(one.lower), 100 * float(one.upper)
 
 
-def tuned_table(runs: Runs) -> Table:
-    """Return each rule at its best setting: accuracy, times, and how wide good settings lie."""
+def kinds_table(runs: Runs) -> Table:
+    """Return each rule's accuracy of each kind on the dense net, at its best setting of it."""
     rows = []
-    for network in NETWORKS:
-        own, curves = scores(runs, network), at_best_setting(runs, network)
-        when, sooner = times(runs, network), times(runs, network, min)
-        top = max(float(score.mean("seed").max()) for score in own.values())
+    for rule in RULES + NEWER:
+        row: dict[str, object] = {"rule": rule}
+        for kind, words in {**KINDS, "averaged": "averaged"}.items():
+            name = folder("dense", rule, kind)
+            own = name in runs and (not kind or name != folder("dense", rule))
+            mean, bounds = over_seeds(tuned(runs[name])) if own else (None, None)
+            row |= {f"{words} (%)": mean, f"95 %, {words}": bounds}
+        rows.append(row)
+    return Table(rows)
+
+
+def tuned_table(runs: Runs, network: str) -> Table:
+    """Return each rule at its best setting: accuracy, epochs, and how wide good settings lie."""
+    rows = []
+    for kind, words in KINDS.items():
+        own, curves = scores(runs, network, kind), at_best_setting(runs, network, kind)
+        when, sooner = (epochs_to(runs, network, pick, kind) for pick in (max, min))
         for rule, score in own.items():
-            share, of_any = good_share(score), good_share(score, top)
-            mean, bounds = over_seeds(tuned(runs[folder(network, rule)]))
+            share = good_share(score)
+            mean, bounds = over_seeds(less_luck(best_accuracy(searched(runs, network, kind)[rule])))
             drawn = {k: v for k, v in curves[rule].coords.items() if v.ndim == 0 and k != "sample"}
-            seconds = when[rule].get("seconds")
             rows.append(
                 {
-                    "network": network,
                     "rule": rule,
+                    "learning rate": words,
                     "best setting": ", ".join(f"{k}={float(v):.5g}" for k, v in drawn.items()),
                     "best, less the choice's luck (%)": mean,
                     "95 %": bounds,
-                    "epochs to a point below the best rule": _time(when[rule].epochs),
-                    "seeds that never get there": int(median_time(when[rule].epochs).censored),
-                    "seconds": None if seconds is None else _time(seconds),
-                    "epochs to a point below the worst rule": _time(sooner[rule].epochs),
+                    "epochs to a point below the best rule": _time(when[rule]),
+                    "seeds that never get there": int(median_time(when[rule]).censored),
+                    "epochs to a point below the worst rule": _time(sooner[rule]),
                     "settings within a point of its own best (%)": 100 * share.share,
                     "95 % of those": percent(share),
-                    "settings within a point of the best rule's (%)": 100 * of_any.share,
-                    "95 % of these": percent(of_any),
-                    "diverged": int(best(runs[folder(network, rule)]).diverged.sum()),
                 }
             )
-    times_of = ("epochs to a point below the best rule", "epochs to a point below the worst rule")
+    times = ("epochs to a point below the best rule", "epochs to a point below the worst rule")
     whole = [name for name in rows[0] if "settings within" in name or "95 % of" in name]
-    return Table(rows, dict.fromkeys((*times_of, "seconds"), ".3g") | dict.fromkeys(whole, ".0f"))
+    return Table(rows, dict.fromkeys(times, ".3g") | dict.fromkeys(whole, ".0f"))
 
 
 def _time(values: xr.DataArray) -> float:
     """Return the median over seeds, infinite where half of them or more never arrive."""
     return float(median_time(values)["median"])
+
+
+# Findings
+
+
+def finding_on(runs: Runs, network: str) -> str:
+    """Return which rule to take at which budget, of each kind."""
+    found = list(choices(runs, network))
+    lines = []
+    for kind, words in KINDS.items():
+        leads = [
+            f"{one.k}: **{NAMES[one.lead]}**, {100 * float(one.after.expected):.2f} % "
+            f"[{in_words(one.after)}], {_rivals(one)}"
+            for one in found
+            if one.kind == kind
+        ]
+        lines.append(f"To take, {words}, by settings to try: {'; '.join(leads)}.")
+    return "\n\n".join([*lines, _multiplicity(found[0].others + 1)])
+
+
+def _multiplicity(rules: int) -> str:
+    return (
+        f"{rules} rules are compared, and the leader is picked by these very numbers: of intervals "
+        "of 95 % one in twenty misses. Intervals near all settings are too narrow, and where few "
+        "settings are tried, where the ranges lie decides as much as the rule."
+    )
+
+
+def in_words(one: xr.Dataset) -> str:
+    """Return an interval of fractions in percent."""
+    return "{:.2f} to {:.2f}".format(*percent(one))
+
+
+def _rivals(one: Choice) -> str:
+    """Return in words how many of the other rules may be as good as the leader."""
+    if not one.alike:
+        return "ahead of every other"
+    return f"{len(one.alike)} of {one.others} others may be as good"

@@ -1,101 +1,89 @@
-"""Which rule `rules_compared` finds one should take, and what that leaves open, in words."""
+"""What `rules_compared` answers, in words: the rule, the schedule, or the average?"""
 
 from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 
-from emnist_jax.stats import best, best_after_k
+from emnist_jax.stats import best
+from experiments._curves import over_seeds, signed, tuned
 from experiments._experiment import Runs
-from experiments._rules import (
-    NETWORKS,
-    Choice,
-    at_best_setting,
-    choices,
-    less_after_k,
-    percent,
-    scores,
-    times,
-)
-from experiments.claims.beyond import NAMES
-from experiments.claims.measures import ratio
+from experiments._names import NAMES
+from experiments._rules import KINDS, at_best_setting, epochs_to, finding_on, gains, scores
+from experiments.claims.beyond import folder
+from experiments.claims.measures import ratio, tuned_range
 
 
 def finding(runs: Runs) -> str:
-    """Return which rule to take at which budget, and what that leaves open."""
-    lines = []
-    for network in NETWORKS:
-        found = [
-            f"{one.k}: **{one.lead}**, {100 * float(one.after.expected):.2f} % "
-            f"[{_words(one.after)}], {_rivals(one)}"
-            for one in choices(runs)
-            if one.network == network
-        ]
-        lines.append(f"To take on {NAMES[network]}, by settings to try: {'; '.join(found)}.")
-    lines.append(
-        "Many rules are compared, and the leader is picked by these very numbers, so some gaps "
-        "are luck; intervals near all settings are too narrow; and where few settings are tried, "
-        "where the ranges lie decides as much as the rule."
-    )
-    lines += [
-        f"On {NAMES[network]}, {_limits(runs, network)} {_pace(times(runs, network, min))}"
-        for network in NETWORKS
-    ]
-    lines.append(
-        "Learning rates are constant. Schedule-free AdamW alone is evaluated at the average of its "
-        "weights, which stands in for a decaying rate: its lead may be the average's rather than "
-        "the rule's, and what a schedule would give the others was not tried."
-    )
-    return "\n\n".join(lines)
+    """Return which rule to take at which budget, and what of it a schedule or an average does."""
+    return "\n\n".join([_ahead(runs), _pace(runs), finding_on(runs, "dense"), _open(runs)])
 
 
-def _words(one: xr.Dataset) -> str:
-    return "{:.2f} to {:.2f}".format(*percent(one))
-
-
-def _rivals(one: Choice) -> str:
-    """Return in words how many of the other rules may be as good as the leader."""
-    if not one.alike:
-        return "ahead of every other"
-    return f"{len(one.alike)} of {one.others} others may be as good"
-
-
-def _limits(runs: Runs, network: str) -> str:
-    """Return what the few epochs and the ranges leave open, and how far apart most rules are."""
-    own, curves = scores(runs, network), at_best_setting(runs, network)
-    last = int(curves["sgd"].epoch[-1])
-    late = [rule for rule, one in curves.items() if (best(one).best_epoch == last).mean() > 0.5]
-    edge = [r for r, one in curves.items() if one.learning_rate == own[r].learning_rate.max()]
-    k = max(1, own["sgd"].sizes["sample"] // 2)
-    after = {
-        rule: float(best_after_k(score, resamples=1).expected.sel(k=k))
-        for rule, score in own.items()
-        if rule != "schedule_free_adamw"
+def _ahead(runs: Runs) -> str:
+    """Return what schedule-free AdamW leads Adam by: as it is, with a cosine, averaged."""
+    free = tuned(runs[folder("dense", "schedule_free_adamw")])
+    less = {
+        kind: signed(over_seeds(free - tuned(runs[folder("dense", "adam", kind)])))
+        for kind in ("", "cosine", "averaged")
     }
-    lead, worst = max(after, key=after.get), min(after, key=after.get)
-    less = less_after_k(own[lead], own[worst], k)
+    rise = {rule: signed(of) for rule, of in gains(runs, "dense", "cosine").items()}
     return (
-        f"{last} epochs: best at the last epoch in most seeds, and perhaps not done: "
-        f"{', '.join(late) or 'none'}. Best at the largest learning rate drawn, and perhaps "
-        f"better at larger ones: {', '.join(edge) or 'none'}. Without schedule-free AdamW, with "
-        f"{k} settings tried, the best rule ({lead}) is {100 * float(less.difference):.2f} points "
-        f"[{_words(less)}] above the worst ({worst})."
+        f"Schedule-free AdamW less Adam at a constant rate: {less['']}; less Adam with a cosine: "
+        f"{less['cosine']}; less averaged Adam: {less['averaged']}. A cosine adds to "
+        + "; ".join(f"{NAMES[rule]} {words}" for rule, words in rise.items())
+        + "."
     )
 
 
-def _pace(when: Mapping[str, xr.Dataset]) -> str:
+def _pace(runs: Runs) -> str:
+    """Return whether the rule changes the time, hardly the accuracy, of either kind."""
+    return " ".join(
+        f"All rules {words}: the best is {signed(over_seeds(_range(runs, kind)))} above the worst; "
+        + _times(epochs_to(runs, "dense", min, kind))
+        for kind, words in KINDS.items()
+    )
+
+
+def _range(runs: Runs, kind: str) -> xr.DataArray:
+    return tuned_range({rule: runs[folder("dense", rule, kind)] for rule in scores(runs, "dense")})
+
+
+def _times(epochs: Mapping[str, xr.DataArray]) -> str:
     """Return how long the fastest and the slowest rule take to an accuracy that all can reach."""
-    epochs = {rule: one.epochs.clip(min=1) for rule, one in when.items()}
+    epochs = {rule: one.clip(min=1) for rule, one in epochs.items()}
     means = {rule: float(one.mean()) for rule, one in epochs.items()}
     fast, slow = min(means, key=means.get), max(means, key=means.get)
     start = (
-        "To a point below the worst rule's best, which all can reach, "
-        f"{fast} takes {means[fast]:.1f} epochs in the mean"
+        "to a point below the worst rule's best, which all can reach, "
+        f"{NAMES[fast]} takes {means[fast]:.1f} epochs in the mean"
     )
     if not np.isfinite(means[slow]):
-        return f"{start}; {slow} does not get there in every seed."
+        return f"{start}; {NAMES[slow]} does not get there in every seed."
     of = ratio(epochs[slow], epochs[fast])
     return (
-        f"{start}, {slow} {means[slow]:.1f}: {of.mean:.2f} times as many "
+        f"{start}, {NAMES[slow]} {means[slow]:.1f}: {of.mean:.2f} times as many "
         f"[{of.lower:.2f} to {of.upper:.2f}]."
     )
+
+
+def _open(runs: Runs) -> str:
+    """Return what the few epochs and the ranges leave open."""
+    lines = []
+    for kind, words in KINDS.items():
+        own, curves = scores(runs, "dense", kind), at_best_setting(runs, "dense", kind)
+        last = int(curves["sgd"].epoch[-1])
+        late = [
+            NAMES[r] for r, one in curves.items() if (best(one).best_epoch == last).mean() > 0.5
+        ]
+        edge = [
+            NAMES[r] for r, one in curves.items() if one.learning_rate == own[r].learning_rate.max()
+        ]
+        if kind == "":
+            lines.append(
+                f"Of {last} epochs {words}, best at the last in most seeds, and perhaps not done: "
+                f"{', '.join(late) or 'none'}."
+            )
+        lines.append(
+            f"Best at the largest learning rate drawn, {words}: {', '.join(edge) or 'none'}."
+        )
+    return " ".join(lines)

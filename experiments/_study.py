@@ -20,20 +20,31 @@ from experiments import (
     convnets,
     coverage,
     depth,
+    fifth,
     forensics,
     regularisation,
     rmsprop,
     rules_compared,
+    rules_on_c2,
     samples,
     sgd,
     test_set,
+    training_size,
     weights_or_convolution,
 )
-from experiments._draw import Section, draw, protocol
-from experiments._experiment import Experiment
+from experiments._data import FIFTH
+from experiments._draw import Section, draw, missing_of, protocol
+from experiments._experiment import Experiment, Runs
 from experiments._forest import draw_forest
 from experiments._options import Options, options_of
-from experiments._pages import about_glyphs, beyond_page, claims_page, experiments_page, times_page
+from experiments._pages import (
+    about_glyphs,
+    beyond_page,
+    claims_page,
+    experiments_page,
+    on_fifth,
+    times_page,
+)
 from experiments._train import collect, train
 from experiments._verdicts import READING_NAMES, find
 from experiments.claims import PAPER as CLAIMS
@@ -46,7 +57,16 @@ def _by_name(*modules: ModuleType) -> dict[str, Experiment]:
 
 
 PAPER = _by_name(sgd, rmsprop, adam, forensics, batch_norm, convnets, test_set, anomalies, budgets)
-BEYOND = _by_name(rules_compared, cifar10, regularisation, weights_or_convolution, depth)
+BEYOND = _by_name(
+    rules_compared,
+    rules_on_c2,
+    training_size,
+    cifar10,
+    regularisation,
+    weights_or_convolution,
+    depth,
+    fifth,
+)
 ALONE = _by_name(coverage)  # trained by their own modules only, and reported where they are
 Values = Mapping[str, Mapping[str, Any]]
 """Options by experiment."""
@@ -117,6 +137,15 @@ def run_all(
                 done.add(folder)
 
 
+def _draw_beyond(experiment: Experiment, runs: Runs, out: Path) -> Section:
+    """Return an experiment's section, of a fifth of the images while the runs on all are missing."""
+    few = on_fifth(runs)
+    if missing_of(experiment, runs) and not missing_of(experiment, few):
+        section = draw(experiment, few, out)
+        return section._replace(title=f"{section.title}, on a fifth of the training images")
+    return draw(experiment, runs, out)
+
+
 def write_report(out: Path) -> Path:
     """Write all figures, tables and pages from the curves in a folder; return the first page.
 
@@ -134,10 +163,11 @@ def write_report(out: Path) -> Path:
     for name, experiment in (PAPER | ALONE).items():
         if any(folder in runs for folder in experiment.folders or experiment.reads):
             sections[name] = draw(experiment, runs, out)
-    beyond = {name: draw(experiment, runs, out) for name, experiment in BEYOND.items()}
+    beyond = {name: _draw_beyond(one, runs, out) for name, one in BEYOND.items()}
     # What older runs are called is known to the claims alone.
     others = {name for one in (ALONE | BEYOND).values() for name in one.folders}
-    found = find({name: curves for name, curves in runs.items() if name not in others} or runs)
+    own = {name: c for name, c in runs.items() if name not in others and FIFTH not in name}
+    found = find(own or runs)
     if rows := forest(CLAIMS, found.runs, found.fitting):
         about = READING_NAMES[found.fitting], protocol(list(found.runs.values()))
         show(save_figure(draw_forest(rows, *about), out / "forest")[0])

@@ -4,14 +4,15 @@ Each question is worded as an answer to it; the verdict says whether that answer
 rules are compared at their best settings, less the luck of the choice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
 
 from emnist_jax.stats import difference_after_k, rank_correlation, regret
+from experiments._data import FIFTH
 from experiments.claims.baseline import SLIGHT, TWICE
-from experiments.claims.criteria import Estimate, above, at_least, at_most, below
+from experiments.claims.criteria import Estimate, above, at_least, at_most, below, between
 from experiments.claims.judge import Claim
 from experiments.claims.measures import (
     best_accuracy,
@@ -25,8 +26,11 @@ from experiments.claims.networks import NONE_GAINED, WHY_NONE
 from experiments.claims.quantities import TUNED, Measured, Quantity, run
 from experiments.claims.runs import NotTestable, Runs
 
+SCHEDULE_FREE = "schedule_free_adamw"
 RULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
-NEWER = ("adamw", "lion", "schedule_free_adamw", "adopt")
+NEWER = ("adamw", "lion", SCHEDULE_FREE, "adopt")
+ON_C2 = ("sgd", "adam", "adamw", "nesterov", "lion", SCHEDULE_FREE)
+COUNTS = {3: "three", 4: "four", 6: "six", 9: "nine"}
 GRIDS = ("sgd", "rmsprop", "adam")  # the paper's rules
 REGULARISED = ("batch_norm", "dropout", "weight_decay")
 NAMES = {"dense": "the dense net", "c1": "C1", "c2": "C2"}
@@ -61,9 +65,18 @@ def pooled_settings(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
 # Rules at equal budgets
 
 
-def _compared(network: str, rules: tuple[str, ...]):
+def folder(network: str, rule: str, kind: str = "") -> str:
+    """Return where a rule's curves on a network are: at a constant rate, "cosine", "averaged".
+
+    Schedule-free AdamW averages; it has no cosine, and stands beside both.
+    """
+    ending = f"_{kind}" if kind and rule != SCHEDULE_FREE else ""
+    return f"rules_compared/{network}/{rule}{ending}"
+
+
+def _compared(network: str, rules: tuple[str, ...], kind: str = ""):
     """Return a function that gives the runs of rules on a network."""
-    return lambda runs: {rule: runs.pick(f"rules_compared/{network}/{rule}") for rule in rules}
+    return lambda runs: {rule: runs.pick(folder(network, rule, kind)) for rule in rules}
 
 
 def _adam_over_sgd(curves: Mapping[str, xr.Dataset]) -> Estimate:
@@ -82,21 +95,25 @@ def _newest_over_adam(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
     return paired(max(found.values(), key=lambda x: float(x.mean())), adam)
 
 
-def _rule_claims(letters: str, network: str) -> tuple[Claim, ...]:
-    name, both = NAMES[network], "Abstract, Section 7"
+def _rule_claims(letters: str, network: str, rules: tuple[str, ...]) -> tuple[Claim, ...]:
+    name, both, count = NAMES[network], "Abstract, Section 7", COUNTS[len(rules)]
+    newer = tuple(rule for rule in rules if rule in NEWER)
 
-    def of(function, words, unit="points", rules=RULES + NEWER):
-        pick = _compared(network, rules)
+    def of(function, words, unit="points", rules=rules, kind=""):
+        pick = _compared(network, rules, kind)
         return Measured(words, unit, lambda runs: function(pick(runs)))
+
+    def adam(kind: str) -> str:
+        return folder(network, "adam", kind)
 
     # fmt: off
     return (
         Claim(f"X1{letters[0]}",
-              f"which of nine rules is taken matters little for the accuracy of {name}",
+              f"which of {count} rules is taken matters little for the accuracy of {name}",
               of(tuned_range, "best validation accuracy in as many epochs, best less worst rule"),
               at_most(SLIGHT, "one point, as for the paper's three rules (F1e)"), section=both),
         Claim(f"X1{letters[1]}",
-              f"which of nine rules is taken matters much for the time to train {name}",
+              f"which of {count} rules is taken matters much for the time to train {name}",
               of(slowest_over_fastest,
                  "epochs to a point below the best, slowest over fastest rule (never counts as one "
                  "epoch more than there were, with no upper end)", "times"),
@@ -107,14 +124,85 @@ def _rule_claims(letters: str, network: str) -> tuple[Claim, ...]:
                  "expected best validation accuracy after three settings, Adam less SGD",
                  rules=("adam", "sgd")),
               above(0, "the sign; bootstrap over seeds and settings"), section="Section 7"),
-        Claim(f"X1{letters[3]}", f"one of four newer rules beats Adam on {name}",
+        Claim(f"X1{letters[3]}", f"one of {COUNTS[len(newer)]} newer rules beats Adam on {name}",
               of(_newest_over_adam,
-                 "best validation accuracy in the epochs trained, the best of AdamW, Lion, "
-                 "schedule-free AdamW and ADOPT less Adam", rules=("adam", *NEWER)),
-              above(0, "the sign; the best of four noisy means flatters it a little"),
+                 f"best validation accuracy in the epochs trained, the best of {', '.join(newer)} "
+                 "less Adam", rules=("adam", *newer)),
+              above(0, "the sign; the best of several noisy means flatters it a little"),
               section="beyond"),
+        Claim(f"X1{letters[4]}",
+              f"where every rule may end its rate, which is taken matters little on {name}",
+              of(tuned_range,
+                 "best validation accuracy, best less worst rule, all with a cosine but "
+                 "schedule-free AdamW", kind="cosine"),
+              at_most(SLIGHT, "one point, as for the paper's three rules (F1e)"), section=both),
+        Claim(f"X1{letters[5]}", f"schedule-free AdamW beats Adam with a cosine on {name}",
+              gain(folder(network, SCHEDULE_FREE), adam("cosine")), above(0), section="beyond"),
+        Claim(f"X1{letters[6]}", f"a cosine helps Adam on {name}",
+              gain(adam("cosine"), adam("")), above(0), section="beyond"),
     )
     # fmt: on
+
+
+_AVERAGED = folder("dense", "adam", "averaged")
+AVERAGE_CLAIMS = (
+    Claim(
+        "X1h",
+        "schedule-free AdamW beats Adam evaluated at an average of its weights",
+        gain(folder("dense", SCHEDULE_FREE), _AVERAGED),
+        above(0),
+        section="beyond",
+    ),
+    Claim(
+        "X1i",
+        "averaging does for Adam what a cosine does",
+        gain(_AVERAGED, folder("dense", "adam", "cosine")),
+        between(-NONE_GAINED, NONE_GAINED, WHY_NONE),
+        section="beyond",
+    ),
+)
+
+
+def _rule_scores(part: str) -> Callable[[Runs], xr.DataArray]:
+    """Return a function that gives each rule's accuracy (%) at its best setting, on a part."""
+
+    def of(runs: Runs) -> xr.DataArray:
+        curves = {r: runs.pick(part + folder("dense", r)) for r in RULES + NEWER}
+        found = {rule: TUNED.of(one) for rule, one in curves.items()}
+        return xr.concat(found.values(), "choice").assign_coords(choice=list(found))
+
+    return of
+
+
+def _carried(measure: Callable[..., xr.Dataset], name: str) -> Callable[[Runs], Estimate]:
+    """Return a function that measures how rules on a fifth of the images do on all."""
+    few, all_images = _rule_scores(FIFTH), _rule_scores("")
+
+    def of(runs: Runs) -> Estimate:
+        there, here = few(runs), all_images(runs)
+        return _checked(measure(here, there), name, here.sizes["seed"])
+
+    return of
+
+
+SIZES = (
+    Claim(
+        "X2a",
+        "rules rank on a fifth of the training images as they do on all",
+        Measured(
+            "Spearman's correlation of nine rules' accuracies at their best settings",
+            "rho",
+            _carried(rank_correlation, "correlation"),
+        ),
+        at_least(0.7, "half the variance of the ranks is shared; noise pulls it down"),
+    ),
+    Claim(
+        "X2b",
+        "the rule that is best on a fifth of the training images serves on all",
+        Measured("what it loses there to the best rule", "points", _carried(regret, "held_out")),
+        at_most(1, "one point; each seed's best is chosen on the other seeds"),
+    ),
+)
 
 
 # W1: CIFAR-10
@@ -216,7 +304,9 @@ DEPTH = _gains(
 )
 # fmt: on
 BEYOND: Mapping[str, tuple[Claim, ...]] = {
-    "rules_compared": (*_rule_claims("abcd", "dense"), *_rule_claims("efgh", "c2")),
+    "rules_compared": (*_rule_claims("abcdefg", "dense", RULES + NEWER), *AVERAGE_CLAIMS),
+    "rules_on_c2": _rule_claims("jklmnop", "c2", ON_C2),
+    "training_size": SIZES,
     "cifar10": CIFAR10,
     "regularisation": tuple(
         claim

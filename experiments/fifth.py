@@ -1,0 +1,42 @@
+"""W1 to W4 on a fifth of the training images: which of their answers need all of them?
+
+    python -m experiments.fifth --data emnist/balanced
+
+The same sweeps for twice as many epochs, in fifth/; the validation images are the same.
+"""
+
+from emnist_jax import Sweep
+from experiments import cifar10, depth, regularisation, weights_or_convolution
+from experiments._data import FIFTH, Source, fifth
+from experiments._experiment import Experiment, main
+
+QUESTIONS = (cifar10, regularisation, weights_or_convolution, depth)
+
+
+def sweeps() -> dict[str, Sweep]:
+    """Return the sweeps of all questions."""
+    return {
+        f"{FIFTH}{name}": sweep.replace(epochs=2 * sweep.epochs)
+        for question in QUESTIONS
+        for name, sweep in question.EXPERIMENT.make().items()
+    }
+
+
+def sources() -> dict[str, Source]:
+    """Return the data of each: a fifth of what its question has."""
+    own = {name: of for question in QUESTIONS for name, of in question.EXPERIMENT.data.items()}
+    changed = {of: of.then(fifth) for of in {Source(), *own.values()}}
+    return {name: changed[own.get(name.removeprefix(FIFTH), Source())] for name in sweeps()}
+
+
+EXPERIMENT = Experiment(
+    "fifth",
+    "W1 to W4 on a fifth of the training images",
+    sweeps=sweeps,
+    data=sources(),
+    help={"cifar10": "the second data set: a TFDS name, or a path as for --data"},
+    cost="2 hours on two CPU cores (projected)",
+)
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__)

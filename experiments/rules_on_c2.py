@@ -1,0 +1,51 @@
+"""X1 on a ConvNet: six learning rules on C2, with and without a schedule.
+
+    python -m experiments.rules_on_c2 --data emnist/balanced
+
+The four best of `rules_compared`, SGD and Adam, with the first eight of its settings.
+"""
+
+from functools import partial
+
+from emnist_jax import Sweep
+from experiments._experiment import Experiment, Figure, main
+from experiments._networks import C2
+from experiments._rules import choice_table, draw_against_adam, finding_on, tuned_table
+from experiments.claims.beyond import ON_C2
+from experiments.rules_compared import HELP, search
+
+
+def sweeps(
+    epochs: int = 8,
+    settings: int = 8,
+    sample_seed: int = 0,
+    batch_size: int = 50,
+    images: int = 100_000,
+) -> dict[str, Sweep]:
+    """Return a sweep for each rule, at a constant rate and with a cosine."""
+    how = {"epochs": epochs, "settings": settings, "sample_seed": sample_seed}
+    return search("c2", C2, ON_C2, **how, batch_size=batch_size, images=images)
+
+
+EXPERIMENT = Experiment(
+    "rules_on_c2",
+    "Which rule to take on C2 (X1)",
+    sweeps=sweeps,
+    help=HELP,
+    least_seeds=2,
+    figures={
+        "against_adam": Figure(
+            "Does another rule beat Adam on C2? Five rules less Adam at equal budgets.",
+            partial(draw_against_adam, network="c2"),
+        ),
+    },
+    tables={
+        "choice": partial(choice_table, network="c2"),
+        "tuned": partial(tuned_table, network="c2"),
+    },
+    finding=partial(finding_on, network="c2"),
+    cost="150 minutes on two CPU cores (projected)",
+)
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__)

@@ -1,0 +1,98 @@
+"""X2: does the choice of a rule carry over from fewer training images to more?
+
+    python -m experiments.training_size --data emnist/balanced
+
+The rules of `rules_compared` at constant rates, with the same settings for as many epochs, on a
+fifth and on half of its training images; the validation images are the same.
+"""
+
+from emnist_jax import Sweep
+from emnist_jax.figures.tables import Table
+from experiments import rules_compared
+from experiments._curves import Mean, over_seeds, plot_differences, tuned
+from experiments._data import FIFTH, HALF, Source, fifth, half
+from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._names import NAMES
+from experiments.claims.beyond import NEWER, RULES, folder
+
+PARTS = {FIFTH: fifth, HALF: half, "": None}
+ALL = {rule: folder("dense", rule) for rule in RULES + NEWER}
+
+
+def sweeps(epochs: int = 10, settings: int = 16, sample_seed: int = 0) -> dict[str, Sweep]:
+    """Return the sweeps of all rules at constant rates, on each part of the images."""
+    made = rules_compared.sweeps(epochs, settings, sample_seed)
+    return {f"{part}{name}": made[name] for part in (FIFTH, HALF) for name in ALL.values()}
+
+
+def less_adam(runs: Runs, part: str) -> dict[str, Mean]:
+    """Return each rule less Adam, in points, both at their best settings on a part."""
+    adam = tuned(runs[part + ALL["adam"]])
+    others = {rule: tuned(runs[part + name]) for rule, name in ALL.items() if rule != "adam"}
+    return {NAMES[rule]: over_seeds(one - adam) for rule, one in others.items()}
+
+
+def images(runs: Runs, part: str) -> int:
+    """Return how many training images a part has."""
+    return int(runs[part + ALL["adam"]].attrs["train_images"])
+
+
+def draw(runs: Runs):
+    """Draw each rule less Adam, a panel each number of training images."""
+    panels = {f"{images(runs, part):,} images": less_adam(runs, part) for part in PARTS}
+    return plot_differences(panels, "best validation accuracy less Adam's, points")
+
+
+def accuracies(runs: Runs) -> Table:
+    """Return each rule's accuracy and rank by the number of training images."""
+    means = {
+        part: {rule: float(tuned(runs[part + name]).mean()) for rule, name in ALL.items()}
+        for part in PARTS
+    }
+    rows = []
+    for rule in ALL:
+        row: dict[str, object] = {"rule": rule}
+        for part, found in means.items():
+            row[f"{images(runs, part):,} images (%)"] = found[rule]
+            row[f"rank of {images(runs, part):,}"] = 1 + sum(
+                x > found[rule] for x in found.values()
+            )
+        rows.append(row)
+    return Table(rows)
+
+
+def finding(runs: Runs) -> str:
+    """Return which rules lead at each size."""
+    lines = []
+    for part in PARTS:
+        mean = {NAMES[rule]: float(tuned(runs[part + name]).mean()) for rule, name in ALL.items()}
+        first, second, *_, last = sorted(mean, key=mean.get, reverse=True)
+        lines.append(
+            f"With {images(runs, part):,} training images {first} leads ({mean[first]:.2f} %), "
+            f"then {second} ({mean[second]:.2f} %); last is {last} ({mean[last]:.2f} %)."
+        )
+    return " ".join(lines)
+
+
+EXPERIMENT = Experiment(
+    "training_size",
+    "Does the choice of a rule carry over to more images? (X2)",
+    sweeps=sweeps,
+    reads=tuple(ALL.values()),
+    data={
+        part + name: Source(change=PARTS[part]) for part in (FIFTH, HALF) for name in ALL.values()
+    },
+    help=rules_compared.HELP,
+    least_seeds=2,
+    figures={
+        "less_adam": Figure(
+            "Do rules rank alike with fewer training images? Each less Adam, constant rates.", draw
+        )
+    },
+    tables={"accuracies": accuracies},
+    finding=finding,
+    cost="35 minutes on two CPU cores (projected)",
+)
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__)
