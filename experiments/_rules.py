@@ -139,7 +139,7 @@ def draw_against_adam(runs: Runs, network: str):
         *([[100 * float(x[end]) for x in row] for row in less] for end in ENDS),
         reference=0,
         titles=list(KINDS.values()),
-        xlabel=f"best validation accuracy after {k} settings less Adam's, points",
+        xlabel=f"best after {k} settings less Adam's, points",
         note=f"{about(runs, network)} · {BOOTSTRAP}",
     )
 

@@ -9,7 +9,15 @@ from emnist_jax.stats import best
 from experiments._curves import over_seeds, signed, tuned
 from experiments._experiment import Runs
 from experiments._names import NAMES
-from experiments._rules import KINDS, at_best_setting, epochs_to, finding_on, gains, scores
+from experiments._rules import (
+    KINDS,
+    at_best_setting,
+    epochs_to,
+    finding_on,
+    gains,
+    scores,
+    searched,
+)
 from experiments.claims.beyond import folder
 from experiments.claims.measures import ratio, tuned_range
 
@@ -37,15 +45,19 @@ def _ahead(runs: Runs) -> str:
 
 def _pace(runs: Runs) -> str:
     """Return whether the rule changes the time, hardly the accuracy, of either kind."""
-    return " ".join(
-        f"All rules {words}: the best is {signed(over_seeds(_range(runs, kind)))} above the worst; "
-        + _times(epochs_to(runs, "dense", min, kind))
-        for kind, words in KINDS.items()
-    )
-
-
-def _range(runs: Runs, kind: str) -> xr.DataArray:
-    return tuned_range({rule: runs[folder("dense", rule, kind)] for rule in scores(runs, "dense")})
+    lines = []
+    for kind, words in KINDS.items():
+        found = searched(runs, "dense", kind)
+        means = {rule: float(tuned(curves).mean()) for rule, curves in found.items()}
+        lead = max(means, key=means.get)
+        rest = {rule: curves for rule, curves in found.items() if rule != lead}
+        whole, others = (signed(over_seeds(tuned_range(of))) for of in (found, rest))
+        lines.append(
+            f"All rules, {words}: the best, {NAMES[lead]}, is {whole} above the worst; of the "
+            f"others the best is {others} above the worst. "
+            + _times(epochs_to(runs, "dense", min, kind))
+        )
+    return " ".join(lines)
 
 
 def _times(epochs: Mapping[str, xr.DataArray]) -> str:
@@ -54,7 +66,7 @@ def _times(epochs: Mapping[str, xr.DataArray]) -> str:
     means = {rule: float(one.mean()) for rule, one in epochs.items()}
     fast, slow = min(means, key=means.get), max(means, key=means.get)
     start = (
-        "to a point below the worst rule's best, which all can reach, "
+        "To a point below the worst rule's best, which all can reach, "
         f"{NAMES[fast]} takes {means[fast]:.1f} epochs in the mean"
     )
     if not np.isfinite(means[slow]):

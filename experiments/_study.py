@@ -138,7 +138,7 @@ def run_all(
 
 
 def _draw_beyond(experiment: Experiment, runs: Runs, out: Path) -> Section:
-    """Return an experiment's section, of a fifth of the images while the runs on all are missing."""
+    """Return an experiment's section: that of a fifth of the images if all are missing."""
     few = on_fifth(runs)
     if missing_of(experiment, runs) and not missing_of(experiment, few):
         section = draw(experiment, few, out)

@@ -16,7 +16,7 @@ from emnist_jax.errors import InputError
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.store.curves import load_curves
-from experiments import _networks, batch_norm, beyond, convnets, paper, samples, test_set
+from experiments import _networks, batch_norm, beyond, convnets, coverage, paper, samples, test_set
 from experiments._curves import evaluated
 from experiments._draw import draw
 from experiments._experiment import Experiment, Figure, main
@@ -115,7 +115,7 @@ def test_options_change_the_sweeps():
 
 
 def test_all_images_are_chosen_by_none():
-    made = options_of(BEYOND["depth"])
+    made = options_of(coverage.EXPERIMENT)
     assert parse(made, "x", "", []).size == 26_320
     assert parse(made, "x", "", ["--size", "None"]).size is None
     with pytest.raises(InputError, match='--learning-rate "None": give a number'):
@@ -132,11 +132,9 @@ def test_arguments_of_a_function_of_sweeps_are_options():
         "convnets/c2": (6, (2, 4, 6)),
         **{f"times/{name}": (3, None) for name in convnets.NETWORKS},
     }
-    rules = options_of(BEYOND["rules_compared"])(settings=3, convnet_epochs=1)
-    made = chosen(BEYOND["rules_compared"], rules)
-    assert {len(s.grid) for s in made.values()} == {3}
-    assert made["rules_compared/c2/sgd"].epochs == 1
-    assert made["rules_compared/dense/sgd"].epochs == 10
+    rules = options_of(BEYOND["rules_on_c2"])(settings=3, epochs=1)
+    made = chosen(BEYOND["rules_on_c2"], rules)
+    assert {(len(s.grid), s.epochs) for s in made.values()} == {(3, 1)}
     assert options_of(BEYOND["cifar10"])().cifar10 == "cifar10"
 
 

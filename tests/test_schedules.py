@@ -61,6 +61,49 @@ def test_a_scheduled_rule_keeps_its_hyperparameters_and_its_name_has_the_schedul
     assert rules.name_of(schedules.warmup(optax.lion, 3)) == "warmup(lion, steps=3)"
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.999])
+def test_an_average_is_its_equation_and_changes_no_update(decay):
+    rule = schedules.average("momentum", decay)
+    made, plain = rule(0.1), rules.momentum(0.1)
+    params = jnp.array([1.0, -2.0])
+    state, own = made.init(params), plain.init(params)
+    theta, average = np.array([1.0, -2.0]), np.array([1.0, -2.0])
+    for t in range(1, 31):
+        gradient = jnp.array([0.3, -0.1]) * (1 + t % 3)
+        updates, state = made.update(gradient, state, params)
+        expected, own = plain.update(gradient, own, params)
+        np.testing.assert_array_equal(updates, expected)
+        params = optax.apply_updates(params, updates)
+        theta = theta + np.asarray(expected, np.float64)
+        d = min(decay, (1 + t) / (10 + t))
+        average = d * average + (1 - d) * theta
+    np.testing.assert_allclose(state.averaged, average, rtol=1e-5)
+
+
+def test_curves_and_networks_of_an_averaged_rule_are_of_the_average():
+    data, model, grid = ej.load("glyphs", size=470), ej.MLP(hidden=(8,)), {"learning_rate": 0.1}
+    how = {"seeds": 2, "epochs": 2, "keep": "last", "progress_bar": False}
+    plain, _ = ej.sweep(data, model, "sgd", grid, **how)
+    averaged, kept = ej.sweep(data, model, schedules.average("sgd", 0.9), grid, **how)
+    error = averaged.valid_error.isel(epoch=-1)
+    np.testing.assert_allclose(kept.evaluate(data.valid).error, error, rtol=1e-5)
+    assert (abs(plain.valid_error.isel(epoch=-1) - error) > 1e-3).all()
+    same, _ = ej.sweep(data, model, schedules.average("sgd", 0.0), grid, **how)
+    np.testing.assert_allclose(same.valid_error, plain.valid_error, rtol=1e-5)
+
+
+def test_an_average_keeps_hyperparameters_is_named_and_refuses_what_it_cannot():
+    rule = schedules.average("adam")
+    assert rules.hyperparameters(rule) == rules.hyperparameters(rules.adam)
+    assert rules.name_of(rule) == "average(adam, decay=0.999)"
+    assert rule is schedules.average(rules.adam)
+    for decay in (1, -0.1, "much"):
+        with pytest.raises(InputError, match="give a number from 0 to below 1"):
+            schedules.average("sgd", decay)
+    with pytest.raises(InputError, match="averages its weights already"):
+        schedules.average("schedule_free_adamw")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -206,7 +206,7 @@ def _draw_intervals(
         left, right = np.nanmin(near), np.nanmax(near)
         axes.set_xlim(left - 0.1 * (right - left), right + 0.1 * (right - left))
     widest = max((width for width in high - low if np.isfinite(width)), default=0)
-    digits = 2 if widest <= 0 else max(2, 1 - int(np.floor(np.log10(widest))))
+    digits = 2 if widest <= 0 else min(6, max(2, 1 - int(np.floor(np.log10(widest)))))
     for row in rows:
         measured = np.isfinite(mean[row])
         shown = [f"{x[row]:.{digits}f}" for x in (mean, low, high)]
