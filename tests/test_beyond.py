@@ -37,7 +37,7 @@ from experiments._study import BEYOND as BEYOND_EXPERIMENTS
 from experiments._train import train
 from experiments._verdicts import find
 from experiments.claims import BEYOND, PAPER, Verdict, judge
-from experiments.claims.beyond import NEWER, RULES, folder, pooled_settings
+from experiments.claims.beyond import NEWER, RULES, SEARCHES, folder, pooled_settings
 from experiments.claims.measures import target_of
 
 WORLD = beyond_world.world()
@@ -53,7 +53,7 @@ def put(name, curves):
 
 
 def rule(network, name, *args):
-    return put(f"rules_compared/{network}/{name}", searched(*args))
+    return put(f"{SEARCHES[network]}/{name}", searched(*args))
 
 
 def regularised(net, variant, peak=0.83, final_train=0.9):
@@ -181,11 +181,11 @@ def test_rules_that_never_arrive_are_no_proof_of_equal_speed():
         return searched(peak, rises_by).isel(epoch=slice(5))
 
     peaks = dict.fromkeys(RULES + NEWER, (0.83, 3)) | {"sgd": (0.79, 4)}
-    runs = {f"rules_compared/c2/{name}": short(*of) for name, of in peaks.items()}
+    runs = {f"rules_on_c2/{name}": short(*of) for name, of in peaks.items()}
     judged = judge(QUESTIONS["X1k"], runs)
     assert judged.estimate.mean == pytest.approx(5 / 3) and judged.estimate.upper == math.inf
     assert judged.verdict is Verdict.UNDECIDED
-    late = runs | {"rules_compared/c2/sgd": short(0.83, 4)}  # arrives: 4 / 3 is all it takes
+    late = runs | {"rules_on_c2/sgd": short(0.83, 4)}  # arrives: 4 / 3 is all it takes
     assert judge(QUESTIONS["X1k"], late).verdict is Verdict.FAILS
 
 

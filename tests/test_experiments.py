@@ -18,6 +18,7 @@ from emnist_jax.figures.tables import settings_table
 from emnist_jax.store.curves import load_curves
 from experiments import _networks, batch_norm, beyond, convnets, coverage, paper, samples, test_set
 from experiments._curves import evaluated
+from experiments._data import Source
 from experiments._draw import draw
 from experiments._experiment import Experiment, Figure, main
 from experiments._networks import multiply_adds, parameters
@@ -26,6 +27,7 @@ from experiments._study import BEYOND, PAPER, run_all, write_report
 from experiments._train import collect, train
 
 ALL = PAPER | BEYOND
+PARTS = "fifth", "half"  # folders of runs on parts of the images
 
 # Counts, by hand from the lists of layers
 
@@ -78,7 +80,7 @@ def test_an_experiment_is_whole(name):
     module = importlib.import_module(f"experiments.{name}")
     assert module.EXPERIMENT is one and f"python -m experiments.{name}" in module.__doc__
     assert one.folders or one.reads
-    assert {f.split("/")[0] for f in one.folders if name != "test_set"} <= {name, "times"}
+    assert {f.split("/")[0] for f in one.folders if name != "test_set"} <= {name, "times", *PARTS}
     assert set(one.data) <= set(one.make()) and set(one.reads) <= {
         f for other in ALL.values() for f in other.folders
     }
@@ -118,8 +120,8 @@ def test_all_images_are_chosen_by_none():
     made = options_of(coverage.EXPERIMENT)
     assert parse(made, "x", "", []).size == 26_320
     assert parse(made, "x", "", ["--size", "None"]).size is None
-    with pytest.raises(InputError, match='--learning-rate "None": give a number'):
-        parse(made, "x", "", ["--learning-rate", "None"])
+    with pytest.raises(InputError, match='--adam-learning-rate "None": give a number'):
+        parse(made, "x", "", ["--adam-learning-rate", "None"])
 
 
 def test_arguments_of_a_function_of_sweeps_are_options():
@@ -184,7 +186,7 @@ def tiny():
         figures={"curves": Figure("Both.", lambda runs: plot_curves(runs["tiny/other"]))},
         tables={"settings": lambda runs: settings_table(runs["tiny/kept"])},
         finding=lambda runs: f"{len(runs)} runs.",
-        data={"tiny/other": swapped},
+        data={"tiny/other": Source(change=swapped)},
         size=188,
         cost="a second",
     )

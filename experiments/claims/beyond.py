@@ -31,6 +31,7 @@ RULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
 NEWER = ("adamw", "lion", SCHEDULE_FREE, "adopt")
 ON_C2 = ("sgd", "adam", "adamw", "nesterov", "lion", SCHEDULE_FREE)
 COUNTS = {3: "three", 4: "four", 6: "six", 9: "nine"}
+SEARCHES = {"dense": "rules_compared/dense", "c2": "rules_on_c2"}
 GRIDS = ("sgd", "rmsprop", "adam")  # the paper's rules
 REGULARISED = ("batch_norm", "dropout", "weight_decay")
 NAMES = {"dense": "the dense net", "c1": "C1", "c2": "C2"}
@@ -71,7 +72,7 @@ def folder(network: str, rule: str, kind: str = "") -> str:
     Schedule-free AdamW averages; it has no cosine, and stands beside both.
     """
     ending = f"_{kind}" if kind and rule != SCHEDULE_FREE else ""
-    return f"rules_compared/{network}/{rule}{ending}"
+    return f"{SEARCHES[network]}/{rule}{ending}"
 
 
 def _compared(network: str, rules: tuple[str, ...], kind: str = ""):
