@@ -9,7 +9,7 @@ import xarray as xr
 from flax import linen as nn
 
 from emnist_jax.figures import plot_intervals
-from emnist_jax.figures._style import setting
+from emnist_jax.figures.style import setting
 from emnist_jax.stats import interval
 from experiments._names import name
 from experiments._networks import multiply_adds, parameters

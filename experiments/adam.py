@@ -9,7 +9,7 @@ an interrupted run goes on where it stopped.
 import xarray as xr
 
 from emnist_jax.figures import plot_curves, plot_heatmap
-from emnist_jax.figures._style import mark, setting
+from emnist_jax.figures.style import mark, setting
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.stats import best
 from experiments._curves import peak_limits, together, with_names

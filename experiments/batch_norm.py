@@ -14,7 +14,7 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.figures import plot_curves
-from emnist_jax.figures._style import mark
+from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
 from experiments._curves import evaluated, over_seeds, peak_limits, together

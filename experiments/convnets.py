@@ -13,7 +13,7 @@ import xarray as xr
 
 from emnist_jax import Sweep
 from emnist_jax.figures import plot_confusion, plot_curves
-from emnist_jax.figures._style import COLOURS, mark
+from emnist_jax.figures.style import COLOURS, mark
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, fraction_reached
 from experiments._curves import over_seeds, peak_limits, together, with_names, with_rates

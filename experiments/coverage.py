@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax.figures._style import caption, line_style, new_figure, styled
+from emnist_jax.figures.style import caption, line_style, new_figure, styled
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, coverage, interval, simulate_races
 from experiments._experiment import Experiment, Figure, Runs, main

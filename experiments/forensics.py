@@ -12,7 +12,7 @@ Twenty epochs reach past its peaks there (epoch 6, and 80 % at most).
 import numpy as np
 
 from emnist_jax.figures import plot_curves, plot_intervals
-from emnist_jax.figures._style import mark
+from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import Table
 from experiments._curves import peak_limits, together, with_names
 from experiments._experiment import Experiment, Figure, main

@@ -6,7 +6,7 @@ python -m experiments.rmsprop --data emnist/balanced
 import math
 
 from emnist_jax.figures import plot_best_against_rate, plot_curves
-from emnist_jax.figures._style import mark
+from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import settings_table
 from experiments._curves import with_names
 from experiments._experiment import Experiment, Figure, Runs, main

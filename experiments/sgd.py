@@ -4,7 +4,7 @@ python -m experiments.sgd --data emnist/balanced
 """
 
 from emnist_jax.figures import plot_best_against_rate, plot_curves
-from emnist_jax.figures._style import mark
+from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import settings_table
 from experiments._curves import peak_limits, with_names
 from experiments._experiment import Experiment, Figure, Runs, main

@@ -9,7 +9,7 @@ import numpy as np
 import paper_world
 import pytest
 
-from emnist_jax.figures._style import mark
+from emnist_jax.figures.style import mark
 from emnist_jax.models import describe
 from emnist_jax.stats import best
 from experiments import (

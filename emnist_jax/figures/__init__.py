@@ -6,7 +6,7 @@ first seed diverged: a mean over the survivors would flatter the setting.
 """
 
 from emnist_jax.engine.sparkline import sparkline
-from emnist_jax.figures._style import save_figure
+from emnist_jax.figures.style import save_figure
 from emnist_jax.figures.comparisons import (
     plot_budget,
     plot_intervals,

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax.errors import InputError, nearest
-from emnist_jax.figures._style import setting
+from emnist_jax.figures.style import setting
 from emnist_jax.stats import diverged
 
 Curves = xr.Dataset | Mapping[str, xr.Dataset]

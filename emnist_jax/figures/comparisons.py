@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emnist_jax.errors import InputError, nearest
-from emnist_jax.figures._style import (
+from emnist_jax.figures.style import (
     COLOURS,
     GREY,
     MARKERS,

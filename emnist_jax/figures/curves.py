@@ -15,7 +15,7 @@ from emnist_jax.figures._inputs import (
     finite,
     quantity_of,
 )
-from emnist_jax.figures._style import (
+from emnist_jax.figures.style import (
     MARKERS,
     End,
     caption,

@@ -7,7 +7,7 @@ import numpy as np
 
 from emnist_jax.errors import InputError
 from emnist_jax.figures._inputs import check, count_diverged, describe
-from emnist_jax.figures._style import (
+from emnist_jax.figures.style import (
     caption,
     new_figure,
     number,

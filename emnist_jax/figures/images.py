@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from emnist_jax.errors import InputError, nearest
-from emnist_jax.figures._style import caption, new_figure, separate_cells, setting, styled
+from emnist_jax.figures.style import caption, new_figure, separate_cells, setting, styled
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,7 +8,7 @@ import xarray as xr
 
 from emnist_jax.errors import InputError
 from emnist_jax.figures._inputs import Curves, by_name, check, count_diverged, describe
-from emnist_jax.figures._style import (
+from emnist_jax.figures.style import (
     COLOURS,
     GREY,
     MARKERS,
