@@ -21,7 +21,7 @@ from experiments._names import NAMES
 from experiments.claims.beyond import NEWER, RULES, folder
 from experiments.claims.measures import best_accuracy, less_luck, target_of
 
-KINDS = {"": "constant rate", "cosine": "with a cosine"}
+KINDS = {"": "at a constant rate", "cosine": "with a cosine"}
 ENDS = ("difference", "lower", "upper")
 BOOTSTRAP = "95 % bootstrap over seeds and settings"
 
@@ -240,25 +240,20 @@ def _time(values: xr.DataArray) -> float:
 
 
 def finding_on(runs: Runs, network: str) -> str:
-    """Return which rule to take at which budget, of each kind."""
+    """Return which rule to take with half the settings tried, of each kind."""
     found = list(choices(runs, network))
-    lines = []
-    for kind, words in KINDS.items():
-        leads = [
-            f"{one.k}: **{NAMES[one.lead]}**, {100 * float(one.after.expected):.2f} % "
-            f"[{in_words(one.after)}], {_rivals(one)}"
-            for one in found
-            if one.kind == kind
-        ]
-        lines.append(f"To take, {words}, by settings to try: {'; '.join(leads)}.")
-    return "\n\n".join([*lines, _multiplicity(found[0].others + 1)])
-
-
-def _multiplicity(rules: int) -> str:
+    k = max(1, found[-1].k // 2)
+    leads = [
+        f"{KINDS[one.kind]} {NAMES[one.lead]}, {100 * float(one.after.expected):.2f} % "
+        f"[{in_words(one.after)}], {_rivals(one)}"
+        for one in found
+        if one.k == k
+    ]
     return (
-        f"{rules} rules are compared, and the leader is picked by these very numbers: of intervals "
-        "of 95 % one in twenty misses. Intervals near all settings are too narrow, and where few "
-        "settings are tried, where the ranges lie decides as much as the rule."
+        f"**Which rule?** With {k} settings to try: {'; '.join(leads)}. {found[0].others + 1} rules "
+        "are compared, and the leader is picked by these very numbers: of intervals of 95 % one in "
+        "twenty misses; where few settings are tried, where the ranges lie decides as much as the "
+        "rule."
     )
 
 

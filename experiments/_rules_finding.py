@@ -18,33 +18,32 @@ from experiments._rules import (
     scores,
     searched,
 )
-from experiments.claims.beyond import folder
+from experiments.claims.beyond import SCHEDULE_FREE, folder
 from experiments.claims.measures import ratio, tuned_range
 
 
 def finding(runs: Runs) -> str:
-    """Return which rule to take at which budget, and what of it a schedule or an average does."""
-    return "\n\n".join([_ahead(runs), _pace(runs), finding_on(runs, "dense"), _open(runs)])
+    """Return which rule to take, and what of it a schedule or an average does: a line each."""
+    lines = finding_on(runs, "dense"), _lead(runs), _accuracy(runs), _pace(runs), _open(runs)
+    return "\n".join(f"- {line}" for line in lines)
 
 
-def _ahead(runs: Runs) -> str:
+def _lead(runs: Runs) -> str:
     """Return what schedule-free AdamW leads Adam by: as it is, with a cosine, averaged."""
-    free = tuned(runs[folder("dense", "schedule_free_adamw")])
+    free = tuned(runs[folder("dense", SCHEDULE_FREE)])
     less = {
         kind: signed(over_seeds(free - tuned(runs[folder("dense", "adam", kind)])))
         for kind in ("", "cosine", "averaged")
     }
-    rise = {rule: signed(of) for rule, of in gains(runs, "dense", "cosine").items()}
     return (
-        f"Schedule-free AdamW less Adam at a constant rate: {less['']}; less Adam with a cosine: "
-        f"{less['cosine']}; less averaged Adam: {less['averaged']}. A cosine adds to "
-        + "; ".join(f"{NAMES[rule]} {words}" for rule, words in rise.items())
-        + "."
+        "**What remains of schedule-free AdamW's lead?** At its best setting it is over Adam at a "
+        f"constant rate {less['']}; over Adam with a cosine {less['cosine']}; over Adam averaged "
+        f"{less['averaged']}."
     )
 
 
-def _pace(runs: Runs) -> str:
-    """Return whether the rule changes the time, hardly the accuracy, of either kind."""
+def _accuracy(runs: Runs) -> str:
+    """Return how far rules lie apart, of either kind, with the best of them and without."""
     lines = []
     for kind, words in KINDS.items():
         found = searched(runs, "dense", kind)
@@ -53,49 +52,58 @@ def _pace(runs: Runs) -> str:
         rest = {rule: curves for rule, curves in found.items() if rule != lead}
         whole, others = (signed(over_seeds(tuned_range(of))) for of in (found, rest))
         lines.append(
-            f"All rules, {words}: the best, {NAMES[lead]}, is {whole} above the worst; of the "
-            f"others the best is {others} above the worst. "
-            + _times(epochs_to(runs, "dense", min, kind))
+            f"{words}, the best ({NAMES[lead]}) is {whole} above the worst, without it the best is "
+            f"{others} above"
         )
-    return " ".join(lines)
+    gain = gains(runs, "dense", "cosine")
+    least, most = (pick(gain, key=lambda rule: gain[rule][0]) for pick in (min, max))
+    return (
+        f"**Does the rule matter for the accuracy?** {'; '.join(lines)}. A cosine adds "
+        f"{signed(gain[least], '')} ({NAMES[least]}) to {signed(gain[most], '')} points "
+        f"({NAMES[most]})."
+    )
+
+
+def _pace(runs: Runs) -> str:
+    """Return how long the fastest and the slowest rule take to an accuracy that all can reach."""
+    lines = [
+        f"{words}, {_times(epochs_to(runs, 'dense', min, kind))}" for kind, words in KINDS.items()
+    ]
+    return (
+        "**And for the time?** To a point below the worst rule's best, which all can reach: "
+        f"{'; '.join(lines)}."
+    )
 
 
 def _times(epochs: Mapping[str, xr.DataArray]) -> str:
-    """Return how long the fastest and the slowest rule take to an accuracy that all can reach."""
     epochs = {rule: one.clip(min=1) for rule, one in epochs.items()}
     means = {rule: float(one.mean()) for rule, one in epochs.items()}
     fast, slow = min(means, key=means.get), max(means, key=means.get)
-    start = (
-        "To a point below the worst rule's best, which all can reach, "
-        f"{NAMES[fast]} takes {means[fast]:.1f} epochs in the mean"
-    )
+    start = f"{NAMES[fast]} takes {means[fast]:.1f} epochs in the mean, {NAMES[slow]}"
     if not np.isfinite(means[slow]):
-        return f"{start}; {NAMES[slow]} does not get there in every seed."
+        return f"{start} does not get there in every seed"
     of = ratio(epochs[slow], epochs[fast])
     return (
-        f"{start}, {NAMES[slow]} {means[slow]:.1f}: {of.mean:.2f} times as many "
-        f"[{of.lower:.2f} to {of.upper:.2f}]."
+        f"{start} {means[slow]:.1f}, {of.mean:.2f} times as many [{of.lower:.2f} to {of.upper:.2f}]"
     )
 
 
 def _open(runs: Runs) -> str:
     """Return what the few epochs and the ranges leave open."""
-    lines = []
+    late, edge = [], []
     for kind, words in KINDS.items():
         own, curves = scores(runs, "dense", kind), at_best_setting(runs, "dense", kind)
         last = int(curves["sgd"].epoch[-1])
-        late = [
-            NAMES[r] for r, one in curves.items() if (best(one).best_epoch == last).mean() > 0.5
+        if not kind:
+            rising = [r for r, one in curves.items() if (best(one).best_epoch == last).mean() > 0.5]
+            late = [NAMES[rule] for rule in rising]
+        edge += [
+            f"{NAMES[rule]} {words}"
+            for rule, one in curves.items()
+            if one.learning_rate == own[rule].learning_rate.max()
         ]
-        edge = [
-            NAMES[r] for r, one in curves.items() if one.learning_rate == own[r].learning_rate.max()
-        ]
-        if kind == "":
-            lines.append(
-                f"Of {last} epochs {words}, best at the last in most seeds, and perhaps not done: "
-                f"{', '.join(late) or 'none'}."
-            )
-        lines.append(
-            f"Best at the largest learning rate drawn, {words}: {', '.join(edge) or 'none'}."
-        )
-    return " ".join(lines)
+    return (
+        f"**What is open?** After {last} epochs at a constant rate, best at the last in most seeds, "
+        f"and perhaps not done: {', '.join(late) or 'none'}. Best at the largest learning rate "
+        f"drawn: {', '.join(edge) or 'none'}."
+    )

@@ -6,7 +6,6 @@ first seed diverged: a mean over the survivors would flatter the setting.
 """
 
 from emnist_jax.engine.sparkline import sparkline
-from emnist_jax.figures.style import save_figure
 from emnist_jax.figures.comparisons import (
     plot_budget,
     plot_intervals,
@@ -24,6 +23,7 @@ from emnist_jax.figures.images import (
     plot_weights,
 )
 from emnist_jax.figures.rates import plot_best_against_rate, plot_comparison, plot_sequence
+from emnist_jax.figures.style import save_figure
 from emnist_jax.figures.tables import curves_summary_html, summarise
 
 __all__ = [
