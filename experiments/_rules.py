@@ -250,10 +250,10 @@ def finding_on(runs: Runs, network: str) -> str:
         if one.k == k
     ]
     return (
-        f"**Which rule?** With {k} settings to try: {'; '.join(leads)}. {found[0].others + 1} rules "
-        "are compared, and the leader is picked by these very numbers: of intervals of 95 % one in "
-        "twenty misses; where few settings are tried, where the ranges lie decides as much as the "
-        "rule."
+        f"**Which rule?** With {k} settings to try: {'; '.join(leads)}. "
+        f"{found[0].others + 1} rules are compared, and the leader is picked by these very "
+        "numbers: of intervals of 95 % one in twenty misses; where few settings are tried, where "
+        "the ranges lie decides as much as the rule."
     )
 
 

@@ -103,7 +103,7 @@ def _open(runs: Runs) -> str:
             if one.learning_rate == own[rule].learning_rate.max()
         ]
     return (
-        f"**What is open?** After {last} epochs at a constant rate, best at the last in most seeds, "
-        f"and perhaps not done: {', '.join(late) or 'none'}. Best at the largest learning rate "
-        f"drawn: {', '.join(edge) or 'none'}."
+        f"**What is open?** After {last} epochs at a constant rate, best at the last in most "
+        f"seeds, and perhaps not done: {', '.join(late) or 'none'}. Best at the largest learning "
+        f"rate drawn: {', '.join(edge) or 'none'}."
     )
