@@ -30,6 +30,11 @@ ABOUT_REVISED = (
     "After the first runs (two seeds of Adam, one minibatch order) and before the present ones: "
     "bounds never moved after the present data were seen."
 )
+ABOUT_TIMES = (
+    "Times of runs as they were made, many beside others on the same device: what a step takes is "
+    "in the [benchmarks](../benchmarks/README.md). Only runs in `times/` had a device to "
+    "themselves, and claims about times rest on them."
+)
 ABOUT_BEYOND = (
     "What the paper left open, or compared with too few seeds and unequal budgets, put as claims "
     "and judged in the same way; run by `python -m experiments.beyond`. Rules and networks count "
@@ -162,7 +167,8 @@ def _changed(judged: Sequence[Judgement], before: Sequence[Judgement]) -> str:
 
 def times_page(runs: Mapping[str, xr.Dataset]) -> str:
     """Return what each run took, and where."""
-    return "\n".join([*head("Times and devices", runs), BACK, "", runs_table(runs).markdown()])
+    top = [*head("Times and devices", runs), BACK, "", ABOUT_TIMES, ""]
+    return "\n".join([*top, runs_table(runs).markdown()])
 
 
 def _answer(j: Judgement) -> str:
