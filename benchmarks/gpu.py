@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 
 import emnist_jax as ej
-from benchmarks import ours, peers, peers_torch, programs
+from benchmarks import ours, peers, programs
 from benchmarks.tables import table
 from benchmarks.timing import Contestant, Timing, alternate, race
 from emnist_jax.engine.chunks import Chunk, Runner
@@ -80,6 +80,8 @@ def measure(data: ej.Dataset) -> Iterator[dict[str, object]]:
 
 def race_peers(data: ej.Dataset) -> Iterator[dict[str, object]]:
     """Yield what PyTorch takes for a step of one network, alone and in as large an ensemble."""
+    from benchmarks import peers_torch  # PyTorch is an extra
+
     part = ours.part(data, PEER_IMAGES)
     for (network, rule), settings in programs.CASES.items():
         trials, rate = settings * programs.SEEDS, ours.RATES[rule]

@@ -1,17 +1,22 @@
 """The programs of an H100 and of TPU cores, compiled without them (`make programs`)."""
 
+import json
 from importlib.util import find_spec
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import programs
+from benchmarks import gpu, programs
+from benchmarks.scaling import papers_sweeps
 
 TEXT = """
 %body (p: (s32[], f32[4,8])) -> (s32[], f32[4,8]) {
   %p = (s32[], f32[4,8]{1,0}, u8[100,4,50]{2,1,0}) parameter(0)
   %w = f32[4,8]{1,0} get-tuple-element(%p), index=1
   %x = u8[100,4,50]{2,1,0} get-tuple-element(%p), index=2
-  %dot_fusion = f32[100,100]{1,0} fusion(%w, %x), kind=kCustom, calls=%inner
+  %dot = (f32[100,100]{1,0}, s8[33554432]{0}) custom-call(%w, %x), custom_call_target="__cublas"
+  %dot_fusion = f32[100,100]{1,0} get-tuple-element(%dot), index=0
   ROOT %transpose_fusion = (s32[], f32[8,4]{1,0}) fusion(%w, %dot_fusion), kind=kLoop, calls=%inner
 }
 
@@ -30,6 +35,29 @@ def test_kernels_of_a_loop_and_the_bytes_they_read_and_write():
     assert loop.trips == 100
     # Of the array that leads with the steps, a step's part; f32[100,100] leads with them too.
     assert [k[2:] for k in loop.kernels] == [(400, 128 + 200), (4 + 128, 128 + 400)]
+
+
+def test_the_gpus_page_is_made_of_its_records():
+    folder = Path(programs.__file__).parent
+    page = gpu.render(json.loads((folder / "gpu.json").read_text())) + "\n"
+    assert page == (folder / "gpu.md").read_text()
+    assert page in (folder / "README.md").read_text()
+
+
+def test_minutes_of_the_paper_on_a_gpu_are_those_of_steps_and_evaluations():
+    rows = [
+        # 2,000 steps an epoch of 10 networks in 1 ms, and 115,800 images of each in 1 us
+        {"network": network, "rule": rule, "precision": "float32", "trials": 10}
+        | {"step_ms": (1.0, 1.0, 1.0, 5), "evaluation_us": (1.0, 1.0, 1.0, 5)}
+        for network, rule in programs.CASES
+    ]
+    epoch = 2000 * 1e-3 / 10 + 115_800e-6  # seconds, of a network
+    tf32 = [row | {"precision": "default", "step_ms": (9.0, 9.0, 9.0, 5)} for row in rows]
+    trained = sum(
+        sweep.epochs * sweep.seeds * np.prod([np.size(v) for v in sweep.grid.values()])
+        for _, sweep in papers_sweeps().values()
+    )
+    assert gpu.papers_minutes(rows + tf32) == pytest.approx(trained * epoch / 60)
 
 
 KERNELS = dict(zip(programs.CASES, (21, 24, 37, 45), strict=True))  # of a step on an H100, at most
