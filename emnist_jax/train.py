@@ -84,22 +84,26 @@ def step(model: nn.Module, rule: optax.GradientTransformation, trial: Trial, ima
 
 
 def epoch(
-    model: nn.Module,
-    rule: optax.GradientTransformation,
-    pixels: Pixels,
-    trial: Trial,
-    images: UInt8[Array, "steps batch pixels"],
-    labels: Int[Array, "steps batch"],
-    key: Array,
-) -> Trial:
-    """Return the trial after one update on each minibatch in turn."""
+    update: Callable[..., Any],
+    trials: Any,
+    images: UInt8[Array, "steps ..."],
+    labels: Int[Array, "steps ..."],
+) -> Any:
+    """Return a trial, or many, after one update on each minibatch in turn.
 
-    def update(trial, batch):
-        number, images, labels = batch
-        key_now = jax.random.fold_in(key, number)
-        return step(model, rule, trial, pixels.scaled(images), labels, key_now), None
+    Args:
+        update: of them on a minibatch: `(trials, number of the minibatch, images, labels)`. Of many
+            it is mapped over them within this loop: a map of loops would have every array of theirs
+            lie trial after trial, and move those that do not.
+        trials: what `update` takes and returns.
+        images: those of each minibatch.
+        labels: theirs.
+    """
 
-    return jax.lax.scan(update, trial, (jnp.arange(len(labels)), images, labels))[0]
+    def one(trials, batch):
+        return update(trials, *batch), None
+
+    return jax.lax.scan(one, trials, (jnp.arange(len(labels)), images, labels))[0]
 
 
 def evaluated(trial: Trial) -> dict[str, Any]:
@@ -115,34 +119,45 @@ def _is_field(key: object) -> bool:
     return isinstance(key, optax.tree_utils.NamedTupleKey)
 
 
-def evaluate(
+def batch_sums(
     model: nn.Module,
     pixels: Pixels,
     trial: Trial,
     images: UInt8[Array, "n pixels"],
     labels: Int[Array, "n"],
-    batch_size: int,
     metrics: Mapping[str, Metric],
-) -> dict[str, Float[Array, ""]]:
-    """Return the mean of each metric over all images, the remainder of the batches included.
+) -> dict[str, Array]:
+    """Return the sum of each metric over some images; with `by_class` those over each class's.
 
-    Metrics get logits in float32 or better, and are summed so, whatever the model computes in. One
-    with the attribute `by_class` gives the mean of its means over each class's images.
+    Metrics get logits in float32 or better, and are summed so, whatever the model computes in.
     """
-    variables = evaluated(trial)
+    logits = at_least_float32(model.apply(evaluated(trial), pixels.scaled(images)))
+    return {
+        name: summed(metric, metric(logits, labels), labels, logits.shape[-1])
+        for name, metric in metrics.items()
+    }
+
+
+def all_sums(
+    sums: Callable[..., Any],
+    images: UInt8[Array, "n pixels"],
+    labels: Int[Array, "n"],
+    batch_size: int,
+) -> Any:
+    """Return the sums over all images, the remainder of the batches included.
+
+    `sums`: over the images and labels of a batch, of a trial or mapped over many, as in `epoch`.
+    """
     whole = len(labels) // batch_size * batch_size
-
-    def totals(images, labels):
-        logits = at_least_float32(model.apply(variables, pixels.scaled(images)))
-        return {
-            name: summed(metric, metric(logits, labels), labels, logits.shape[-1])
-            for name, metric in metrics.items()
-        }
-
     batches = [a[:whole].reshape(-1, batch_size, *a.shape[1:]) for a in (images, labels)]
-    sums = jax.tree.map(lambda s: s.sum(0), jax.lax.map(lambda b: totals(*b), tuple(batches)))
+    found = jax.tree.map(lambda s: s.sum(0), jax.lax.map(lambda b: sums(*b), tuple(batches)))
     if whole < len(labels):
-        sums = jax.tree.map(jnp.add, sums, totals(images[whole:], labels[whole:]))
+        found = jax.tree.map(jnp.add, found, sums(images[whole:], labels[whole:]))
+    return found
+
+
+def means(sums: Mapping[str, Array], labels: Int[Array, "n"]) -> dict[str, Float[Array, ""]]:
+    """Return the means of a trial's metrics; with `by_class` those of the classes' means."""
     by_class = {name: jnp.bincount(labels, length=len(s)) for name, s in sums.items() if s.ndim}
     # A class without images is 0 / 0, which nanmean leaves out.
     return {name: jnp.nanmean(s / by_class.get(name, len(labels))) for name, s in sums.items()}

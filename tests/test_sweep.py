@@ -15,6 +15,8 @@ import xarray as xr
 import emnist_jax as ej
 from emnist_jax import rules, train
 from emnist_jax.engine import programs as parallel
+from emnist_jax.engine.chunks import Runner
+from emnist_jax.engine.job import make_job
 from emnist_jax.engine.layout import Room, layout
 from emnist_jax.errors import InputError
 from emnist_jax.models import describe
@@ -67,10 +69,14 @@ def test_every_trial_equals_the_run_it_stands_for_in_float64(data):
             order = jax.random.permutation(train.key_for(seed, train.ORDER, epoch), 1000)
             chosen = jax.numpy.asarray(labels)[order].reshape(20, 50)
             key = train.key_for(seed, train.DROPOUT, epoch)
-            trial = train.epoch(
-                own, rule, pixels, trial, images[order].reshape(20, 50, 784), chosen, key
-            )
-            return trial, train.evaluate(own, pixels, trial, *valid, 64, metrics)
+
+            def update(trial, number, images, labels):
+                own_key = jax.random.fold_in(key, number)
+                return train.step(own, rule, trial, pixels.scaled(images), labels, own_key)
+
+            trial = train.epoch(update, trial, images[order].reshape(20, 50, 784), chosen)
+            sums = partial(train.batch_sums, own, pixels, trial, metrics=metrics)
+            return trial, train.means(train.all_sums(sums, *valid, 64), valid[1])
 
         for rate, b1, dropout, seed in itertools.product(*grid.values(), [0, 1]):
             trial = train.init(model.clone(dropout=dropout), rules.adam(rate, b1), pixels, seed)
@@ -101,9 +107,9 @@ def test_chunks_and_their_padding_do_not_show(data, at_once):
 def test_a_whole_grid_compiles_once_and_new_numbers_never_again(data, monkeypatch):
     traced = []
 
-    def counted(model, rule, *rest):
-        traced.append(rule)
-        return original(model, rule, *rest)
+    def counted(update, *rest):
+        traced.append(update)
+        return original(update, *rest)
 
     original = train.epoch
     monkeypatch.setattr(train, "epoch", counted)
@@ -111,6 +117,33 @@ def test_a_whole_grid_compiles_once_and_new_numbers_never_again(data, monkeypatc
     sweep(data, "rmsprop", {"learning_rate": [0.1, 0.01], "decay": [0.5, 0.9]}, model)
     sweep(data, "rmsprop", {"learning_rate": [0.2, 0.02], "decay": [0.0, 0.99]}, model)
     assert len(traced) == 1
+
+
+def loops(jaxpr):
+    """Yield for each loop of a program the shapes of what it carries on, and of its constants."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            consts, carry = (equation.params[f"num_{name}"] for name in ("consts", "carry"))
+            shapes = [variable.aval.shape for variable in equation.invars]
+            yield shapes[consts : consts + carry], shapes[:consts]
+        for inner in jax.tree.leaves(list(equation.params.values())):
+            if inner := getattr(inner, "jaxpr", inner if hasattr(inner, "eqns") else None):
+                yield from loops(inner)
+
+
+def test_weights_of_shared_images_lie_alike_outside_and_within_the_loops(data):
+    grid = {"learning_rate": [0.1, 0.2, 0.3]}
+    job = make_job(ej.Sweep(ej.MLP((7,)), "momentum", grid, 2, 1, 50), data)
+    runner = Runner(job, 1)
+    chunk = runner.chunk(np.arange(6).reshape(3, 2).T)  # a row a seed, of three settings
+    trials = runner.start(chunk, [])
+    numbers = chunk.hyper, chunk.seeds, chunk.orders, trials, np.int32(1)
+    epoch = runner.programs.epoch.trace(*numbers, *runner.data["train"]).jaxpr
+    (steps,) = [carried for carried, _ in loops(epoch.jaxpr) if (2, 3, 7, 47) in carried]
+    assert steps.count((2, 784, 3, 7)) == 2  # weights and momentum
+    evaluation = runner.programs.evaluate.trace(chunk.hyper, trials, runner.data).jaxpr
+    batches = [known for _, known in loops(evaluation.jaxpr) if (6, 7, 47) in known]
+    assert len(batches) == 2 and all((784, 6, 7) in known for known in batches)
 
 
 FACTOR = 1.0

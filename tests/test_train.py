@@ -1,5 +1,7 @@
 """The core: one trial, from its initial weights to its metrics."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -96,9 +98,8 @@ def test_evaluation_with_a_remainder_is_the_plain_mean(batch):
     metrics = {"error": train.cross_entropy, "accuracy": train.accuracy}
     with jax.enable_x64(True):
         trial = start(dtype="float64")
-        found = train.evaluate(
-            MODEL, pixels("float64"), trial, jnp.asarray(FLAT), LABELS, batch, metrics
-        )
+        sums = partial(train.batch_sums, MODEL, pixels("float64"), trial, metrics=metrics)
+        found = train.means(train.all_sums(sums, jnp.asarray(FLAT), LABELS, batch), LABELS)
         params = jax.tree.map(np.asarray, trial.params)
     logits, _ = numpy_net(params, IMAGES.reshape(len(IMAGES), -1) / 255)
     shifted = logits - logits.max(1, keepdims=True)
@@ -123,6 +124,11 @@ def test_every_step_of_an_epoch_has_noise_of_its_own():
     rule = rules.sgd(1.0)
     trial = train.init(Noisy(), rule, pixels(), 0)
     key = train.key_for(0, train.DROPOUT, 1)
-    once = train.epoch(Noisy(), rule, pixels(), trial, batches[:1], labels[:1], key).params["w"]
-    twice = train.epoch(Noisy(), rule, pixels(), trial, batches, labels, key).params["w"]
+
+    def update(trial, number, images, labels):
+        own = jax.random.fold_in(key, number)
+        return train.step(Noisy(), rule, trial, pixels().scaled(images), labels, own)
+
+    once = train.epoch(update, trial, batches[:1], labels[:1]).params["w"]
+    twice = train.epoch(update, trial, batches, labels).params["w"]
     assert not np.allclose(twice, 2 * once, rtol=1e-3)

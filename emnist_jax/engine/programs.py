@@ -7,7 +7,7 @@ until metrics are read.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -136,34 +136,33 @@ def programs(structure: Structure, mesh: Mesh, names: tuple[str, ...]) -> Progra
     def epoch(hyper, seeds, orders, trials, number, images, labels):
         images, labels = minibatches(images, labels, batch_size, orders, number)
 
-        def row(hyper, seeds, trials, images, labels):
-            def one(hyper, seed, trial):
-                key = train.key_for(seed, train.DROPOUT, number)
-                trial = watch.begin(trial) if structure.watch else trial
-                return train.epoch(*build(structure, hyper), pixels, trial, images, labels, key)
+        def one(hyper, seed, trial, at, images, labels):
+            key = jax.random.fold_in(train.key_for(seed, train.DROPOUT, number), at)
+            return train.step(*build(structure, hyper), trial, pixels.scaled(images), labels, key)
 
-            return jax.vmap(one, in_axes=(0, 0, axes), out_axes=axes)(hyper, seeds, trials)
-
-        return jax.vmap(row, in_axes=(0, 0, 0, 1, 1))(hyper, seeds, trials, images, labels)
+        row = jax.vmap(one, in_axes=(0, 0, axes, None, None, None), out_axes=axes)
+        update = jax.vmap(row, in_axes=(0, 0, 0, None, 0, 0))
+        if structure.watch:
+            trials = jax.vmap(jax.vmap(watch.begin, (axes,), axes))(trials)
+        return train.epoch(partial(update, hyper, seeds), trials, images, labels)
 
     def evaluate(hyper, trials, parts):
         # All trials see the same images, whatever row they are in.
         rows = len(jax.tree.leaves(hyper)[0])
         trials = jax.tree.map(_joined, trials, axes)
         hyper = {name: values.reshape(-1) for name, values in hyper.items()}
+        found = jax.vmap(watch.means, (axes,))(trials) if structure.watch else {}
+        for suffix, model, batch in structure.evaluations:
 
-        metrics = dict(structure.metrics)
-
-        def one(hyper, trial):
-            found = watch.means(trial) if structure.watch else {}
-            for suffix, model, batch in structure.evaluations:
+            def one(hyper, trial, images, labels, model=model):
                 own = with_fields(structure, model, hyper)
-                for part, arrays in parts.items():
-                    means = train.evaluate(own, pixels, trial, *arrays, batch, metrics)
-                    found |= {f"{part}_{name}{suffix}": mean for name, mean in means.items()}
-            return found
+                return train.batch_sums(own, pixels, trial, images, labels, dict(structure.metrics))
 
-        found = jax.vmap(one, in_axes=(0, axes))(hyper, trials)
+            sums = partial(jax.vmap(one, in_axes=(0, axes, None, None)), hyper, trials)
+            for part, (images, labels) in parts.items():
+                totals = train.all_sums(sums, images, labels, batch)
+                means = jax.vmap(train.means, (0, None))(totals, labels)
+                found |= {f"{part}_{name}{suffix}": mean for name, mean in means.items()}
         return jax.tree.map(lambda means: means.reshape(rows, -1), found)
 
     def compiled(function, in_specs, **options):
