@@ -21,11 +21,13 @@ RACES = {
 NAMES = {"matrix_rate": "of the measured matrix rate", "bound": "of the bound"}
 # Found on two cores of an AMD EPYC; notes.md has the measurements.
 WHY = {
-    "dense": "its narrow layers' products do not reach the matrix rate",
-    "C1": "the input gradient of its first dense layer runs at half the rate of the others",
-    "C2": "patches, pooling and thin products take most of its step",
-    "evaluation": "its narrow layers' products; the faster training is, the larger the share",
-    "hours": "Adam's grid is half of it",
+    "dense": "its narrow layers' products do not reach the matrix rate; next: larger ones",
+    "C1": "Adam's arrays leave the cache and are passed over three times; next: one pass over them",
+    "C2": "patches, pooling and thin products take most of its step; next: a convolution in one pass",
+    "evaluation": "its narrow layers' products, at 120 to 145 GFLOP/s; the faster training is, the "
+    "larger the share",
+    "hours": "Adam's grid and the ConvNets take most of it, and C2's step is hardly faster than "
+    "PyTorch's; ours has an evaluation after each epoch, PyTorch's has none; next: C2",
     "import": "what is imported beside JAX, Flax and optax",
     "start": "half of it is the import",
 }

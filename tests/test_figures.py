@@ -16,6 +16,7 @@ from PIL import Image
 from emnist_jax import figures, stats
 from emnist_jax.data import glyphs
 from emnist_jax.errors import InputError
+from emnist_jax.figures._inputs import describe
 from emnist_jax.store.files import remove_unfinished
 
 VARIABLES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy")
@@ -60,6 +61,14 @@ def band_edges(collection, n):
 
 
 @pytest.mark.parametrize("variable", ["valid_accuracy", "train_error"])
+def test_captions_tell_an_order_that_seeds_share():
+    curves = xr.Dataset(coords={"seed": [0, 1]}, attrs={"data": "glyphs", "order": "seed"})
+    assert describe(curves) == ["glyphs", "2 seeds"]
+    assert describe(curves.assign_attrs(order=3)) == ["glyphs", "2 seeds", "order 3"]
+    old = curves.assign_attrs(order="shared order")
+    assert describe(curves, old, names=("a", "b"))[-2:] == ["2 seeds", "shared order"]
+
+
 def test_line_is_the_mean_over_seeds_and_band_the_t_interval(variable):
     curves = make_curves(seeds=5)
     (axes,) = figures.plot_curves(curves, hue="learning_rate", variables=variable).axes

@@ -3,6 +3,7 @@
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -37,6 +38,12 @@ def test_kernels_of_a_loop_and_the_bytes_they_read_and_write():
     assert [k[2:] for k in loop.kernels] == [(400, 128 + 200), (4 + 128, 128 + 400)]
 
 
+def test_a_copy_as_large_as_a_layers_weights_is_found():
+    runner = SimpleNamespace(trial=SimpleNamespace(params={"kernel": np.zeros((4, 2))}))
+    assert programs.moved(programs.loops(TEXT), runner, trials=4) == ["transpose_fusion"]
+    assert programs.moved(programs.loops(TEXT), runner, trials=3) == []
+
+
 def test_the_gpus_page_is_made_of_its_records():
     folder = Path(programs.__file__).parent
     page = gpu.render(json.loads((folder / "gpu.json").read_text())) + "\n"
@@ -66,7 +73,7 @@ KERNELS = dict(zip(programs.CASES, (21, 24, 37, 45), strict=True))  # of a step 
 @pytest.mark.slow
 @pytest.mark.skipif(not find_spec("libtpu"), reason="the programs extra is not installed")
 @pytest.mark.parametrize("case", programs.CASES)
-@pytest.mark.parametrize("target", programs.TARGETS[:2])
+@pytest.mark.parametrize("target", [*programs.TARGETS[:2], "this CPU"])
 def test_no_weight_is_moved_no_device_waits_and_memory_is_forecast(target, case):
     found = programs.measure(programs.images(), *case, target)
     assert (found["collectives"], found["moved"]) == (0, [])

@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
+import json
 from functools import partial
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -117,6 +119,28 @@ def test_a_whole_grid_compiles_once_and_new_numbers_never_again(data, monkeypatc
     sweep(data, "rmsprop", {"learning_rate": [0.1, 0.01], "decay": [0.5, 0.9]}, model)
     sweep(data, "rmsprop", {"learning_rate": [0.2, 0.02], "decay": [0.0, 0.99]}, model)
     assert len(traced) == 1
+
+
+REFERENCE = json.loads(Path(__file__).with_name("order_0.json").read_text())["curves"]
+NETWORKS = {
+    "dense, sgd": ej.MLP((20,)),
+    "dense, adam": ej.MLP((20,)),
+    "C2, adam": ej.ConvNet((2, 3), (10,)),
+    "normalised, sgd": ej.MLP((20,), batch_norm=ej.BatchNorm()),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFERENCE)
+def test_one_order_for_all_seeds_gives_the_first_versions_curves(name):
+    # Of its commit d21d112, which trained all seeds with the order 0, in float64.
+    grid, rule = {"learning_rate": [0.1, 0.01]}, name.split(", ")[1]
+    with jax.enable_x64(True):
+        curves = sweep(
+            ej.load("glyphs", size=752), rule, grid, NETWORKS[name], dtype="float64", order=0
+        )
+    for variable, expected in REFERENCE[name].items():
+        np.testing.assert_allclose(curves[variable], expected, rtol=1e-12)
 
 
 def loops(jaxpr):

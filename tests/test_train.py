@@ -108,6 +108,13 @@ def test_evaluation_with_a_remainder_is_the_plain_mean(batch):
     assert float(found["accuracy"]) == (logits.argmax(1) == LABELS).mean()
 
 
+def test_of_equal_logits_the_first_counts_and_nan_is_never_right():
+    nan = np.nan
+    logits = jnp.array([[1.0, 2, 2], [1, 2, 2], [3, 3, 3], [3, 3, 3], [1, nan, 0], [nan] * 3])
+    right = train.accuracy(logits, jnp.array([1, 2, 0, 1, 0, 0]))
+    assert right.tolist() == [1, 0, 1, 0, 0, 0]
+
+
 class Noisy(nn.Module):
     """A model whose training output is its dropout noise: what key it was given shows."""
 

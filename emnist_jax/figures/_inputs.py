@@ -8,6 +8,7 @@ import xarray as xr
 from emnist_jax.errors import InputError, nearest
 from emnist_jax.figures.style import setting
 from emnist_jax.stats import diverged
+from emnist_jax.store.curves import SHARED_ORDER
 
 Curves = xr.Dataset | Mapping[str, xr.Dataset]
 """Curves of one sweep, or of several by name."""
@@ -87,7 +88,9 @@ def describe(*curves: xr.Dataset, names: Sequence[str] = ()) -> list[str]:
         parts.append(f"{name} at {', '.join(at)}" if (at := fixed(one)) else name)
     seeds = {one.sizes["seed"] for one in curves}
     counts = " or ".join(map(str, sorted(seeds)))
-    return [*filter(None, parts), f"{counts} seed{'s' * (seeds != {1})}"]
+    orders = {one.attrs.get("order", "seed") for one in curves} - {"seed"}
+    shared = [of if of == SHARED_ORDER else f"order {of}" for of in sorted(orders, key=str)]
+    return [*filter(None, parts), f"{counts} seed{'s' * (seeds != {1})}", *shared]
 
 
 def count_diverged(*curves: xr.Dataset) -> str:
