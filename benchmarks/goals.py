@@ -23,7 +23,7 @@ NAMES = {"matrix_rate": "of the measured matrix rate", "bound": "of the bound"}
 WHY = {
     "dense": "its narrow layers' products do not reach the matrix rate; next: larger ones",
     "C1": "Adam's arrays leave the cache and are passed over three times; next: one pass over them",
-    "C2": "patches, pooling and thin products take most of its step; next: a convolution in one pass",
+    "C2": "patches, pooling and thin products take most of its step; next: fewer passes",
     "evaluation": "its narrow layers' products, at 120 to 145 GFLOP/s; the faster training is, the "
     "larger the share",
     "hours": "Adam's grid and the ConvNets take most of it, and C2's step is hardly faster than "

@@ -160,7 +160,8 @@ def render(found: dict) -> str:
             f"{found['jax']}. {found['about']} A step is of all trials, median of {ROUNDS} epochs "
             f"of {found['images']:,} images; bytes are those of the compiled program, at "
             f"{rate / 1e12} TB/s (the vendor's). PyTorch's are times of a step and network, as "
-            "multiples of ours; its products are float32, its convolutions TF32.",
+            "multiples of ours; its products are float32, its convolutions TF32. Kernels differ "
+            "from those read without a device where JAX's version or its flags do.",
             table(head, lines),
             "From the float32 rows, evaluation included and compiling left out, the whole paper at "
             f"five seeds takes {papers_minutes(found['steps']):.0f} minutes on this GPU "

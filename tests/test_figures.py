@@ -61,14 +61,6 @@ def band_edges(collection, n):
 
 
 @pytest.mark.parametrize("variable", ["valid_accuracy", "train_error"])
-def test_captions_tell_an_order_that_seeds_share():
-    curves = xr.Dataset(coords={"seed": [0, 1]}, attrs={"data": "glyphs", "order": "seed"})
-    assert describe(curves) == ["glyphs", "2 seeds"]
-    assert describe(curves.assign_attrs(order=3)) == ["glyphs", "2 seeds", "order 3"]
-    old = curves.assign_attrs(order="shared order")
-    assert describe(curves, old, names=("a", "b"))[-2:] == ["2 seeds", "shared order"]
-
-
 def test_line_is_the_mean_over_seeds_and_band_the_t_interval(variable):
     curves = make_curves(seeds=5)
     (axes,) = figures.plot_curves(curves, hue="learning_rate", variables=variable).axes
@@ -911,3 +903,11 @@ def test_html_summary_of_many_settings_shows_the_best_first():
     order = np.argsort(-best)[:3]
     assert shown == [(f"{curves.learning_rate.values[i]:.4g}", f"{best[i]:.2f}") for i in order]
     assert "settings" not in figures.curves_summary_html(curves, most=9)
+
+
+def test_captions_tell_an_order_that_seeds_share():
+    curves = xr.Dataset(coords={"seed": [0, 1]}, attrs={"data": "glyphs", "order": "seed"})
+    assert describe(curves) == ["glyphs", "2 seeds"]
+    assert describe(curves.assign_attrs(order=3)) == ["glyphs", "2 seeds", "order 3"]
+    old = curves.assign_attrs(order="shared order")
+    assert describe(curves, old, names=("a", "b"))[-2:] == ["2 seeds", "shared order"]
