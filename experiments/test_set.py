@@ -24,6 +24,12 @@ SEED, EPOCH, IMAGES = 3, 7, 15_800  # the paper's seed for T1, its epochs and te
 T1, T2 = (84.2, 0.493, 82.22, 0.547), (87.44, 0.363, 86.76, 0.397)
 # For each network what the paper reports: validation accuracy and error, test accuracy and error.
 REPORTED = {"none": T1, "frozen": T1, "trained": T1, "c1": T2}
+LABELS = {
+    "none": "dense net",
+    "frozen": "batch norm. frozen",
+    "trained": "batch norm. trained",
+    "c1": "C1",
+}
 TOLERANCES = (1.0, 0.03, 1.0, 0.03)
 # Where each was trained, and the variant to evaluate it with: as in the paper, batch normalisation
 # has scale and bias drawn, and the statistics of minibatches.
@@ -40,6 +46,8 @@ Four = tuple[xr.DataArray, xr.DataArray, xr.DataArray, xr.DataArray]
 def measured(runs: Runs) -> Iterator[tuple[str, float, Four, xr.Dataset]]:
     """Yield network, rate, validation accuracy and error, test accuracy and error, test results."""
     for name, (folder, variant) in TRAINED.items():
+        if "epoch" not in runs[f"{folder}/test"].dims:
+            continue  # an older run, kept at its best alone
         # In a run of few epochs the last of them is kept.
         tested = evaluated(runs[f"{folder}/test"], variant).sel(epoch=EPOCH, method="pad")
         curves = evaluated(runs[folder], variant).sel(epoch=tested.epoch)
@@ -57,14 +65,15 @@ def near(name: str, numbers: Four) -> int:
 
 def draw(runs: Runs):
     """Draw test accuracies beside the reported ones with their intervals, a panel a rate."""
-    panels: dict[str, list] = {}
-    for _, rate, numbers, _ in measured(runs):
+    panels: dict[str, dict] = {}
+    for name, rate, numbers, tested in measured(runs):
         mean, bounds = over_seeds(numbers[2])
-        panels.setdefault(adam_at(rate), []).append((mean, *bounds))
-    tested, reported = runs["convnets/c1/test"], np.array([x[2] for x in REPORTED.values()])
+        panels.setdefault(adam_at(rate), {})[name] = (mean, *bounds)
+    names = list(next(iter(panels.values())))
+    reported = np.array([REPORTED[name][2] for name in names])
     figure = plot_intervals(
-        ["dense net", "batch norm. frozen", "batch norm. trained", "C1"],
-        *np.moveaxis(list(panels.values()), -1, 0),
+        [LABELS[name] for name in names],
+        *np.moveaxis([list(panel.values()) for panel in panels.values()], -1, 0),
         reference=[reported] * len(panels),
         titles=list(panels),
         xlabel="test accuracy (%)",
