@@ -69,6 +69,7 @@ def draw(runs: Runs):
     for name, rate, numbers, tested in measured(runs):
         mean, bounds = over_seeds(numbers[2])
         panels.setdefault(adam_at(rate), {})[name] = (mean, *bounds)
+        seeds, about = tested.sizes["seed"], tested.attrs
     names = list(next(iter(panels.values())))
     reported = np.array([REPORTED[name][2] for name in names])
     figure = plot_intervals(
@@ -77,7 +78,7 @@ def draw(runs: Runs):
         reference=[reported] * len(panels),
         titles=list(panels),
         xlabel="test accuracy (%)",
-        note=f"{tested.attrs['data']} · {tested.sizes['seed']} seeds · {tested.attrs['images']:,} "
+        note=f"{about['data']} · {seeds} seeds · {about['images']:,} "
         f"images · reported: Wilson's 95 % interval of one network on {IMAGES:,} images",
     )
     within = wilson(xr.DataArray(reported / 100), IMAGES)
