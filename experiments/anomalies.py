@@ -106,7 +106,7 @@ def _fitting(title: str, readings: list[list[dict]]) -> str:
     )
     return (
         f"**{title}:** none of {len(readings)} readings fits; nearest: {nearest['hypothesis']}, "
-        f"{nearest['measured']:.2f}."
+        f"{nearest['measured']:.2f} {CLAIMS[nearest['claim']].unit}."
     )
 
 
