@@ -24,7 +24,8 @@ from flax import linen as nn
 from emnist_jax import Sweep, schedules
 from emnist_jax.engine import ranges
 from emnist_jax.errors import check_count
-from experiments._experiment import Experiment, Figure, main
+from emnist_jax.figures.tables import Table
+from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._networks import DENSE, float32_sweep
 from experiments._rules import (
     choice_table,
@@ -114,6 +115,12 @@ def sweeps(
     return found
 
 
+def ranges_table(_: Runs) -> Table:
+    """Return what the settings of each rule are drawn from."""
+    drawn = {rule: [f"{k} {words}" for k, words in of.items()] for rule, of in SPACES.items()}
+    return Table([{"rule": k, "settings drawn from": ", ".join(of)} for k, of in drawn.items()])
+
+
 EXPERIMENT = Experiment(
     "rules_compared",
     "Which rule to take, with and without a schedule (X1)",
@@ -142,6 +149,7 @@ EXPERIMENT = Experiment(
         "choice": partial(choice_table, network="dense"),
         "kinds": kinds_table,
         "tuned": partial(tuned_table, network="dense"),
+        "ranges": ranges_table,
     },
     finding=finding,
     cost="70 minutes on two CPU cores (projected)",
