@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 
@@ -19,7 +18,6 @@ import emnist_jax as ej
 from benchmarks import ours, peers, programs
 from benchmarks.tables import table
 from benchmarks.timing import Contestant, Timing, alternate, race
-from emnist_jax.engine.chunks import Chunk, Runner
 from emnist_jax.store.files import write_text
 from emnist_jax.store.provenance import commit, describe_devices
 
@@ -29,35 +27,17 @@ BANDWIDTH = {"H200": 4.8e12, "H100": 3.35e12}  # bytes a second, by NVIDIA's dat
 PEER_IMAGES = 10_000
 
 
-class Programs(NamedTuple):
-    """The programs of a case, warm, and what they hold."""
-
-    runner: Runner
-    chunk: Chunk
-    trials: list  # the states, replaced by every epoch
-    holds: dict[str, object]
-
-    def epoch(self) -> None:
-        """Train for one epoch."""
-        self.trials[0] = self.runner.run_epoch(self.chunk, self.trials[0], 1)
-        jax.block_until_ready(self.trials[0])
-
-    def evaluate(self) -> None:
-        """Evaluate on all training and validation images."""
-        runner = self.runner
-        made = runner.programs.evaluate(self.chunk.hyper, self.trials[0], runner.data)
-        jax.block_until_ready(made)
-
-
-def warm(data: ej.Dataset, network: str, rule: str, precision: str) -> Programs:
-    """Compile the programs of a case, and run each once."""
-    runner, rows = programs.chunk(data, network, rule, "this GPU", precision)
-    holds = programs.held(runner, rows, runner.compiled(rows))
-    chunk = runner.chunk(rows)
-    made = Programs(runner, chunk, [runner.start(chunk, [])], holds)
-    made.epoch()
-    made.evaluate()
-    return made
+def warm(
+    data: ej.Dataset, network: str, rule: str, precision: str
+) -> tuple[ours.Sweep, dict[str, object]]:
+    """Return a case's sweep, all trials at once and run once, and what its programs hold."""
+    trials = programs.CASES[network, rule] * programs.SEEDS
+    how = {"at_once": trials, "precision": precision}
+    sweep = ours.Sweep(data, ours.NETWORKS[network], rule, trials, **how)
+    holds = programs.held(sweep.runner, sweep.chunks[0].rows, sweep.compile())
+    sweep.epoch()
+    sweep.evaluate()
+    return sweep, holds
 
 
 def measure(data: ej.Dataset) -> Iterator[dict[str, object]]:
@@ -65,17 +45,16 @@ def measure(data: ej.Dataset) -> Iterator[dict[str, object]]:
     cases = [(*case, precision) for case in programs.CASES for precision in PRECISIONS]
     with ThreadPoolExecutor() as threads:  # XLA compiles without Python
         made = list(threads.map(lambda case: warm(data, *case), cases))
-    for (network, rule, precision), one in zip(cases, made, strict=True):
-        timed = alternate({"epoch": one.epoch, "evaluate": one.evaluate}, ROUNDS)
-        steps = len(data.train) // ours.BATCH
-        images = one.holds["trials"] * (len(data.train) + len(data.valid))
+    for (network, rule, precision), (sweep, holds) in zip(cases, made, strict=True):
+        timed = alternate({"epoch": sweep.epoch, "evaluate": sweep.evaluate}, ROUNDS)
+        images = sweep.trials * (len(data.train) + len(data.valid))
         yield {
             "network": network,
             "rule": rule,
             "precision": precision,
-            "step_ms": timed["epoch"].times(1000 / steps),
+            "step_ms": timed["epoch"].times(1000 / sweep.steps),
             "evaluation_us": timed["evaluate"].times(1e6 / images),
-        } | one.holds
+        } | holds
 
 
 def race_peers(data: ej.Dataset) -> Iterator[dict[str, object]]:
@@ -120,7 +99,8 @@ def papers_minutes(steps: list[dict]) -> float:
 
 def render(found: dict) -> str:
     """Return the tables as Markdown."""
-    (rate,) = [rate for name, rate in BANDWIDTH.items() if name in found["device"]]
+    rate = next((rate for name, rate in BANDWIDTH.items() if name in found["device"]), None)
+    speed = f", at {rate / 1e12} TB/s (the vendor's)" if rate else ""
     alone = {
         (p["network"], p["rule"], p["name"]): Timing(*p["step_ms"]).median / p["trials"]
         for p in found["peers"]
@@ -132,7 +112,7 @@ def render(found: dict) -> str:
         def times(peer: str, each=step.median / r["trials"], case=case) -> str:
             return f"{alone[*case, peer] / each:,.0f} x" if (*case, peer) in alone else ""
 
-        least = max(r[name] / rate for name in ("bytes", "least"))
+        moved = max(r["bytes"], r["least"])
         lines.append(
             (
                 f"{r['network']}, {r['rule']}",
@@ -142,7 +122,7 @@ def render(found: dict) -> str:
                 str(r["kernels"]),
                 f"{r['bytes'] / 1e6:,.0f}",
                 f"{r['least'] / 1e6:,.0f}",
-                f"{1000 * least:.3f}",
+                f"{1000 * moved / rate:.3f}" if rate else "",
                 f"{Timing(*r['evaluation_us']).median:.4f}",
                 times("PyTorch eager"),
                 times("torch.func ensemble"),
@@ -158,10 +138,10 @@ def render(found: dict) -> str:
             "## On a GPU",
             f"`python -m benchmarks.gpu` on {found['device']}, commit {found['commit'][:10]}, jax "
             f"{found['jax']}. {found['about']} A step is of all trials, median of {ROUNDS} epochs "
-            f"of {found['images']:,} images; bytes are those of the compiled program, at "
-            f"{rate / 1e12} TB/s (the vendor's). PyTorch's are times of a step and network, as "
-            "multiples of ours; its products are float32, its convolutions TF32. Kernels differ "
-            "from those read without a device where JAX's version or its flags do.",
+            f"of {found['images']:,} images; bytes are those of the compiled "
+            f"program{speed}. PyTorch's are times of a step and network, as multiples of ours; its "
+            "products are float32, its convolutions TF32. Kernels differ from those read without a "
+            "device where JAX's version or its flags do.",
             table(head, lines),
             "From the float32 rows, evaluation included and compiling left out, the whole paper at "
             f"five seeds takes {papers_minutes(found['steps']):.0f} minutes on this GPU "

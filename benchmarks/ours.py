@@ -41,11 +41,13 @@ class Sweep:
         devices: int | None = None,
         at_once: int | None = None,
         watch: tuple[str, ...] = (),
+        precision: str = "default",
     ):
         settings = max(1, trials // SEEDS)
         grid = {"learning_rate": [RATES[rule] * 0.9**i for i in range(settings)]}
         epochs = EPOCHS * PAPER_IMAGES // len(data.train)
-        sweep = ej.Sweep(model, rule, grid, trials // settings, epochs, BATCH, watch=watch)
+        how = {"watch": watch, "precision": precision}
+        sweep = ej.Sweep(model, rule, grid, trials // settings, epochs, BATCH, **how)
         self.runner = runner = Runner(make_job(sweep, data), devices)
         rows = runner.layout(at_once)
         self.trials, self.steps = trials, len(data.train) // BATCH

@@ -34,7 +34,6 @@ from emnist_jax.store.files import write_text
 H100 = {"bytes_per_second": 3.35e12, "flop_per_second": 67e12}  # float32, as the paper's sweeps
 LAUNCH = 2.5e-6  # seconds a kernel, about
 TARGETS = "one H100", "4 v5e cores", "8 v5e cores", "this CPU"
-HERE = "this CPU", "this GPU"
 # Network and rule: settings, of five seeds each.
 CASES = {("dense", "sgd"): 5, ("dense", "adam"): 32, ("C1", "adam"): 2, ("C2", "adam"): 2}
 SEEDS, CLASSES, TRAIN, VALID = 5, 47, 100_000, 15_800
@@ -80,7 +79,7 @@ class Loop(NamedTuple):
 def mesh(target: str) -> Mesh:
     """Return the devices of a target."""
     count = int(target.split()[0]) if target[0].isdigit() else 1
-    if target in HERE:
+    if target == "this CPU":
         return programs.row_mesh()
     if "v5e" in target:
         found = get_topology_desc(f"v5e:2x{count // 2}x1", platform="tpu")
@@ -101,13 +100,11 @@ def images() -> ej.Dataset:
     return ej.load({"train": part(TRAIN), "valid": part(VALID), "test": part(CLASSES)})
 
 
-def chunk(
-    data: ej.Dataset, network: str, rule: str, target: str, precision: str = "default"
-) -> tuple[Runner, np.ndarray]:
+def chunk(data: ej.Dataset, network: str, rule: str, target: str) -> tuple[Runner, np.ndarray]:
     """Return a runner on a target, and the rows of a case: its seeds; on a CPU, what suits it."""
     rates = np.geomspace(1e-4, 1e-2, CASES[network, rule]).tolist()
     sweep = ej.Sweep(ours.NETWORKS[network], rule, {"learning_rate": rates}, SEEDS, ours.EPOCHS)
-    job, devices = make_job(sweep.replace(precision=precision), data), mesh(target)
+    job, devices = make_job(sweep, data), mesh(target)
     runner = Runner(job, devices)
     rows = np.arange(job.trials).reshape(-1, SEEDS).T
     return runner, runner.layout()[0] if runner.on_cpu else rows

@@ -6,7 +6,8 @@
 A schedule needs the number of updates, so it is a function that wraps a rule. The shape (0 to 1)
 multiplies the rule's finished update: where the update is proportional to the learning rate, as it
 is for every rule of `rules` but `schedule_free_adamw` (which is refused), this is the rule at
-learning rate eta * shape(t), and eta stays a number on an axis of the sweep.
+learning rate eta * shape(t), and eta stays a number on an axis of the sweep. `average`
+wraps a rule, too, and leaves its learning rate alone.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Training of one network, as pure functions: init, step, epoch, evaluate.
+"""Training of one network, as pure functions: init, step, epoch, evaluation.
 
 Nothing here knows of seeds in parallel, grids, files or devices; `engine` maps these functions over
 trials. `model` is a Flax module called as `module(x, train=False)`, `rule` an optax transformation.
@@ -200,7 +200,7 @@ def accuracy(logits: Float[Array, "n classes"], labels: Int[Array, "n"]) -> Floa
 
 
 def macro_accuracy(logits: Float[Array, "n classes"], labels: Int[Array, "n"]) -> Float[Array, "n"]:
-    """Return `accuracy`; `evaluate` averages it within each class first: classes count alike."""
+    """Return `accuracy`; `means` averages it within each class first: classes count alike."""
     return accuracy(logits, labels)
 
 

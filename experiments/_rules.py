@@ -10,6 +10,7 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import (
     best,
     best_after_k,
+    best_setting,
     difference_after_k,
     good_share,
     median_time,
@@ -19,7 +20,7 @@ from experiments._curves import Mean, over_seeds, plot_differences, tuned
 from experiments._experiment import Runs
 from experiments._names import NAMES
 from experiments.claims.beyond import NEWER, RULES, folder
-from experiments.claims.measures import best_accuracy, less_luck, target_of
+from experiments.claims.measures import target_of
 
 KINDS = {"": "at a constant rate", "cosine": "with a cosine"}
 ENDS = ("difference", "lower", "upper")
@@ -40,10 +41,7 @@ def scores(runs: Runs, network: str, kind: str = "") -> dict[str, xr.DataArray]:
 
 def at_best_setting(runs: Runs, network: str, kind: str = "") -> dict[str, xr.Dataset]:
     """Return each rule's curves at its best setting."""
-    return {
-        rule: curves.isel(sample=int(best_accuracy(curves).mean("seed").argmax("sample")))
-        for rule, curves in searched(runs, network, kind).items()
-    }
+    return {rule: best_setting(curves) for rule, curves in searched(runs, network, kind).items()}
 
 
 def less_after_k(one: xr.DataArray, other: xr.DataArray, k: int) -> xr.Dataset:
@@ -207,10 +205,11 @@ def tuned_table(runs: Runs, network: str) -> Table:
     rows = []
     for kind, words in KINDS.items():
         own, curves = scores(runs, network, kind), at_best_setting(runs, network, kind)
+        found = searched(runs, network, kind)
         when, sooner = (epochs_to(runs, network, pick, kind) for pick in (max, min))
         for rule, score in own.items():
             share = good_share(score)
-            mean, bounds = over_seeds(less_luck(best_accuracy(searched(runs, network, kind)[rule])))
+            mean, bounds = over_seeds(tuned(found[rule]))
             drawn = {k: v for k, v in curves[rule].coords.items() if v.ndim == 0 and k != "sample"}
             rows.append(
                 {

@@ -25,6 +25,11 @@ def sweeps(epochs: int = 10, settings: int = 16, sample_seed: int = 0) -> dict[s
     return {f"{part}{name}": made[name] for part in (FIFTH, HALF) for name in ALL.values()}
 
 
+def accuracy(runs: Runs, part: str) -> dict[str, float]:
+    """Return each rule's mean accuracy (%) at its best setting on a part."""
+    return {rule: float(tuned(runs[part + name]).mean()) for rule, name in ALL.items()}
+
+
 def less_adam(runs: Runs, part: str) -> dict[str, Mean]:
     """Return each rule less Adam, in points, both at their best settings on a part."""
     adam = tuned(runs[part + ALL["adam"]])
@@ -45,10 +50,7 @@ def draw(runs: Runs):
 
 def accuracies(runs: Runs) -> Table:
     """Return each rule's accuracy and rank by the number of training images."""
-    means = {
-        part: {rule: float(tuned(runs[part + name]).mean()) for rule, name in ALL.items()}
-        for part in PARTS
-    }
+    means = {part: accuracy(runs, part) for part in PARTS}
     rows = []
     for rule in ALL:
         row: dict[str, object] = {"rule": rule}
@@ -65,11 +67,12 @@ def finding(runs: Runs) -> str:
     """Return which rules lead at each size."""
     lines = []
     for part in PARTS:
-        mean = {NAMES[rule]: float(tuned(runs[part + name]).mean()) for rule, name in ALL.items()}
-        first, second, *_, last = sorted(mean, key=mean.get, reverse=True)
+        mean = accuracy(runs, part)
+        ranked = sorted(mean, key=mean.get, reverse=True)
+        first, second, *_, last = ((NAMES[rule], f"({mean[rule]:.2f} %)") for rule in ranked)
         lines.append(
-            f"With {images(runs, part):,} training images {first} leads ({mean[first]:.2f} %), "
-            f"then {second} ({mean[second]:.2f} %); last is {last} ({mean[last]:.2f} %)."
+            f"With {images(runs, part):,} training images {' leads '.join(first)}, then "
+            f"{' '.join(second)}; last is {' '.join(last)}."
         )
     return " ".join(lines)
 

@@ -85,7 +85,7 @@ class Job:
 
     @property
     def metric_dtype(self) -> np.dtype:
-        """Return the type of their numbers, see `train.evaluate`."""
+        """Return the type of their numbers, see `train.batch_sums`."""
         return np.promote_types(self.structure.pixels.dtype, np.float32)
 
     @property

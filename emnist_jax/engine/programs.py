@@ -151,12 +151,13 @@ def programs(structure: Structure, mesh: Mesh, names: tuple[str, ...]) -> Progra
         rows = len(jax.tree.leaves(hyper)[0])
         trials = jax.tree.map(_joined, trials, axes)
         hyper = {name: values.reshape(-1) for name, values in hyper.items()}
+        metrics = dict(structure.metrics)
         found = jax.vmap(watch.means, (axes,))(trials) if structure.watch else {}
         for suffix, model, batch in structure.evaluations:
 
             def one(hyper, trial, images, labels, model=model):
                 own = with_fields(structure, model, hyper)
-                return train.batch_sums(own, pixels, trial, images, labels, dict(structure.metrics))
+                return train.batch_sums(own, pixels, trial, images, labels, metrics)
 
             sums = partial(jax.vmap(one, in_axes=(0, axes, None, None)), hyper, trials)
             for part, (images, labels) in parts.items():

@@ -4,7 +4,8 @@ Each question is worded as an answer to it; the verdict says whether that answer
 rules are compared at their best settings, less the luck of the choice.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -164,26 +165,29 @@ AVERAGE_CLAIMS = (
 )
 
 
-def _rule_scores(part: str) -> Callable[[Runs], xr.DataArray]:
-    """Return a function that gives each rule's accuracy (%) at its best setting, on a part."""
-
-    def of(runs: Runs) -> xr.DataArray:
-        curves = {r: runs.pick(part + folder("dense", r)) for r in RULES + NEWER}
-        found = {rule: TUNED.of(one) for rule, one in curves.items()}
-        return xr.concat(found.values(), "choice").assign_coords(choice=list(found))
-
-    return of
-
-
-def _carried(measure: Callable[..., xr.Dataset], name: str) -> Callable[[Runs], Estimate]:
-    """Return a function that measures how rules on a fifth of the images do on all."""
-    few, all_images = _rule_scores(FIFTH), _rule_scores("")
+def _over(
+    measure: Callable[..., xr.Dataset], name: str, pick: Callable[[Runs], Sequence[xr.DataArray]]
+) -> Callable[[Runs], Estimate]:
+    """Return a function that measures scores on two problems; the first is judged."""
 
     def of(runs: Runs) -> Estimate:
-        there, here = few(runs), all_images(runs)
-        return _checked(measure(here, there), name, here.sizes["seed"])
+        scores = pick(runs)
+        found = measure(*scores)
+        values = [float(found[v]) for v in (name, "lower", "upper")]
+        if not np.isfinite(values).all():
+            raise NotTestable("one seed, or settings that all tie, give no interval")
+        return Estimate(*values, scores[0].sizes["seed"])
 
     return of
+
+
+def _sizes(runs: Runs) -> list[xr.DataArray]:
+    """Return each rule's accuracy (%) at its best setting, on all images and on a fifth of them."""
+    found = []
+    for part in ("", FIFTH):
+        scores = [TUNED.of(runs.pick(part + folder("dense", rule))) for rule in RULES + NEWER]
+        found.append(xr.concat(scores, "choice").assign_coords(choice=list(RULES + NEWER)))
+    return found
 
 
 SIZES = (
@@ -193,14 +197,16 @@ SIZES = (
         Measured(
             "Spearman's correlation of nine rules' accuracies at their best settings",
             "rho",
-            _carried(rank_correlation, "correlation"),
+            _over(rank_correlation, "correlation", _sizes),
         ),
         at_least(0.7, "half the variance of the ranks is shared; noise pulls it down"),
     ),
     Claim(
         "X2b",
         "the rule that is best on a fifth of the training images serves on all",
-        Measured("what it loses there to the best rule", "points", _carried(regret, "held_out")),
+        Measured(
+            "what it loses there to the best rule", "points", _over(regret, "held_out", _sizes)
+        ),
         at_most(1, "one point; each seed's best is chosen on the other seeds"),
     ),
 )
@@ -209,7 +215,7 @@ SIZES = (
 # W1: CIFAR-10
 
 
-def _two_problems(runs: Runs, rules: tuple[str, ...]) -> list[xr.DataArray]:
+def _two_problems(runs: Runs, rules: tuple[str, ...] = GRIDS) -> list[xr.DataArray]:
     return [
         pooled_settings({rule: runs.pick(f"cifar10/{problem}/{rule}") for rule in rules})
         for problem in ("emnist", "cifar10")
@@ -217,24 +223,9 @@ def _two_problems(runs: Runs, rules: tuple[str, ...]) -> list[xr.DataArray]:
 
 
 def _ranks(*rules: str) -> Measured:
-    def of(runs: Runs) -> Estimate:
-        one, other = _two_problems(runs, rules)
-        return _checked(rank_correlation(one, other), "correlation", one.sizes["seed"])
-
     words = f"Spearman's correlation of best validation accuracies, settings of {', '.join(rules)}"
+    of = _over(rank_correlation, "correlation", partial(_two_problems, rules=rules))
     return Measured(f"{words} (interval over seeds, for these settings)", "rho", of)
-
-
-def _regret(runs: Runs) -> Estimate:
-    there, here = _two_problems(runs, GRIDS)
-    return _checked(regret(here, there), "held_out", here.sizes["seed"])
-
-
-def _checked(found: xr.Dataset, name: str, seeds: int) -> Estimate:
-    values = [float(found[v]) for v in (name, "lower", "upper")]
-    if not np.isfinite(values).all():
-        raise NotTestable("one seed, or settings that all tie, give no interval")
-    return Estimate(*values, seeds)
 
 
 RANKS = at_least(0.7, "half the variance of the ranks is shared; noise pulls it down")
@@ -244,7 +235,11 @@ CIFAR10 = (
     Claim(
         "W1c",
         "EMNIST's best setting serves on CIFAR-10",
-        Measured("what it loses there to CIFAR-10's own best setting", "points", _regret),
+        Measured(
+            "what it loses there to CIFAR-10's own best setting",
+            "points",
+            _over(regret, "held_out", lambda runs: _two_problems(runs)[::-1]),
+        ),
         at_most(1, "one point; each seed's best is chosen on the other seeds"),
     ),
 )
