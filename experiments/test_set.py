@@ -83,10 +83,11 @@ def draw(runs: Runs):
     )
     within = wilson(xr.DataArray(reported / 100), IMAGES)
     reach = np.abs(100 * np.array([within.lower, within.upper]) - reported)
-    ends = [axes.get_xlim() for axes in figure.axes]
     for axes in figure.axes:
         rows = range(len(reported))
         axes.errorbar(reported, rows, xerr=reach, fmt="none", ecolor="black", capsize=5)
+    ends = [axes.get_xlim() for axes in figure.axes]
+    for axes in figure.axes:
         axes.set_xlim(np.min(ends), np.max(ends))
     return figure
 
