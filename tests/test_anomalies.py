@@ -23,7 +23,7 @@ def float64():
 
 def made(slip, parameters="trained"):
     norm = SlippedNorm(parameters, slip=slip)
-    variables = norm.init(jax.random.key(0), X)
+    variables = jax.jit(norm.init)(jax.random.key(0), X)
     held = variables["params" if parameters == "trained" else "frozen"]
     return norm, dict(variables), np.asarray(held["scale"]), np.asarray(held["bias"])
 
@@ -33,6 +33,7 @@ def in_training(slip):
     norm, variables, scale, bias = made(slip)
     state = {name: value for name, value in variables.items() if name != "params"}
 
+    @jax.jit  # one program, rather than one an operation; as below
     def forward(params, x):
         given = {"params": params, **state}
         return norm.apply(given, x, train=True, mutable=["batch_stats"])[0]
@@ -108,17 +109,21 @@ def test_a_slipped_net_begins_as_the_one_without():
     right = ej.MLP((5,), 3, ej.BatchNorm("frozen", "normal"))
     images = np.zeros((2, 3, 3, 1))
     slipped = right.clone(batch_norm=SlippedNorm("frozen", slip="constants"))
-    first, second = (net.init(jax.random.key(1), images) for net in (right, slipped))
+    first, second = (jax.jit(net.init)(jax.random.key(1), images) for net in (right, slipped))
     for part in ("params", "frozen"):
         jax.tree.map(np.testing.assert_array_equal, first[part], second[part])
 
 
 def test_other_kernels_have_their_spread_and_all_else_is_as_before():
     images = np.zeros((1, 28, 28, 1))
-    plain = ej.ConvNet((40,), (8,), 3).init(jax.random.key(0), images)["params"]
+
+    def begin(net):
+        return dict(jax.jit(net.init)(jax.random.key(0), images)["params"])
+
+    plain = begin(ej.ConvNet((40,), (8,), 3))
     bound = np.sqrt(6 / (25 + 40 * 25))  # 25 inputs, 40 x 25 outputs of a 5x5 kernel
     for drawn, sd, most in (("glorot", bound / np.sqrt(3), bound), ("normal", 0.01, np.inf)):
-        other = OtherKernels((40,), (8,), 3, drawn=drawn).init(jax.random.key(0), images)["params"]
+        other = begin(OtherKernels((40,), (8,), 3, drawn=drawn))
         kernel = np.asarray(other.pop("conv_0_kernel"))
         np.testing.assert_allclose(kernel.std(), sd, rtol=0.1)
         assert abs(kernel).max() <= most

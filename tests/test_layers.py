@@ -10,8 +10,11 @@ import pytest
 import scipy.signal
 import scipy.stats
 
+from emnist_jax import layers
 from emnist_jax.errors import InputError
-from emnist_jax.layers import BatchNorm, conv2d, dropout, matmul, max_pool, symmetric_uniform
+from emnist_jax.layers import BatchNorm, dropout, matmul, max_pool, symmetric_uniform
+
+conv2d = jax.jit(layers.conv2d, static_argnames="window")  # its steps one by one are ten programs
 
 
 @pytest.fixture(autouse=True)
@@ -76,15 +79,14 @@ def split_windows(y, window):
 def test_conv2d_equals_scipy_with_flipped_kernel(x_shape, kernel_shape, window):
     x, kernel = draw(*x_shape), draw(*kernel_shape, seed=1)
     expected = split_windows(scipy_conv(x, kernel), window)
-    np.testing.assert_allclose(conv2d(x, kernel, window), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(conv2d(x, kernel, window=window), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("window", [1, 2])
 @pytest.mark.parametrize(("x_shape", "kernel_shape"), CONV_SHAPES)
 def test_conv2d_gradients_equal_scipy(x_shape, kernel_shape, window):
     x, kernel = draw(*x_shape), draw(*kernel_shape, seed=1)
-    convolve = jax.jit(conv2d, static_argnames="window")
-    y, pullback = jax.vjp(lambda x, k: convolve(x, k, window), x, kernel)
+    y, pullback = jax.vjp(lambda x, k: conv2d(x, k, window=window), x, kernel)
     g = draw(*y.shape, seed=2)
     full = np.zeros_like(scipy_conv(x, kernel))  # outputs in no whole window get no gradient
     h, w = full.shape[1] // window * window, full.shape[2] // window * window
@@ -111,9 +113,9 @@ def test_conv2d_equals_lax():
 
 def test_conv2d_over_trials_equals_one_by_one():
     x, kernels = draw(2, 8, 8, 3), draw(4, 3, 3, 2, 5, seed=1)
-    together = jax.vmap(lambda k: conv2d(x, k, 2))(kernels)
+    together = jax.vmap(lambda k: conv2d(x, k, window=2))(kernels)
     for kernel, y in zip(kernels, together, strict=True):
-        np.testing.assert_allclose(y, conv2d(x, kernel, 2), rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(y, conv2d(x, kernel, window=2), rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -192,7 +194,7 @@ def split_variables(variables):
 def test_batch_norm_equals_numpy(parameters, initial, statistics, axis):
     x, g = 3 * draw(6, 4, 5) + 1, draw(6, 4, 5, seed=1)
     norm = BatchNorm(parameters, initial, statistics, axis=axis)
-    variables = norm.init(jax.random.key(0), x)
+    variables = jax.jit(norm.init)(jax.random.key(0), x)
     held = split_variables(variables)
     scale, bias = np.asarray(held["scale"]), np.asarray(held["bias"])
     assert scale.shape == bias.shape == (x.shape[axis],)
@@ -201,6 +203,7 @@ def test_batch_norm_equals_numpy(parameters, initial, statistics, axis):
 
     state = {k: v for k, v in variables.items() if k != "params"}
 
+    @jax.jit
     def forward(params, x):
         y, _ = norm.apply({"params": params, **state}, x, train=True, mutable=["batch_stats"])
         return y
@@ -215,7 +218,7 @@ def test_batch_norm_equals_numpy(parameters, initial, statistics, axis):
     else:
         assert dparams == {}
 
-    evaluated = norm.apply(variables, x)
+    evaluated = jax.jit(norm.apply)(variables, x)
     if statistics == "minibatch":
         np.testing.assert_allclose(evaluated, expected, rtol=1e-10, atol=1e-10)
     else:  # nothing seen yet: mean 0, variance 1
@@ -252,11 +255,14 @@ def test_frozen_parameters_stay_while_the_input_learns(statistics):
         y, updated = norm.apply(state, x @ weights, train=True, mutable=["batch_stats", "frozen"])
         return ((y - target) ** 2).mean(), updated
 
-    for _ in range(5):
+    @jax.jit
+    def step(weights, state, rule_state):
         gradient, updated = jax.grad(loss, has_aux=True)(weights, state)
-        state |= updated
         change, rule_state = rule.update(gradient, rule_state)
-        weights = optax.apply_updates(weights, change)
+        return optax.apply_updates(weights, change), state | updated, rule_state
+
+    for _ in range(5):
+        weights, state, rule_state = step(weights, state, rule_state)
     assert np.abs(weights - jnp.eye(4)).max() > 1e-2
     for name in ("scale", "bias"):
         np.testing.assert_array_equal(state["frozen"][name], frozen[name])

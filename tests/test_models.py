@@ -1,5 +1,6 @@
 """The networks against float64 numpy, their sizes, their initial weights, trials together."""
 
+from functools import partial
 from math import prod, sqrt
 
 import jax
@@ -16,6 +17,15 @@ from emnist_jax.models import MLP, ConvNet
 C1 = ConvNet(channels=(10,), hidden=(576, 160), classes=47)
 C2 = ConvNet(channels=(5, 10), hidden=(150,), classes=47)
 DENSE = MLP(hidden=(100, 100), classes=47)
+
+
+def init(module, seed, x):
+    """`module.init`, compiled once: its layers one by one would be a dozen programs."""
+    return jax.jit(module.init)(jax.random.key(seed), x)
+
+
+def apply(module, variables, x):
+    return jax.jit(module.apply)(variables, x)
 
 
 def images(*shape, seed=0):
@@ -90,8 +100,8 @@ def test_mlp_equals_numpy():
     with jax.enable_x64(True):
         x = images(4, 6, 5, 1)
         module = MLP((7, 8), classes=3)
-        params = scattered(module.init(jax.random.key(0), x)["params"])
-        actual = module.apply({"params": params}, x)
+        params = scattered(init(module, 0, x)["params"])
+        actual = apply(module, {"params": params}, x)
         assert actual.dtype == jnp.float64
         np.testing.assert_allclose(actual, numpy_dense(params, x.reshape(4, -1), 2), rtol=1e-11)
 
@@ -112,18 +122,20 @@ def test_convnet_equals_numpy(shape, size):
     with jax.enable_x64(True):
         x = images(*shape)
         module = ConvNet((3, 4), (6,), classes=5, kernel=size)
-        params = scattered(module.init(jax.random.key(0), x)["params"])
+        params = scattered(init(module, 0, x)["params"])
         expected = numpy_convnet(params, x, 2, 1)
-        np.testing.assert_allclose(module.apply({"params": params}, x), expected, rtol=1e-10)
+        np.testing.assert_allclose(apply(module, {"params": params}, x), expected, rtol=1e-10)
 
 
 def test_convnet_gradient_equals_finite_differences():
     with jax.enable_x64(True):
         x, g = images(2, 8, 8, 2), images(2, 3, seed=1)
         module = ConvNet((2, 3), (4,), classes=3)
-        params = scattered(module.init(jax.random.key(0), x)["params"])
+        params = scattered(init(module, 0, x)["params"])
         flat, unravel = ravel_pytree(params)
-        gradient = jax.grad(lambda v: (module.apply({"params": unravel(v)}, x) * g).sum())(flat)
+        gradient = jax.jit(jax.grad(lambda v: (module.apply({"params": unravel(v)}, x) * g).sum()))(
+            flat
+        )
         rng = np.random.default_rng(0)
 
         def loss(flat):
@@ -138,7 +150,7 @@ def test_convnet_gradient_equals_finite_differences():
 
 @pytest.mark.parametrize("module", [DENSE, C1, C2])
 def test_initial_weights(module):
-    params = module.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
+    params = init(module, 0, jnp.zeros((1, 28, 28, 1)))["params"]
     for name, layer in params.items():
         if name.endswith("_kernel"):
             values = np.asarray(layer)
@@ -199,7 +211,7 @@ def test_number_of_classes_comes_later(module):
         unknown.init(jax.random.key(0), x)
     assert "\n" not in str(caught.value)
     known = unknown.clone(classes=10)
-    assert known.apply(known.init(jax.random.key(0), x), x).shape == (2, 10)
+    assert jax.eval_shape(known.init_with_output, jax.random.key(0), x)[0].shape == (2, 10)
 
 
 def test_too_small_images_are_refused():
@@ -219,7 +231,7 @@ def test_models_are_values():
 @pytest.mark.parametrize("base", [MLP((50, 50), classes=4), ConvNet((2,), (50,), classes=4)])
 def test_dropout_rate_is_an_axis(base):
     x = images(3, 8, 8, 1).astype(np.float32)
-    variables = base.init(jax.random.key(0), x)
+    variables = init(base, 0, x)
 
     @jax.jit
     @jax.vmap
@@ -227,25 +239,24 @@ def test_dropout_rate_is_an_axis(base):
         module = base.clone(dropout=rate)
         return module.apply(variables, x, train=True, rngs={"dropout": key})
 
-    plain = base.apply(variables, x, train=True)
+    plain = jax.jit(partial(base.apply, train=True))(variables, x)
     y = logits(jnp.array([0.0, 0.5, 0.5]), jax.random.split(jax.random.key(1), 3))
     np.testing.assert_allclose(y[0], plain, rtol=1e-5, atol=1e-6)
     assert np.abs(y[1] - plain).max() > 1e-3
     assert np.abs(y[1] - y[2]).max() > 1e-3
-    evaluated = base.clone(dropout=0.5).apply(variables, x)
-    np.testing.assert_array_equal(evaluated, base.apply(variables, x))
+    evaluated = apply(base.clone(dropout=0.5), variables, x)
+    np.testing.assert_array_equal(evaluated, apply(base, variables, x))
 
 
 def test_dropout_is_unbiased_on_the_last_hidden_layer():
     base = MLP((20,), classes=3)
     x = images(2, 4, 4, 1).astype(np.float32)
-    variables = base.init(jax.random.key(0), x)
+    variables = init(base, 0, x)
     dropped = base.clone(dropout=0.3)
-    y = jax.vmap(lambda key: dropped.apply(variables, x, train=True, rngs={"dropout": key}))(
-        jax.random.split(jax.random.key(1), 20_000)
-    )
+    drop = jax.vmap(lambda key: dropped.apply(variables, x, train=True, rngs={"dropout": key}))
+    y = jax.jit(drop)(jax.random.split(jax.random.key(1), 20_000))
     error = np.asarray(y).std(0) / sqrt(len(y))
-    np.testing.assert_array_less(np.abs(y.mean(0) - base.apply(variables, x)), 5 * error)
+    np.testing.assert_array_less(np.abs(y.mean(0) - apply(base, variables, x)), 5 * error)
 
 
 @pytest.mark.parametrize("base", [MLP((9, 8), classes=4), ConvNet((2, 3), (6,), classes=4)])
@@ -253,11 +264,12 @@ def test_frozen_and_trained_start_alike(base):
     x = images(4, 8, 8, 1).astype(np.float32)
     trained = base.clone(batch_norm=BatchNorm("trained", "normal"))
     frozen = base.clone(batch_norm=BatchNorm("frozen", "normal"))
-    a, b = (module.init(jax.random.key(3), x) for module in (trained, frozen))
-    np.testing.assert_array_equal(
-        trained.apply(a, x, train=True, mutable=["batch_stats"])[0],
-        frozen.apply(b, x, train=True, mutable=["batch_stats"])[0],
-    )
-    plain = base.init(jax.random.key(3), x)["params"]
+    a, b = (init(module, 3, x) for module in (trained, frozen))
+    logits = [
+        jax.jit(partial(module.apply, train=True, mutable=["batch_stats"]))(variables, x)[0]
+        for module, variables in ((trained, a), (frozen, b))
+    ]
+    np.testing.assert_array_equal(*logits)
+    plain = init(base, 3, x)["params"]
     for name in plain:  # the other weights depend on the seed alone, not on the normalisation
         jax.tree.map(np.testing.assert_array_equal, plain[name], b["params"][name])

@@ -52,7 +52,7 @@ def networks(data, folder):
 )
 def test_a_folder_is_all_that_is_needed_to_load_built_in_models(data, model, tmp_path):
     model = model.clone(classes=47)
-    made = model.init(jax.random.key(0), np.ones((1, *FORM.shape), np.float32))
+    made = jax.jit(model.init)(jax.random.key(0), np.ones((1, *FORM.shape), np.float32))
     variables = jax.tree.map(lambda leaf: np.asarray(leaf)[None], dict(made))
     numbers = {"epoch": 3, "valid_accuracy": np.float32(0.1), "valid_error": np.float32(np.nan)}
     labels = {"seed": [2], "learning_rate": 1e-3}

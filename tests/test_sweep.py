@@ -66,6 +66,10 @@ def test_every_trial_equals_the_run_it_stands_for_in_float64(data):
         valid = data.valid.images.reshape(-1, 784), data.valid.labels
 
         @partial(jax.jit, static_argnames="dropout")
+        def begin(rate, b1, dropout, seed):
+            return train.init(model.clone(dropout=dropout), rules.adam(rate, b1), pixels, seed)
+
+        @partial(jax.jit, static_argnames="dropout")
         def trained(rate, b1, dropout, seed, trial, epoch):
             own, rule = model.clone(dropout=dropout), rules.adam(rate, b1)
             order = jax.random.permutation(train.key_for(seed, train.ORDER, epoch), 1000)
@@ -81,7 +85,7 @@ def test_every_trial_equals_the_run_it_stands_for_in_float64(data):
             return trial, train.means(train.all_sums(sums, *valid, 64), valid[1])
 
         for rate, b1, dropout, seed in itertools.product(*grid.values(), [0, 1]):
-            trial = train.init(model.clone(dropout=dropout), rules.adam(rate, b1), pixels, seed)
+            trial = begin(rate, b1, dropout, seed)
             for epoch in (1, 2):
                 trial, found = trained(rate, b1, dropout, seed, trial, epoch)
                 cell = curves.sel(

@@ -18,8 +18,14 @@ FLAT = IMAGES.reshape(230, 784)
 LABELS = RNG.integers(0, 47, 230).astype(np.int32)
 
 
-def start(seed=0, rule=None, model=MODEL, dtype="float32"):
-    return train.init(model, rule or rules.sgd(0.1), pixels(dtype), seed)
+# Compiled as they are in a sweep: one by one, their operations would be hundreds of programs.
+INIT = jax.jit(train.init, static_argnums=(0, 1, 2))
+STEP = jax.jit(train.step, static_argnums=(0, 1))
+SGD = rules.sgd(0.1)
+
+
+def start(seed=0, rule=SGD, dtype="float32"):
+    return INIT(MODEL, rule, pixels(dtype), seed)
 
 
 def pixels(dtype="float32"):
@@ -83,8 +89,9 @@ def test_a_step_is_gradient_descent_on_the_mean_cross_entropy():
         trial = start(dtype="float64")
         x = train.scale(jnp.asarray(IMAGES[:50]), jnp.float64)
         expected = jax.tree.map(np.asarray, trial.params)
+        rule = rules.sgd(0.5)
         for _ in range(3):
-            trial = train.step(MODEL, rules.sgd(0.5), trial, x, LABELS[:50], jax.random.key(0))
+            trial = STEP(MODEL, rule, trial, x, LABELS[:50], jax.random.key(0))
             expected = numpy_sgd_step(expected, IMAGES[:50].reshape(50, -1) / 255, LABELS[:50], 0.5)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12),
@@ -99,7 +106,8 @@ def test_evaluation_with_a_remainder_is_the_plain_mean(batch):
     with jax.enable_x64(True):
         trial = start(dtype="float64")
         sums = partial(train.batch_sums, MODEL, pixels("float64"), trial, metrics=metrics)
-        found = train.means(train.all_sums(sums, jnp.asarray(FLAT), LABELS, batch), LABELS)
+        evaluate = jax.jit(partial(train.all_sums, sums), static_argnums=2)
+        found = train.means(evaluate(jnp.asarray(FLAT), LABELS, batch), LABELS)
         params = jax.tree.map(np.asarray, trial.params)
     logits, _ = numpy_net(params, IMAGES.reshape(len(IMAGES), -1) / 255)
     shifted = logits - logits.max(1, keepdims=True)
