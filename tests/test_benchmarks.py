@@ -79,7 +79,10 @@ MAKERS = {
 }
 
 
-@pytest.mark.parametrize("network", SMALL)
+SLOW = pytest.param("one convolution", marks=pytest.mark.slow)  # two have all that it has
+
+
+@pytest.mark.parametrize("network", ["dense", SLOW, "two convolutions"])
 @pytest.mark.parametrize("rule", steps.RULES)
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_peer_makes_the_same_steps(maker, rule, network):

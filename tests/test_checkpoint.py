@@ -88,7 +88,9 @@ def assert_same_bits(found, expected):
         np.testing.assert_array_equal(networks.epoch, other_networks.epoch)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "rule", ["adam", *(pytest.param(n, marks=pytest.mark.slow) for n in RULES if n != "adam")]
+)
 def test_a_run_stopped_after_every_save_equals_one_left_alone(tmp_path, monkeypatch, data, rule):
     expected = run(data, rule=RULES[rule])
     found, stops = run_stopping_after_every_save(

@@ -132,7 +132,12 @@ UPDATES = {  # an update function, the rule's name, the slips' words, hyperparam
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", UPDATES)
+SOME = [*UPDATES][::3]  # `make test` has a third of them
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in SOME else pytest.param(n, marks=pytest.mark.slow) for n in UPDATES]
+)
 def test_an_update_function_is_named_with_its_slips(name):
     update, rule, words, values = UPDATES[name]
     found = rules.identify(update, learning_rate=RATE)

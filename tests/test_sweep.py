@@ -102,7 +102,7 @@ def test_two_runs_are_identical_to_the_last_bit(data):
         np.testing.assert_array_equal(one[name], two[name])
 
 
-@pytest.mark.parametrize("at_once", [1, 3, 4])
+@pytest.mark.parametrize("at_once", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3)), 4])
 def test_chunks_and_their_padding_do_not_show(data, at_once):
     with jax.enable_x64(True):
         whole = sweep(data, dtype="float64", trials_at_once=6)
