@@ -13,7 +13,6 @@ from emnist_jax import hosts
 from emnist_jax.console import show
 from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
-from emnist_jax.store import networks
 from emnist_jax.store.curves import checksum, load_curves, save_curves
 from experiments._data import Source
 from experiments._experiment import Experiment
@@ -51,23 +50,19 @@ def train(experiment: Experiment, options: Options, folders: Collection[str] | N
 
 
 def _train_and_test(sweep: ej.Sweep, data: ej.Dataset, folder: str, options: Options) -> None:
-    """Train a sweep into a folder unless it is there, and test its networks unless they are."""
+    """Train a sweep into a folder unless it is there, and test its networks unless they are.
+
+    All networks of the folder are tested, which may be more than those of the sweep.
+    """
     out = options.out / folder
-    curves = None if options.overwrite else finished(sweep, data, out)
-    if curves is not None and (sweep.keep is None or hosts.first(_is_tested, out)):
+    there = not options.overwrite and finished(sweep, data, out) is not None
+    if there and (sweep.keep is None or hosts.first(_is_tested, out)):
         return
-    lost = curves is not None and not hosts.first((out / networks.FILE).exists)
-    if curves is None or lost:
+    if not there:
         show(f"{folder}:")  # above its progress; errors alone go to stderr
-    found = ej.run(
-        sweep,
-        data,
-        out,
-        overwrite=options.overwrite or lost,
-        trials_at_once=options.trials_at_once,
-    )
+    ej.run(sweep, data, out, overwrite=options.overwrite, trials_at_once=options.trials_at_once)
     if sweep.keep is not None:
-        curves, kept = found
+        curves, kept = hosts.first(load_curves, out), ej.load_networks(out, sweep.model)
         own = {"images": len(data.test.labels), "curves_checksum": checksum(curves)}
         tested = test(kept, data, sweep).assign_attrs(curves.attrs | own)
         hosts.first(save_curves, tested, out / "test" / "curves.nc")

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 import sys
 from dataclasses import replace
 
@@ -243,6 +244,21 @@ def test_results_are_tested_again_where_they_are_of_other_curves(world, capsys):
     train(TINY, options)
     xr.testing.assert_identical(load_curves(path), whole)
     assert "nothing trained" in capsys.readouterr().out and path.read_bytes() == before
+
+
+def test_fewer_seeds_test_all_networks_and_lost_networks_lose_no_curves(world, tmp_path):
+    out = shutil.copytree(world[0], tmp_path / "copy")
+    kept, tested = out / "tiny/kept", out / "tiny/kept/test/curves.nc"
+    fewer, whole = replace(world[1], seeds=1, out=out), load_curves(tested)
+    tested.unlink()
+    train(TINY, fewer)
+    xr.testing.assert_identical(load_curves(tested), whole)
+    tested.unlink()
+    (kept / "networks.safetensors").unlink()
+    before = (kept / "curves.nc").read_bytes()
+    with pytest.raises(InputError, match="use --overwrite to train the networks again"):
+        train(TINY, fewer)
+    assert (kept / "curves.nc").read_bytes() == before
 
 
 def test_what_is_drawn_is_the_section(world):
