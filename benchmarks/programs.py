@@ -217,13 +217,6 @@ def bound(loop: Loop, flop: float = 0) -> float:
     return limit + LAUNCH * len(loop.kernels)
 
 
-def papers_minutes(rows: list[dict]) -> float:
-    """Return the least minutes of the paper's sweeps on an H100, by the cases most like them."""
-    return minutes_of_papers_epochs(
-        {r["case"]: r["seconds"] / r["trials"] for r in rows if r["target"] == "one H100"}
-    )
-
-
 def minutes_of_papers_epochs(seconds: dict[tuple[str, str], float]) -> float:
     """Return the minutes of the paper's sweeps from seconds an epoch, by network and rule."""
     total = 0.0
@@ -237,6 +230,8 @@ def minutes_of_papers_epochs(seconds: dict[tuple[str, str], float]) -> float:
 
 def render(rows: list[dict]) -> str:
     """Return the table as Markdown."""
+    one = (row for row in rows if row["target"] == "one H100")
+    least = minutes_of_papers_epochs({row["case"]: row["seconds"] / row["trials"] for row in one})
     head = "", "for", "trials", "kernels", "MB a step", "least", "ratio"
     head += "memory, MiB", "forecast", "collectives", "weights moved"
     lines = [
@@ -260,7 +255,7 @@ def render(rows: list[dict]) -> str:
             table(head, lines),
             f"Computed, not measured: from these bytes at 3.35 TB/s, the operations at 67 "
             f"TFLOP/s (float32) and {LAUNCH * 1e6} us a kernel, the whole paper at five seeds "
-            f"takes an H100 {papers_minutes(rows):.0f} minutes at least, evaluation included. "
+            f"takes an H100 {least:.0f} minutes at least, evaluation included. "
             "Sweeps of the dense network with RMSprop, with other forms of Adam and with batch "
             "normalisation count as Adam's.",
             "Goals on an H100, kernels a step and bytes by the least:",

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -59,13 +60,6 @@ def _row(timing: Timing, **more) -> dict:
     }
 
 
-def _epochs(sweeps: dict[str, ours.Sweep]) -> dict[str, Timing]:
-    """Time an epoch of each sweep."""
-    for sweep in sweeps.values():
-        sweep.epoch()
-    return alternate({name: sweep.epoch for name, sweep in sweeps.items()}, ROUNDS, LIMIT)
-
-
 def evaluation(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time an epoch, and the evaluation of all images that follows it."""
     many, rows = 5 if quick else 25, []
@@ -84,90 +78,86 @@ def evaluation(data: ej.Dataset, quick: bool) -> list[dict]:
     return rows
 
 
+def _study(
+    column: str,
+    sweeps: Mapping[object, ours.Sweep],
+    more: Callable[[object, ours.Sweep, Timing], dict] = lambda *_: {},
+) -> list[dict]:
+    """Time a step of one trial in each sweep: rows with the value it is for, and `more`."""
+    rows = []
+    for sweep in sweeps.values():
+        sweep.epoch()
+    epochs = alternate({value: sweep.epoch for value, sweep in sweeps.items()}, ROUNDS, LIMIT)
+    for value, sweep in sweeps.items():
+        step = epochs[value].times(1 / sweep.steps / sweep.trials)
+        rows.append(_row(step, **{column: value}) | more(value, sweep, step))
+    return rows
+
+
 def watching(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time of a step with what a sweep may watch of the training."""
     part, many = ours.part(data, 2000 if quick else 10_000), 5 if quick else 25
     watched = {"nothing": (), "norms and ratio": watch.NAMES[:-1], "all": watch.NAMES}
-    sweeps = {
-        name: ours.Sweep(part, ours.NETWORKS[DENSE], "adam", many, watch=names)
-        for name, names in watched.items()
-    }
-    return [
-        _row(timing.times(1 / sweeps[name].steps / many), watched=name)
-        for name, timing in _epochs(sweeps).items()
-    ]
+    dense = ours.NETWORKS[DENSE]
+    made = {name: ours.Sweep(part, dense, "adam", many, watch=w) for name, w in watched.items()}
+    return _study("watched", made)
 
 
 def trials(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time and memory against the number of trials, all trained at once."""
     part, counts = ours.part(data, 2000), (1, 5, 20) if quick else (1, 5, 10, 20, 40, 80)
-    sweeps = {
-        str(n): ours.Sweep(part, ours.NETWORKS["dense"], "adam", n, at_once=n) for n in counts
-    }
-    rows = []
-    for (name, sweep), timing in zip(sweeps.items(), _epochs(sweeps).values(), strict=True):
-        memory = sweep.compile()["epoch"].memory_analysis()
-        rows.append(
-            _row(timing.times(1 / sweep.steps / int(name)), trials=int(name))
-            | {"state_mib": bytes_of(sweep.chunks[0].trials) / 2**20}
-            | {"scratch_mib": memory.temp_size_in_bytes / 2**20 if memory else None}
-        )
-    return rows
+
+    def memory(_, sweep: ours.Sweep, __) -> dict:
+        used = sweep.compile()["epoch"].memory_analysis()
+        return {
+            "state_mib": bytes_of(sweep.chunks[0].trials) / 2**20,
+            "scratch_mib": used.temp_size_in_bytes / 2**20 if used else None,
+        }
+
+    dense = ours.NETWORKS[DENSE]
+    made = {n: ours.Sweep(part, dense, "adam", n, at_once=n) for n in counts}
+    return _study("trials", made, memory)
 
 
 def chunks(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time of a large Adam sweep against how many trials are trained at once."""
-    part, counts = ours.part(data, 2000), (5, 40) if quick else (2, 5, 10, 20, 40)
-    sizes = [None, *counts]
-    sweeps = {
-        str(size): ours.Sweep(part, ours.NETWORKS["dense"], "adam", 40, at_once=size)
-        for size in sizes
-    }
-    return [
-        _row(timing.times(1 / sweeps[name].steps / 40), trials_at_once=sweeps[name].at_once)
-        | {"chosen": name == "None"}
-        for name, timing in _epochs(sweeps).items()
-    ]
+    part, sizes = ours.part(data, 2000), (None, *((5, 40) if quick else (2, 5, 10, 20, 40)))
+    dense = ours.NETWORKS[DENSE]
+    made = {size: ours.Sweep(part, dense, "adam", 40, at_once=size) for size in sizes}
+    return _study(
+        "trials_at_once",
+        made,
+        lambda size, sweep, _: {"trials_at_once": sweep.at_once, "chosen": size is None},
+    )
 
 
 def images(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time of a step against the number of training images."""
     counts = (1000, 10_000) if quick else (1000, 10_000, ours.PAPER_IMAGES)
-    sweeps = {
-        str(n): ours.Sweep(ours.part(data, n), ours.NETWORKS["dense"], "sgd", 10) for n in counts
-    }
-    return [
-        _row(timing.times(1 / sweeps[name].steps / 10), images=int(name))
-        for name, timing in _epochs(sweeps).items()
-    ]
+    dense = ours.NETWORKS[DENSE]
+    return _study("images", {n: ours.Sweep(ours.part(data, n), dense, "sgd", 10) for n in counts})
 
 
 def width(data: ej.Dataset, machine: dict, quick: bool) -> list[dict]:
     """Time of a step against the width of both hidden layers."""
     part, widths = ours.part(data, 2000), (50, 100) if quick else (25, 50, 100, 200, 400, 800)
-    models = {str(w): ej.MLP(hidden=(w, w)) for w in widths}
-    sweeps = {name: ours.Sweep(part, model, "sgd", 10) for name, model in models.items()}
-    rows = []
-    for name, timing in _epochs(sweeps).items():
+    models = {w: ej.MLP(hidden=(w, w)) for w in widths}
+
+    def rate(width: int, _, step: Timing) -> dict:
         image = data.train.images.shape[1:]
-        cost = roofline.cost(models[name], "sgd", image, len(data.classes), ours.BATCH)
-        step = timing.times(1 / sweeps[name].steps / 10)
-        rate = cost.flop / step.median / machine["flop_per_second"]
-        rows.append(_row(step, width=int(name), matrix_rate=rate))
-    return rows
+        cost = roofline.cost(models[width], "sgd", image, len(data.classes), ours.BATCH)
+        return {"matrix_rate": cost.flop / step.median / machine["flop_per_second"]}
+
+    made = {w: ours.Sweep(part, model, "sgd", 10) for w, model in models.items()}
+    return _study("width", made, rate)
 
 
 def devices(data: ej.Dataset) -> list[dict]:
     """Time of a step against the number of devices that share the trials."""
     part, present = ours.part(data, 5000), len(jax.devices())
     counts = sorted({1, *(n for n in (2, 4, 8, 16) if n < present), present})
-    sweeps = {
-        str(n): ours.Sweep(part, ours.NETWORKS["dense"], "sgd", 10 * n, devices=n) for n in counts
-    }
-    rows = [
-        _row(timing.times(1 / sweeps[n].steps / sweeps[n].trials), devices=int(n))
-        for n, timing in _epochs(sweeps).items()
-    ]
+    dense = ours.NETWORKS[DENSE]
+    rows = _study("devices", {n: ours.Sweep(part, dense, "sgd", 10 * n, devices=n) for n in counts})
     one = rows[0]["seconds"]
     return [row | {"efficiency": one / row["devices"] / row["seconds"]} for row in rows]
 

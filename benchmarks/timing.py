@@ -49,7 +49,8 @@ def alternate(
     limit: float = math.inf,
     before: Mapping[str, Callable[[], object]] | None = None,
 ) -> dict[str, Timing]:
-    """Time warm functions in alternation (A B A B ...), so that all see the machine's moods.
+    """Time warm functions in alternation (A B A B ...), so that a change of the
+    machine's speed affects all.
 
     A function that has spent `limit` seconds sits out, though not before its second round. What
     `before` has under its name is called each time before it, untimed.
@@ -71,8 +72,7 @@ def race(
 
     Runs are made long enough to last about `seconds`. A shorter one goes before each (a whole one
     where the program cannot choose): threads that slept while another contestant ran take 50 ms to
-    spread over the cores again, which shows in a run of .1 s and not in an epoch of .1
-    minutes.
+    spread over the cores again, which shows in a run of .1 s and not in an epoch of 6 s.
     """
     steps = {c.name: c.steps or _calibrate(c.run, seconds) for c in contestants}
     for c in contestants:

@@ -3,8 +3,8 @@
 Nothing here knows of seeds in parallel, grids, files or devices; `engine` maps these functions over
 trials. `model` is a Flax module called as `module(x, train=False)`, `rule` an optax transformation.
 Pixels lie in flat rows (see `Pixels`), which no device pads, and are scaled where they are used.
-A rule that wants other parameters evaluated than those it takes gradients at, such as an average of
-them, keeps these in its state as a field called `averaged`.
+A rule that evaluates other parameters than those it differentiates at, such as an average of them,
+keeps these in its state as a field called `averaged`.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,12 +1,11 @@
 """The command line of an experiment: the options of all, and the axes of its sweeps' grids."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, make_dataclass
+from dataclasses import make_dataclass
 from typing import TYPE_CHECKING, Any
 
 import emnist_jax as ej
-from emnist_jax.cli import options as common
-from emnist_jax.cli.options import option
+from emnist_jax.cli.options import Options, option
 
 if TYPE_CHECKING:
     from experiments._experiment import Experiment
@@ -19,14 +18,6 @@ HELP = {
     "epochs": "passes over the training images",
     "batch_size": "images a minibatch",
 }
-
-
-@dataclass(frozen=True)
-class Options(common.Options):
-    """Options of every experiment."""
-
-    seeds: option(int | None, EACH, "INT", HELP["seeds"]) = 5
-    epochs: option(int | None, EACH, "INT", HELP["epochs"]) = None
 
 
 def options_of(experiment: "Experiment") -> type[Options]:

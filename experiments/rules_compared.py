@@ -3,8 +3,8 @@
     python -m experiments.rules_compared --data emnist/balanced
 
 On the dense net, each rule with as many random settings: at a constant learning rate, with a cosine
-after a warm-up, and, for three of them, evaluated at an average of the weights. What leads the
-others: the rule, that its rate ends, or that its weights are averaged? The ranges, below, are fixed
+after a warm-up, and, for three of them, evaluated at an average of the weights. Does a lead
+come from the rule, from the decay of its rate, or from the average? The ranges, below, are fixed
 beforehand; learning rates span three decades each, and what is drawn for a hyperparameter of one
 name has the same quantiles for all rules: they are compared setting by setting, and a lucky draw is
 lucky for all.

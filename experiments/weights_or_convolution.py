@@ -48,12 +48,11 @@ NETWORKS = {
     "c2_operations": ej.MLP(hidden=(357, 357)),
 }
 RIVALS = ("weights", "operations", "shuffled")
-# Each ConvNet with each network it is compared with.
+# Each ConvNet, whose rival it is compared with, and which.
 PAIRS = (
-    *(("c1", f"c1_{rival}") for rival in ("weights", "operations", "head", "shuffled")),
-    *(("c2", f"c2_{rival}") for rival in RIVALS),
-    ("c1_shuffled", "c1_weights"),
-    ("c2_shuffled", "c2_weights"),
+    *(("c1", "c1", rival) for rival in ("weights", "operations", "head", "shuffled")),
+    *(("c2", "c2", rival) for rival in RIVALS),
+    *((f"{net}_shuffled", net, "weights") for net in ("c1", "c2")),
 )
 
 
@@ -83,8 +82,8 @@ def gains(runs: Runs) -> dict[str, Mean]:
     """Return what each network gains over each it is compared with, in points."""
     score = {name: tuned(runs[folder(name)]) for name in NETWORKS}
     return {
-        f"{NAMES[one]} less {NAMES[other[3:]]}": over_seeds(score[one] - score[other])
-        for one, other in PAIRS
+        f"{NAMES[one]} less {NAMES[rival]}": over_seeds(score[one] - score[f"{net}_{rival}"])
+        for one, net, rival in PAIRS
     }
 
 

@@ -55,7 +55,7 @@ def updates_alone(learning_rate):
 REFUSED = {
     "rule": ({"rule": "adm"}, 'unknown rule "adm": did you mean "adam"'),
     "a rule's letters": ({"rule": "adma"}, 'did you mean "adam"'),
-    "updates alone": ({"rule": updates_alone}, r"updates_alone: its update returns no pair"),
+    "updates alone": ({"rule": updates_alone}, r"updates_alone: its update must return a pair"),
     "a rule of lr": ({"rule": lambda lr: optax.sgd(lr)}, "has no argument learning_rate"),
     "no rule": ({"rule": 5}, "rule=5: give a rule's name"),
     "a list of rules": ({"rule": ["sgd"]}, "give a rule's name"),
@@ -99,14 +99,14 @@ REFUSED = {
             "rule": lambda learning_rate, valid_error: optax.sgd(learning_rate),
             "grid": RATES | {"valid_error": [0.1, 0.2]},
         },
-        "the grid: valid_error is what curves have",
+        "the grid: valid_error is the name of a curve",
     ),
     "an axis called as a label": (
         {
             "rule": lambda learning_rate, epoch: optax.sgd(learning_rate),
             "grid": RATES | {"epoch": 3},
         },
-        "the grid: epoch is what curves have",
+        "the grid: epoch is the name of a curve",
     ),
     "metric's name": ({"metrics": {"error": len}}, "'error' cannot be a metric's name"),
 }

@@ -125,8 +125,8 @@ def test_what_cannot_grow_is_refused_in_a_line_and_stays(tmp_path, data):
     kept = run(SWEEP, data, tmp_path)
     for changes, message in [
         ({"epochs": 4}, "no states to go on from: use --overwrite to train its 4 trials anew"),
-        ({"seeds": [1, 2]}, "holds 2 trials that this sweep lacks"),
-        ({"epochs": 1, "seeds": 3}, "holds 2 epochs that this sweep lacks"),
+        ({"seeds": [1, 2]}, "holds 2 trials that are not in this sweep"),
+        ({"epochs": 1, "seeds": 3}, "holds 2 epochs that are not in this sweep"),
         ({"order": 0, "seeds": 3}, 'order "seed" there, 0 here'),
         ({"rule": "sgd", "seeds": 3}, 'rule "adam" there, "sgd" here'),
     ]:

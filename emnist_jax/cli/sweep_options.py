@@ -64,7 +64,7 @@ class Options(common.Options, _First):
     precision: Literal[PRECISIONS] = "default"
     """of matrix products"""
     watch: tuple[Literal[WATCHED], ...] = ()
-    """what to see of the training, as means over an epoch's updates"""
+    """diagnostics of the training to record, means over an epoch's updates"""
     keep: option(tuple[str, ...] | None, "none", f"{{{','.join(KEEP)}}} or INT ...") = None
     """keep every trial's network, to predict with: as it was at its best epoch, by validation
     accuracy or error, at the end, or at these epochs"""

@@ -95,7 +95,7 @@ class Runner:
         """Return a runner for a chunk: this one, or one of fewer devices for fewer rows.
 
         CPU devices share the cores: one row on one device may use them all, where a second device
-        would train a copy of it that nobody looks at. All hosts take part in every chunk.
+        would train a copy of it for nothing. All hosts take part in every chunk.
         """
         alone = jax.process_count() == 1 and len(trials) < self.mesh.size
         return Runner(self.job, len(trials)) if alone else self

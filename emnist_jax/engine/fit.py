@@ -57,7 +57,7 @@ def program(structure: programs.Structure, names: Iterable[str], data: Dataset) 
         changed = rule.update(before.params, before.opt_state, before.params)
         if not isinstance(changed, tuple) or len(changed) != 2:
             name = rules.name_of(structure.rule)
-            raise InputError(f"{name}: its update returns no pair; return (updates, state)")
+            raise InputError(f"{name}: its update must return a pair, (updates, state)")
         x, key = structure.pixels.scaled(images), jax.random.key(seed)
         trial = train.step(own_model, rule, before, x[:batch], labels[:batch], key)
         _check_types(before, trial)

@@ -124,8 +124,8 @@ def grown(stored: Stored, runner: Runner, folder: Path, trials_at_once: int | No
     if extra or stored.epochs > job.epochs:
         what = f"{extra} trials" if extra else f"{stored.epochs} epochs"
         raise InputError(
-            f"{folder} holds {what} that this sweep lacks, and lacks others: train the sweep of "
-            "both, choose another --out (or --name, where there is one), or use --overwrite"
+            f"{folder} holds {what} that are not in this sweep, and lacks others that are: train a "
+            "sweep of both, use --overwrite, or choose another --out (or --name, if there is one)"
         )
     chunks = hosts.first(_chunks_of_states, folder, job, stored.epochs)
     if job.epochs > stored.epochs:
@@ -149,10 +149,14 @@ def grown(stored: Stored, runner: Runner, folder: Path, trials_at_once: int | No
 def _check_continued(stored: Stored, job: Job, folder: Path, chunks: Sequence[np.ndarray]) -> None:
     """Refuse to go on from states that are missing, or were made by other code."""
     found = set(np.concatenate([np.ravel(one) for one in chunks]).tolist()) if chunks else set()
-    if not set(stored.numbers.tolist()) <= found:
+    trials = set(stored.numbers.tolist())
+    if not trials <= found:
+        states = (
+            f"states of {len(trials & found)} of its {len(trials)} trials" if found else "no states"
+        )
         raise InputError(
-            f"{folder} holds {stored.epochs} epochs and no states to go on from: use --overwrite "
-            f"to train its {len(stored.numbers)} trials anew, with --keep-state to go on next time"
+            f"{folder} holds {stored.epochs} epochs and {states} to go on from: use --overwrite "
+            f"to train its {len(trials)} trials anew, with --keep-state to go on next time"
         )
     check_same(folder, stored.configuration, job.like(stored.configuration), ignore=GROWS)
 
@@ -196,7 +200,7 @@ def labelled(job: Job, values: Mapping[str, np.ndarray], attrs: Mapping) -> xr.D
 
 
 def kept_labels(job: Job, epoch: np.ndarray, curves: xr.Dataset) -> xr.Dataset:
-    """Return what the curves hold of networks kept at epochs (trials, kept of each)."""
+    """Return the validation metrics of networks kept at these epochs (trials, kept of each)."""
     values = curves[["valid_accuracy", "valid_error"]]
     if isinstance(job.keep, tuple):
         return values.sel(epoch=list(job.keep)).drop_attrs()

@@ -226,7 +226,9 @@ def _check_labels(job: Job) -> None:
             raise InputError(f"metrics, variants: {name} would be two curves; rename one of them")
     for name in job.grid.settings[0]:
         if name in {*names, *LABELS}:
-            raise InputError(f"the grid: {name} is what curves have beside it; rename the argument")
+            raise InputError(
+                f"the grid: {name} is the name of a curve or of a label; rename the argument"
+            )
 
 
 def _with_classes(model: nn.Module | Other, data: Dataset) -> nn.Module:

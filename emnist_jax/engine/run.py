@@ -80,9 +80,9 @@ def run(
     Args:
         sweep: what to train.
         data: a `Dataset`, or what `load` takes.
-        out: a folder for curves.nc and checkpoints. The same call resumes what was interrupted and
-            returns what is complete; more seeds, settings or epochs train what is missing; fewer
-            return a selection of what is there.
+        out: a folder for curves.nc and checkpoints. The same call again resumes an interrupted
+            run and returns a finished one; with more seeds, settings or epochs it trains what is
+            missing; with fewer it returns a selection.
         overwrite: begin again, whatever `out` holds.
         keep_state: keep the final states in `out` too, so that more epochs can go on from there.
         checkpoint_minutes: minutes between checkpoints.

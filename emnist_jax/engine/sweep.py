@@ -34,7 +34,7 @@ class Sweep:
             intervals over seeds then hold given that order, and are too narrow for any other.
         metrics: more functions (logits, labels) -> one number an image, by name, such as
             `{"macro_accuracy": train.macro_accuracy}`, the mean over classes.
-        watch: what to see of the training, as means over an epoch's updates: some of
+        watch: diagnostics of the training to record, as means over an epoch's updates: some of
             "gradient_norm", "update_norm", "weight_norm", "update_ratio", "update_cosine" (see
             `emnist_jax.watch`).
         variants: more models of the same variables, by name, to evaluate the trials with, such as

@@ -75,7 +75,7 @@ def _updates(
         if transformation:
             changed = rule.update(jnp.asarray(g.reshape(SHAPE)), state, params)
             if not isinstance(changed, tuple) or len(changed) != 2:
-                raise InputError(f"{name}: its update returns no pair; return (updates, state)")
+                raise InputError(f"{name}: its update must return a pair, (updates, state)")
             updates, state = changed
             params = optax.apply_updates(params, updates)
             change, error = np.asarray(updates, np.float64).ravel(), 0.0

@@ -133,7 +133,7 @@ def _rule_claims(letters: str, network: str, rules: tuple[str, ...]) -> tuple[Cl
               above(0, "the sign; the best of several noisy means flatters it a little"),
               section="beyond"),
         Claim(f"X1{letters[4]}",
-              f"where every rule may end its rate, which is taken matters little on {name}",
+              f"where every rule may decay its rate, the choice matters little on {name}",
               of(tuned_range,
                  "best validation accuracy, best less worst rule, all with a cosine but "
                  "schedule-free AdamW", kind="cosine"),

@@ -169,9 +169,8 @@ def by(epoch: int) -> Quantity:
 def mean(variable: str, first: int, last: int) -> Quantity:
     """Return the mean of a curve over epochs."""
     scale, unit = (100, "%") if variable.endswith("accuracy") else (1, "nats")
-    span = f"epoch {first}" if first == last else f"mean of epochs {first}-{last}"
     return Quantity(
-        f"{_words(variable)}, {span}",
+        f"{_words(variable)}, {_span(first, last)}",
         unit,
         lambda curves: scale * curves[variable].sel(epoch=slice(first, last)).mean("epoch"),
     )
@@ -180,11 +179,15 @@ def mean(variable: str, first: int, last: int) -> Quantity:
 def change(variable: str, early: tuple[int, int], late: tuple[int, int]) -> Quantity:
     """Return the mean of a curve over late epochs less that over early ones."""
     one, other = mean(variable, *late), mean(variable, *early)
-    spans = " less ".join(quantity.words.rpartition(", ")[2] for quantity in (one, other))
+    spans = f"{_span(*late)} less {_span(*early)}"
     unit = "points" if one.unit == "%" else one.unit
     return Quantity(
         f"{_words(variable)}, {spans}", unit, lambda curves: one.of(curves) - other.of(curves)
     )
+
+
+def _span(first: int, last: int) -> str:
+    return f"epoch {first}" if first == last else f"mean of epochs {first}-{last}"
 
 
 def _words(variable: str) -> str:
