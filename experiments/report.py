@@ -121,11 +121,13 @@ def _which_adam(found: Found) -> str:
 
 def _which_accuracy(found: Found) -> str:
     tested = [j for j in found.judged if j.macro is not Verdict.UNTESTABLE]
-    moved = ", ".join(f"{link(j)} ({j.macro})" for j in tested if j.macro is not j.verdict)
+    moved = [j for j in tested if j.macro is not j.verdict]
+    main = ", ".join(f"{link(j)} ({j.macro})" for j in moved if j.claim.id in KEY)
     lacking = sum(j.verdict is not Verdict.UNTESTABLE for j in found.judged) - len(tested)
     return (
         "the share of all images (micro), as in the paper; were it the mean over classes (macro), "
-        f"of {len(tested)} verdicts these would be others: {moved or 'none'}"
+        f"{len(moved)} of {len(tested)} verdicts would be others, of the main claims "
+        f"{main or 'none'}"
         f"{f' ({lacking} lack that mean)' if lacking else ''}"
     )
 

@@ -124,7 +124,10 @@ def test_epochs_grow_on_and_only_the_last_states_stay(tmp_path, data):
 def test_what_cannot_grow_is_refused_in_a_line_and_stays(tmp_path, data):
     kept = run(SWEEP, data, tmp_path)
     for changes, message in [
-        ({"epochs": 4}, "no states to go on from: use --overwrite to train its 4 trials anew"),
+        (
+            {"epochs": 4},
+            "has states to go on from for 0 of its 4 trials of 2 epochs: use --overwrite",
+        ),
         ({"seeds": [1, 2]}, "holds 2 trials that are not in this sweep"),
         ({"epochs": 1, "seeds": 3}, "holds 2 epochs that are not in this sweep"),
         ({"order": 0, "seeds": 3}, 'order "seed" there, 0 here'),
@@ -135,6 +138,13 @@ def test_what_cannot_grow_is_refused_in_a_line_and_stays(tmp_path, data):
     xr.testing.assert_identical(ej.load_curves(tmp_path), kept)
     with pytest.raises(InputError, match="give out"):
         run(SWEEP, data, keep_state=True)
+
+
+def test_states_of_some_trials_are_counted_and_refused(tmp_path, data):
+    run(SWEEP, data, tmp_path)
+    run(SWEEP.replace(seeds=3), data, tmp_path, keep_state=True)
+    with pytest.raises(InputError, match="states to go on from for 2 of its 6 trials"):
+        run(SWEEP.replace(seeds=3, epochs=4), data, tmp_path)
 
 
 def test_growth_at_equal_chunks_is_bit_for_bit(tmp_path, data):

@@ -151,12 +151,10 @@ def _check_continued(stored: Stored, job: Job, folder: Path, chunks: Sequence[np
     found = set(np.concatenate([np.ravel(one) for one in chunks]).tolist()) if chunks else set()
     trials = set(stored.numbers.tolist())
     if not trials <= found:
-        states = (
-            f"states of {len(trials & found)} of its {len(trials)} trials" if found else "no states"
-        )
         raise InputError(
-            f"{folder} holds {stored.epochs} epochs and {states} to go on from: use --overwrite "
-            f"to train its {len(trials)} trials anew, with --keep-state to go on next time"
+            f"{folder} has states to go on from for {len(trials & found)} of its {len(trials)} "
+            f"trials of {stored.epochs} epochs: use --overwrite to train its trials anew, with "
+            "--keep-state to go on next time"
         )
     check_same(folder, stored.configuration, job.like(stored.configuration), ignore=GROWS)
 
