@@ -257,7 +257,7 @@ def test_float32_agrees_within_the_tolerance():
         (lambda g, p: p + np.nan, "NaN or infinity at update 1"),
         (
             optax.GradientTransformation(lambda p: (), lambda g, s, p=None: g),
-            r"return \(updates, state\)",
+            r"must return a pair, \(updates, state\)",
         ),
     ],
 )
