@@ -126,7 +126,7 @@ def test_what_cannot_grow_is_refused_in_a_line_and_stays(tmp_path, data):
     for changes, message in [
         (
             {"epochs": 4},
-            "has states to go on from for 0 of its 4 trials of 2 epochs: use --overwrite",
+            "has states to go on from for 0 of its 4 trials of 2 epochs: use --overwrite to train",
         ),
         ({"seeds": [1, 2]}, "holds 2 trials that are not in this sweep"),
         ({"epochs": 1, "seeds": 3}, "holds 2 epochs that are not in this sweep"),
