@@ -22,6 +22,7 @@ PROCESSES.set_forkserver_preload(
     ]
 )
 HEARTBEAT = 8  # seconds: a tenth of the time a test would take with the default
+HANGS = 240  # seconds: what has not ended by then never will, on however busy a machine
 
 
 def _child(work: Callable, args: tuple, log: str, devices: int, host: tuple | None) -> None:
@@ -82,7 +83,7 @@ def free_address() -> str:
         return f"127.0.0.1:{free.getsockname()[1]}"
 
 
-def ended(processes: list, seconds: float = 60) -> list[int | None]:
+def ended(processes: list, seconds: float = HANGS) -> list[int | None]:
     """Return the exit codes of processes that end in time; None for one that does not."""
     for process in processes:
         process.join(seconds)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from processes import ended, free_address, start, start_hosts
+from processes import HANGS, ended, free_address, start, start_hosts
 
 import emnist_jax as ej
 from emnist_jax import hosts
@@ -77,7 +77,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hosts")
     os.environ["EMNIST_JAX_CACHE"] = str(folder / "cache")
     process = start(train, folder / "one", log=folder / "one.log", devices=2)
-    assert ended([process], seconds=240) == [0], (folder / "one.log").read_text()
+    assert ended([process]) == [0], (folder / "one.log").read_text()
     return folder, outcome(folder / "one")
 
 
@@ -133,9 +133,9 @@ def blunder():
 def test_a_killed_host_ends_the_other_and_the_run_resumes(world, tmp_path, who, hosts, devices):
     folder = tmp_path / "killed"
     processes = start_hosts(train_until, die, who, tmp_path / "run", folder=folder)
-    began, codes = time.monotonic(), ended(processes)
+    codes = ended(processes)
     assert codes[who] == -signal.SIGKILL
-    assert codes[1 - who] not in (0, None) and time.monotonic() - began < 60
+    assert codes[1 - who] not in (0, None)
     lines = said(folder)[1 - who].splitlines()
     blamed = "JAX ended this process, as another host died", "another host has ended"
     assert [line for line in lines if line.startswith("error: ") and AGAIN in line], lines
@@ -153,15 +153,15 @@ def test_a_killed_host_ends_the_other_and_the_run_resumes(world, tmp_path, who, 
 
 def test_a_mistake_on_one_host_ends_the_other_soon(tmp_path):
     processes = start_hosts(train_until, blunder, 1, tmp_path / "run", folder=tmp_path)
-    began, codes = time.monotonic(), ended(processes)
+    codes = ended(processes)
     assert codes[1] == 1 and codes[0] not in (0, None)
-    assert time.monotonic() - began < 60
     assert "TypeError: a mistake on this host alone" in said(tmp_path)[1]
 
 
 OWN_PROGRAM = """
-import sys, time
+import sys
 from emnist_jax import hosts
+hosts.HEARTBEAT_SECONDS = 10_000  # so that it is not silence that ends the other
 hosts.connect(sys.argv[1], 2, int(sys.argv[2]))
 hosts.any_of(True)
 if sys.argv[2] == "1":
@@ -172,13 +172,11 @@ hosts.any_of(True)
 
 def test_an_exception_in_a_program_of_ones_own_ends_all_at_once():
     command, address = [sys.executable, "-c", OWN_PROGRAM], free_address()
-    began = time.monotonic()
     processes = [
         subprocess.Popen([*command, address, str(i)], stderr=subprocess.PIPE, text=True)
         for i in range(2)
     ]
-    texts = [process.communicate(timeout=100)[1] for process in processes]
-    assert time.monotonic() - began < hosts.HEARTBEAT_SECONDS
+    texts = [process.communicate(timeout=HANGS)[1] for process in processes]
     assert processes[1].returncode == 1 and processes[0].returncode not in (0, None)
     assert "TypeError: a mistake in a program" in texts[1]
     assert "another host" in texts[0]
@@ -202,7 +200,7 @@ def test_a_host_that_has_ended_waits_for_one_still_at_work(late):
         subprocess.Popen([*command, address, str(i), late], stdout=subprocess.PIPE, text=True)
         for i in range(2)
     ]
-    said = [process.communicate(timeout=100)[0] for process in processes]
+    said = [process.communicate(timeout=HANGS)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert all("ends" in text for text in said)
 
@@ -223,7 +221,7 @@ def come_late(out):
 def test_hosts_may_load_and_compile_longer_than_jax_takes_to_connect(tmp_path):
     # With two devices each, a gather takes other connections than a broadcast.
     processes = start_hosts(come_late, tmp_path / "run", folder=tmp_path, devices=2)
-    assert ended(processes, seconds=150) == [0, 0], said(tmp_path)
+    assert ended(processes) == [0, 0], said(tmp_path)
 
 
 def meet_in_vain():
@@ -258,7 +256,7 @@ def test_ctrl_c_ends_a_process_that_waits_to_connect(tmp_path):
     while alone.is_alive() and not any("waiting" in text for text in said(tmp_path)):
         time.sleep(0.1)
     os.kill(alone.pid, signal.SIGINT)
-    assert ended([alone], seconds=30) == [-signal.SIGINT], said(tmp_path)
+    assert ended([alone]) == [-signal.SIGINT], said(tmp_path)
 
 
 def wait_alone(address):
@@ -322,12 +320,11 @@ def test_an_error_of_a_single_process_blames_no_other_host():
 
 
 def test_a_host_that_no_longer_answers_ends_the_other(tmp_path):
-    began = time.monotonic()
     processes = start_hosts(train_until, freeze, 0, tmp_path / "run", folder=tmp_path)
-    processes[1].join(60)
+    processes[1].join(HANGS)
     code = processes[1].exitcode
     ended(processes, seconds=0)
-    assert code not in (0, None) and time.monotonic() - began < 60
+    assert code not in (0, None)
     assert AGAIN in last_words(tmp_path, 1)
 
 
@@ -399,7 +396,7 @@ def grow(out, elsewhere):
 
 
 def test_a_run_grows_on_two_hosts_though_one_alone_sees_its_folder(tmp_path):
-    codes = ended(start_hosts(grow, tmp_path / "run", tmp_path / "elsewhere", folder=tmp_path), 120)
+    codes = ended(start_hosts(grow, tmp_path / "run", tmp_path / "elsewhere", folder=tmp_path))
     assert codes == [0, 0], said(tmp_path)
     line = "5 trials kept, 5 trained from epoch 2, 5 trained"
     assert [line in text for text in said(tmp_path)] == [True, False]
