@@ -70,7 +70,7 @@ def _race(steps, network: str, rule: str, trials: int) -> Iterator[Goal]:
         yield Goal(text, "not measured", None)
         return
     (ours,) = ours
-    times, low, high = ratio(peer, ours)
+    times, low, high = times_as_fast(peer, ours)
     measured = f"{times:.2f} x ({low:.2f} to {high:.2f}); {peer['name']}, {peer['trials']} trials"
     yield Goal(text, measured, times >= TIMES, WHY[network])
     if RACES[network, rule, trials]:
@@ -79,7 +79,7 @@ def _race(steps, network: str, rule: str, trials: int) -> Iterator[Goal]:
         yield Goal(text, f"{ours[name]:.0%}", ours[name] >= least, WHY[network])
 
 
-def ratio(peer: Mapping, ours: Mapping) -> tuple[float, float, float]:
+def times_as_fast(peer: Mapping, ours: Mapping) -> tuple[float, float, float]:
     """Return how many times faster ours is: by medians, and the extremes of both ranges."""
     return (
         peer["ms"] / ours["ms"],

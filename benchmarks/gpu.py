@@ -29,11 +29,11 @@ PEER_IMAGES = 10_000
 
 def warm(
     data: ej.Dataset, network: str, rule: str, precision: str
-) -> tuple[ours.Sweep, dict[str, object]]:
+) -> tuple[ours.Timed, dict[str, object]]:
     """Return a case's sweep, all trials at once and run once, and what its programs hold."""
     trials = programs.CASES[network, rule] * programs.SEEDS
     how = {"at_once": trials, "precision": precision}
-    sweep = ours.Sweep(data, ours.NETWORKS[network], rule, trials, **how)
+    sweep = ours.Timed(data, ours.NETWORKS[network], rule, trials, **how)
     holds = programs.held(sweep.runner, sweep.chunks[0].rows, sweep.compile())
     sweep.epoch()
     sweep.evaluate()

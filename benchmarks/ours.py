@@ -24,7 +24,7 @@ SEEDS = 5  # of every setting, where there are as many trials
 EPOCHS = 100  # that chunks are chosen for, of the paper's images
 
 
-class Sweep:
+class Timed:
     """A sweep of settings x seeds, each seed with its own order, as `ej.sweep` trains it.
 
     A sweep of more trials than fit in the cache trains chunk after chunk; here one chunk of each

@@ -66,7 +66,7 @@ def evaluation(data: ej.Dataset, quick: bool) -> list[dict]:
     settings = [(DENSE, rule, many, 20_000) for rule in ours.RATES]
     settings += [(NORM, "adam", 10, 10_000), ("C1", "adam", 5, 1000), ("C2", "adam", 5, 1000)]
     for network, rule, n, size in settings:
-        sweep = ours.Sweep(ours.part(data, size), MODELS[network], rule, n)
+        sweep = ours.Timed(ours.part(data, size), MODELS[network], rule, n)
         sweep.epoch()
         sweep.evaluate()
         timed = alternate({"epoch": sweep.epoch, "evaluation": sweep.evaluate}, ROUNDS, LIMIT)
@@ -80,8 +80,8 @@ def evaluation(data: ej.Dataset, quick: bool) -> list[dict]:
 
 def _study(
     column: str,
-    sweeps: Mapping[object, ours.Sweep],
-    more: Callable[[object, ours.Sweep, Timing], dict] = lambda *_: {},
+    sweeps: Mapping[object, ours.Timed],
+    more: Callable[[object, ours.Timed, Timing], dict] = lambda *_: {},
 ) -> list[dict]:
     """Time a step of one trial in each sweep: rows with the value it is for, and `more`."""
     rows = []
@@ -99,7 +99,7 @@ def watching(data: ej.Dataset, quick: bool) -> list[dict]:
     part, many = ours.part(data, 2000 if quick else 10_000), 5 if quick else 25
     watched = {"nothing": (), "norms and ratio": watch.NAMES[:-1], "all": watch.NAMES}
     dense = ours.NETWORKS[DENSE]
-    made = {name: ours.Sweep(part, dense, "adam", many, watch=w) for name, w in watched.items()}
+    made = {name: ours.Timed(part, dense, "adam", many, watch=w) for name, w in watched.items()}
     return _study("watched", made)
 
 
@@ -107,7 +107,7 @@ def trials(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time and memory against the number of trials, all trained at once."""
     part, counts = ours.part(data, 2000), (1, 5, 20) if quick else (1, 5, 10, 20, 40, 80)
 
-    def memory(_, sweep: ours.Sweep, __) -> dict:
+    def memory(_, sweep: ours.Timed, __) -> dict:
         used = sweep.compile()["epoch"].memory_analysis()
         return {
             "state_mib": bytes_of(sweep.chunks[0].trials) / 2**20,
@@ -115,7 +115,7 @@ def trials(data: ej.Dataset, quick: bool) -> list[dict]:
         }
 
     dense = ours.NETWORKS[DENSE]
-    made = {n: ours.Sweep(part, dense, "adam", n, at_once=n) for n in counts}
+    made = {n: ours.Timed(part, dense, "adam", n, at_once=n) for n in counts}
     return _study("trials", made, memory)
 
 
@@ -123,7 +123,7 @@ def chunks(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time of a large Adam sweep against how many trials are trained at once."""
     part, sizes = ours.part(data, 2000), (None, *((5, 40) if quick else (2, 5, 10, 20, 40)))
     dense = ours.NETWORKS[DENSE]
-    made = {size: ours.Sweep(part, dense, "adam", 40, at_once=size) for size in sizes}
+    made = {size: ours.Timed(part, dense, "adam", 40, at_once=size) for size in sizes}
     return _study(
         "trials_at_once",
         made,
@@ -135,7 +135,7 @@ def images(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time of a step against the number of training images."""
     counts = (1000, 10_000) if quick else (1000, 10_000, ours.PAPER_IMAGES)
     dense = ours.NETWORKS[DENSE]
-    return _study("images", {n: ours.Sweep(ours.part(data, n), dense, "sgd", 10) for n in counts})
+    return _study("images", {n: ours.Timed(ours.part(data, n), dense, "sgd", 10) for n in counts})
 
 
 def width(data: ej.Dataset, machine: dict, quick: bool) -> list[dict]:
@@ -148,7 +148,7 @@ def width(data: ej.Dataset, machine: dict, quick: bool) -> list[dict]:
         cost = roofline.cost(models[width], "sgd", image, len(data.classes), ours.BATCH)
         return {"matrix_rate": cost.flop / step.median / machine["flop_per_second"]}
 
-    made = {w: ours.Sweep(part, model, "sgd", 10) for w, model in models.items()}
+    made = {w: ours.Timed(part, model, "sgd", 10) for w, model in models.items()}
     return _study("width", made, rate)
 
 
@@ -157,7 +157,7 @@ def devices(data: ej.Dataset) -> list[dict]:
     part, present = ours.part(data, 5000), len(jax.devices())
     counts = sorted({1, *(n for n in (2, 4, 8, 16) if n < present), present})
     dense = ours.NETWORKS[DENSE]
-    rows = _study("devices", {n: ours.Sweep(part, dense, "sgd", 10 * n, devices=n) for n in counts})
+    rows = _study("devices", {n: ours.Timed(part, dense, "sgd", 10 * n, devices=n) for n in counts})
     one = rows[0]["seconds"]
     return [row | {"efficiency": one / row["devices"] / row["seconds"]} for row in rows]
 
@@ -166,7 +166,7 @@ def checkpoint(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time to save and to restore the state of a sweep."""
     rows = []
     for network, n in (("dense", 25), ("C1", 2 if quick else 5)):
-        sweep = ours.Sweep(ours.part(data, 500), ours.NETWORKS[network], "adam", n, at_once=n)
+        sweep = ours.Timed(ours.part(data, 500), ours.NETWORKS[network], "adam", n, at_once=n)
         chunk, runner = sweep.chunks[0], sweep.runner
         arrays = runner.arrays_of(chunk.trials, chunk.placed)
         state = runner.fresh([chunk.rows])._replace(chunk=0, epoch=1, arrays=arrays)
@@ -195,7 +195,7 @@ def compilation(data: ej.Dataset, quick: bool) -> list[dict]:
     try:
         for network in ("dense",) if quick else ours.NETWORKS:
             model, sizes = ours.NETWORKS[network], (1000,) if quick else (1000, 1500, 2000)
-            sweeps = [ours.Sweep(ours.part(data, size), model, "adam", 5) for size in sizes]
+            sweeps = [ours.Timed(ours.part(data, size), model, "adam", 5) for size in sizes]
             times = [seconds_of(sweep.compile) for sweep in sweeps]
             rows.append({"network": network} | Timing.of(times)._asdict())
     finally:

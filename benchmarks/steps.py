@@ -54,7 +54,7 @@ def _group(data: ej.Dataset, network: str, rule: str, effort: Effort, machine: d
             {"trials_at_once": min(n, sweep.at_once)},
         )
         for n in effort.trials
-        for sweep in [ours.Sweep(part, model, rule, n)]
+        for sweep in [ours.Timed(part, model, rule, n)]
     ]
     opened: list[peers_torch.Processes] = []
     entries += _peers(part, network, rule, effort, opened)

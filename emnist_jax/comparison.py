@@ -64,10 +64,9 @@ class Pair(NamedTuple):
         """Return whether the difference is the same on every seed, to rounding."""
         return self.sd < 1e-9
 
-    @property
-    def adjusted(self) -> str:
-        """Return the verdict with the q of several pairs."""
-        return self.verdict + ("" if self.q is None else f" (q = {self.q:.2g})")
+    def adjusted(self, more: str = "") -> str:
+        """Return the verdict, after it what more there is to say of it, and the q of several."""
+        return self.verdict + more + ("" if self.q is None else f" (q = {self.q:.2g})")
 
     @property
     def points(self) -> str:
@@ -102,16 +101,14 @@ class Comparison:
 
     def _sentence(self, pair: Pair) -> str:
         after = f" after {self.k} setting{'s' * (self.k > 1)}" if self._tuned else ""
-        verdict = pair.adjusted
-        if pair.verdict == "undecided":
-            if pair.same:
-                verdict += f"; {'the same' if pair.difference else 'equal'} on every seed"
-            else:
-                verdict += f"; {pair.outlook} would decide"
-            if pair.alone and not pair.same:
-                many = f"undecided after correction for {len(self.pairs)} comparisons"
-                verdict = verdict.replace("undecided", many)
-        return f"{pair.a} - {pair.b}{after}: {pair.points}: {verdict}"
+        corrected, note = "", ""
+        if pair.verdict == "undecided" and pair.same:
+            note = f"; {'the same' if pair.difference else 'equal'} on every seed"
+        elif pair.verdict == "undecided":
+            note = f"; {pair.outlook} would decide"
+            if pair.alone:
+                corrected = f" after correction for {len(self.pairs)} comparisons"
+        return f"{pair.a} - {pair.b}{after}: {pair.points}: {pair.adjusted(corrected)}{note}"
 
     @property
     def _tuned(self) -> bool:
@@ -140,7 +137,8 @@ class Comparison:
     def plot(self) -> "Figure":
         """Draw the rules against the learning rate, and their differences with intervals."""
         differences = {
-            f"{p.a} - {p.b}\n{p.adjusted}": self.scores[p.a] - self.scores[p.b] for p in self.pairs
+            f"{p.a} - {p.b}\n{p.adjusted()}": self.scores[p.a] - self.scores[p.b]
+            for p in self.pairs
         }
         note = f"differences: the best of {self.k}, less the winner's luck" * self._tuned
         level = self.pairs[0].level

@@ -1,10 +1,15 @@
-"""What is shown never costs what was computed: lines that survive closed pipes and full disks."""
+"""Lines of text: what is shown never costs what was computed, on closed pipes and full disks."""
 
 import functools
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO
+
+import numpy as np
+
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def show(line: object = "", error: bool = False) -> None:
@@ -53,3 +58,23 @@ def _drop_buffer(stream: TextIO | None) -> None:
             os.dup2(kept, number)  # a disk may have room again later
             os.close(kept)
             os.close(nowhere)
+
+
+def sparkline(
+    values: Sequence[float], width: int = 20, limits: tuple[float, float] | None = None
+) -> str:
+    """Return a one-line picture of `values` in at most `width` characters; x where not finite.
+
+    It spans the values, or `limits` if given.
+
+    >>> sparkline([0, 1, 2, 3])
+    '▁▃▆█'
+    """
+    values = np.asarray(values, float)
+    if len(values) > width:
+        values = values[np.linspace(0, len(values) - 1, width).round().astype(int)]
+    known = np.isfinite(values)
+    low, high = limits or ((values[known].min(), values[known].max()) if known.any() else (0, 1))
+    shares = np.clip((np.where(known, values, low) - low) / ((high - low) or 1), 0, 1)
+    bars = np.array(list(BARS))[(shares * (len(BARS) - 1)).round().astype(int)]
+    return "".join(np.where(known, bars, "x"))

@@ -177,6 +177,12 @@ def describe(model: nn.Module, defaults: bool = False) -> str:
     return f"{type(model).__name__}({', '.join(parts)})"
 
 
+def model_fields(model: nn.Module) -> set[str]:
+    """Return the fields of a model that are numbers on an axis of a sweep: its float fields."""
+    fields = {name: getattr(model, name) for name in model.__dataclass_fields__}
+    return {name for name, value in fields.items() if isinstance(value, float)}
+
+
 BUILT_IN: dict[str, type[nn.Module]] = {one.__name__: one for one in (MLP, ConvNet, BatchNorm)}
 
 

@@ -31,7 +31,7 @@ def together(curves: Mapping[str, xr.Dataset], dim: str, join: str = "exact") ->
     ).assign_coords({dim: list(curves)})
 
 
-def evaluated(runs: xr.Dataset, variant: str) -> xr.Dataset:
+def of_variant(runs: xr.Dataset, variant: str) -> xr.Dataset:
     """Return curves or test results as a variant of their sweep gives them; "" for its model."""
     end = f"_{variant}"
     names = {v: v.removesuffix(end) for v in map(str, runs.data_vars) if v.endswith(end)}

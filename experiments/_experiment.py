@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax.cli.options import connect, guarded, parse
+from emnist_jax.cli.options import guarded, parse, start
 from emnist_jax.console import show
 from emnist_jax.figures.tables import Table
 from experiments._data import Source
@@ -96,7 +96,7 @@ def main(experiment: Experiment, about: str) -> None:
 
     def command() -> None:
         options = parse(options_of(experiment), f"python -m experiments.{experiment.name}", about)
-        connect(options)
+        start(options)
         train(experiment, options)
         show(draw(experiment, collect(options.out), options.out).text)
 

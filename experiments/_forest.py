@@ -36,7 +36,7 @@ def draw_forest(rows: Sequence[ForestRow], fitting: str, note: str = ""):
             axes.axhline(y - 0.5, color="0.6", linewidth=0.6)
     axes.set(xlim=(-1.2 * LIMIT, 1.2 * LIMIT), ylim=(len(rows) - 0.4, -0.6))
     axes.set_xlabel("(measured \N{MINUS SIGN} paper) / tolerance")
-    axes.set_yticks(range(len(rows)), [short(row.claim) for row in rows], fontsize=8.5)
+    axes.set_yticks(range(len(rows)), [label(row.claim) for row in rows], fontsize=8.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     figure.legend(loc="outside upper right", ncols=3)
@@ -58,7 +58,7 @@ def _draw_estimate(axes, y: float, values: np.ndarray, marker: str, style: dict)
     axes.text(mean + 0.15 * side, y, number, fontsize=7, color=style["color"], **where)
 
 
-def short(claim: Claim) -> str:
+def label(claim: Claim) -> str:
     """Return a claim's label: what it says, without what stands in brackets."""
     says = re.sub(r" \([^)]*\)", "", claim.says).replace("validation accuracy", "valid. accuracy")
     return f"{says}  {claim.id}"

@@ -244,7 +244,7 @@ def finding_on(runs: Runs, network: str) -> str:
     k = max(1, found[-1].k // 2)
     leads = [
         f"{KINDS[one.kind]} {NAMES[one.lead]}, {100 * float(one.after.expected):.2f} % "
-        f"[{in_words(one.after)}], {_rivals(one)}"
+        f"[{interval_words(one.after)}], {_rivals(one)}"
         for one in found
         if one.k == k
     ]
@@ -256,7 +256,7 @@ def finding_on(runs: Runs, network: str) -> str:
     )
 
 
-def in_words(one: xr.Dataset) -> str:
+def interval_words(one: xr.Dataset) -> str:
     """Return an interval of fractions in percent."""
     return "{:.2f} to {:.2f}".format(*percent(one))
 

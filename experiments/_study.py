@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from emnist_jax.cli.options import Running, connect, option
+from emnist_jax.cli.options import Running, option, start
 from emnist_jax.console import show
 from emnist_jax.errors import InputError, check_count, nearest
 from emnist_jax.figures import save_figure
@@ -90,7 +90,7 @@ class StudyOptions(Running):
     """run nothing: the report from the curves that are there"""
 
 
-def check(options: StudyOptions, experiments: Mapping[str, Experiment], *counts: str) -> None:
+def check_study(options: StudyOptions, experiments: Mapping[str, Experiment], *counts: str) -> None:
     """Refuse invalid options before anything is written, and connect to other hosts.
 
     Raises:
@@ -102,7 +102,7 @@ def check(options: StudyOptions, experiments: Mapping[str, Experiment], *counts:
     for name in ("seeds", *counts):
         if getattr(options, name) is not None:
             check_count(name, getattr(options, name))
-    connect(options)
+    start(options)
 
 
 def run_all(

@@ -52,7 +52,7 @@ def _row(anomaly: Anomaly, words: str, curves: xr.Dataset, claim: str) -> dict:
         "anomaly": anomaly.title,
         "claim": claim,
         "hypothesis": words,
-        "the paper": f"{bounds.words.removeprefix('is ')} {unit}",
+        "the paper": f"{bounds.words} {unit}",
         "measured": mean,
         "95 %": (lower, upper),
         "beside": beside,

@@ -17,7 +17,7 @@ from emnist_jax.figures import plot_curves
 from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
-from experiments._curves import evaluated, over_seeds, peak_limits, together
+from experiments._curves import of_variant, over_seeds, peak_limits, together
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import name
 from experiments._networks import CHOSEN_GRID, DENSE, paper_sweep
@@ -41,7 +41,7 @@ def sweep(kind: str, drawn: str) -> ej.Sweep:
 def read(runs: Runs, kind: str, drawn: str, statistics: str) -> xr.Dataset:
     """Return the curves of a cell."""
     variant = "minibatch" if statistics == "minibatch" else ""
-    return evaluated(runs[f"batch_norm/{kind}_{drawn}"], variant)
+    return of_variant(runs[f"batch_norm/{kind}_{drawn}"], variant)
 
 
 def draw_rate(runs: Runs, number: int):

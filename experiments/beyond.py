@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from emnist_jax.cli.options import guarded, option, parse
-from experiments._study import BEYOND, StudyOptions, check, run_all, write_report
+from experiments._study import BEYOND, StudyOptions, check_study, run_all, write_report
 
 _SMALL = {"size": 1880, "seeds": 2, "epochs": 2}
 # What a preset changes of each experiment's own options.
@@ -46,7 +46,7 @@ def run(options: Options) -> Path:
     Raises:
         InputError: invalid options, a folder of another run, or no curves to report.
     """
-    check(options, BEYOND)
+    check_study(options, BEYOND)
     out = options.out or Path("runs") / f"beyond-{options.preset}"
     if not options.report_only:
         data = options.data or ("glyphs" if options.preset == "demo" else "emnist/balanced")

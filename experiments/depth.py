@@ -35,13 +35,13 @@ def dashed(numbers: tuple[int, ...]) -> str:
     return "-".join(map(str, numbers))
 
 
-def name_of(channels: tuple[int, ...], head: tuple[int, ...]) -> str:
+def network_name(channels: tuple[int, ...], head: tuple[int, ...]) -> str:
     """Return a network's name: conv5-10_head150 is C2, conv10_head576-160 is C1."""
     return f"conv{dashed(channels)}_head{dashed(head)}"
 
 
 NETWORKS = {
-    name_of(channels, head): ConvNet(channels=channels, hidden=head)
+    network_name(channels, head): ConvNet(channels=channels, hidden=head)
     for head in HEADS
     for channels in CHANNELS
 }
@@ -55,14 +55,14 @@ _CHANGES = (
 )
 # What is changed, from and to: C1 to C2, then each difference between them alone.
 EFFECTS = (
-    ("all at once: C1 to C2", name_of((10,), (576, 160)), name_of((5, 10), (150,))),
+    ("all at once: C1 to C2", network_name((10,), (576, 160)), network_name((5, 10), (150,))),
     *(
-        (f"{what}, head {dashed(head)}", name_of(before, head), name_of(after, head))
+        (f"{what}, head {dashed(head)}", network_name(before, head), network_name(after, head))
         for what, before, after in _CHANGES
         for head in HEADS
     ),
     *(
-        (f"head 150 to 576-160, channels {dashed(c)}", *(name_of(c, h) for h in HEADS))
+        (f"head 150 to 576-160, channels {dashed(c)}", *(network_name(c, h) for h in HEADS))
         for c in ((10,), (5, 10), (10, 20))
     ),
 )
@@ -83,7 +83,7 @@ def draw_accuracy(runs: Runs):
     """Draw the curves at the first rate, a panel each head."""
     panels = {}
     for head in HEADS:
-        own = {f"channels {dashed(c)}": runs[f"depth/{name_of(c, head)}"] for c in CHANNELS}
+        own = {f"channels {dashed(c)}": runs[f"depth/{network_name(c, head)}"] for c in CHANNELS}
         first = {name: with_names(curves).isel(learning_rate=0) for name, curves in own.items()}
         panels[f"head {dashed(head)}"] = together(first, "network")
     curves = together(panels, "head")

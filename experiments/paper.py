@@ -15,7 +15,7 @@ from typing import Literal
 
 from emnist_jax.cli.options import guarded, option, parse
 from experiments import samples
-from experiments._study import PAPER, StudyOptions, check, run_all, write_report
+from experiments._study import PAPER, StudyOptions, check_study, run_all, write_report
 
 _SMALL = {"size": 2820, "seeds": 3, "epochs": 10}
 # What a preset changes of each experiment's own options, which are the paper's protocol.
@@ -48,7 +48,7 @@ def run(options: Options) -> Path:
     Raises:
         InputError: invalid options, a folder of another run, or no curves to report.
     """
-    check(options, PAPER, "adam_seeds", "convnet_epochs")
+    check_study(options, PAPER, "adam_seeds", "convnet_epochs")
     out = options.out or Path("runs") / options.preset
     if not options.report_only:
         demo = options.preset == "demo"

@@ -100,7 +100,7 @@ def draw_accuracy(runs: Runs, network: str):
     return plot_curves(curves, hue="variant", variables=both, ylim=peak_limits(curves, both))
 
 
-def settings_table(runs: Runs) -> Table:
+def gains_table(runs: Runs) -> Table:
     """Return accuracy and over-fitting of every setting, with its paired gain."""
     rows = []
     for network, variant, strength, curves, plain in every_setting(runs):
@@ -167,7 +167,7 @@ EXPERIMENT = Experiment(
             for network in NETWORKS
         },
     },
-    tables={"settings": settings_table},
+    tables={"settings": gains_table},
     finding=finding,
     cost="80 minutes on two CPU cores (projected)",
 )

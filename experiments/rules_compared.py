@@ -69,7 +69,7 @@ HELP = {
 }
 
 
-def search(
+def search_sweeps(
     network: str,
     model: nn.Module,
     rules: Collection[str],
@@ -107,7 +107,7 @@ def sweeps(
 ) -> dict[str, Sweep]:
     """Return a sweep for each rule and kind, over random settings from its ranges."""
     how = {"epochs": epochs, "settings": settings, "sample_seed": sample_seed}
-    found = search("dense", DENSE, SPACES, **how, batch_size=batch_size, images=images)
+    found = search_sweeps("dense", DENSE, SPACES, **how, batch_size=batch_size, images=images)
     for rule in AVERAGED:
         constant = found[folder("dense", rule)]
         averaged = constant.replace(rule=schedules.average(rule))

@@ -12,7 +12,7 @@ from experiments._experiment import Experiment, Figure, main
 from experiments._networks import C2
 from experiments._rules import choice_table, draw_against_adam, finding_on, tuned_table
 from experiments.claims.beyond import ON_C2
-from experiments.rules_compared import HELP, search
+from experiments.rules_compared import HELP, search_sweeps
 
 
 def sweeps(
@@ -24,7 +24,7 @@ def sweeps(
 ) -> dict[str, Sweep]:
     """Return a sweep for each rule, at a constant rate and with a cosine."""
     how = {"epochs": epochs, "settings": settings, "sample_seed": sample_seed}
-    return search("c2", C2, ON_C2, **how, batch_size=batch_size, images=images)
+    return search_sweeps("c2", C2, ON_C2, **how, batch_size=batch_size, images=images)
 
 
 EXPERIMENT = Experiment(

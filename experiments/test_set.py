@@ -17,7 +17,7 @@ from emnist_jax.figures import plot_intervals
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import wilson
 from experiments import batch_norm, convnets
-from experiments._curves import adam_at, evaluated, over_seeds
+from experiments._curves import adam_at, of_variant, over_seeds
 from experiments._experiment import Experiment, Figure, Runs, main
 
 SEED, EPOCH, IMAGES = 3, 7, 15_800  # the paper's seed for T1, its epochs and test images
@@ -49,15 +49,15 @@ def measured(runs: Runs) -> Iterator[tuple[str, float, Four, xr.Dataset]]:
         if "epoch" not in runs[f"{folder}/test"].dims:
             continue  # an older run, kept at its best alone
         # In a run of few epochs the last of them is kept.
-        tested = evaluated(runs[f"{folder}/test"], variant).sel(epoch=EPOCH, method="pad")
-        curves = evaluated(runs[folder], variant).sel(epoch=tested.epoch)
+        tested = of_variant(runs[f"{folder}/test"], variant).sel(epoch=EPOCH, method="pad")
+        curves = of_variant(runs[folder], variant).sel(epoch=tested.epoch)
         for rate in tested.learning_rate.values:
             valid, test = (x.sel(learning_rate=rate) for x in (curves, tested))
             numbers = (100 * valid.valid_accuracy, valid.valid_error)
             yield name, rate, (*numbers, 100 * test.accuracy, test.error), test
 
 
-def near(name: str, numbers: Four) -> int:
+def near_of(name: str, numbers: Four) -> int:
     """Return how many of the four means lie within a point, or .03 nats, of the reported ones."""
     both = zip(numbers, REPORTED[name], TOLERANCES, strict=True)
     return sum(abs(float(mine.mean()) - paper) <= most for mine, paper, most in both)
@@ -101,7 +101,7 @@ def all_seeds(runs: Runs) -> Table:
         for what, values in zip(names, numbers, strict=True):
             row[what], row[f"95 % of {what.removesuffix(' (%)')}"] = over_seeds(values)
         row["macro test (%)"] = 100 * tested.macro_accuracy.mean()
-        rows.append(row | {"of 4 near the paper's": near(name, numbers)})
+        rows.append(row | {"of 4 near the paper's": near_of(name, numbers)})
     errors = {
         f"{start}{part} error": ".3f"
         for start in ("", "95 % of ")
@@ -134,7 +134,8 @@ def papers_seed(runs: Runs) -> Table:
 def finding(runs: Runs) -> str:
     """Return which networks come near the reported numbers."""
     found = [
-        f"{name}, eta {rate:g}: {near(name, four)} of 4" for name, rate, four, _ in measured(runs)
+        f"{name}, eta {rate:g}: {near_of(name, four)} of 4"
+        for name, rate, four, _ in measured(runs)
     ]
     return (
         "Of the paper's four numbers (T1: 84.2 %, .493, 82.22 %, .547; T2, for C1: 87.44 %, .363, "

@@ -56,7 +56,7 @@ PAIRS = (
 )
 
 
-def folder(name: str) -> str:
+def folder_of(name: str) -> str:
     """Return where a network's curves are."""
     return f"weights_or_convolution/{name}"
 
@@ -80,7 +80,7 @@ def shuffle_pixels(data: ej.Dataset) -> ej.Dataset:
 
 def gains(runs: Runs) -> dict[str, Mean]:
     """Return what each network gains over each it is compared with, in points."""
-    score = {name: tuned(runs[folder(name)]) for name in NETWORKS}
+    score = {name: tuned(runs[folder_of(name)]) for name in NETWORKS}
     return {
         f"{NAMES[one]} less {NAMES[rival]}": over_seeds(score[one] - score[f"{net}_{rival}"])
         for one, net, rival in PAIRS
@@ -97,7 +97,7 @@ def draw_accuracy(runs: Runs):
     panels = {}
     for net in ("c1", "c2"):
         own = {"the ConvNet": net} | {NAMES[rival]: f"{net}_{rival}" for rival in RIVALS}
-        lines = {words: best_setting(runs[folder(one)]) for words, one in own.items()}
+        lines = {words: best_setting(runs[folder_of(one)]) for words, one in own.items()}
         panels[NAMES[net]] = together(lines, "network").drop_vars("learning_rate")
     curves = with_names(together(panels, "of"))
     return plot_curves(curves, hue="network", col="of", ylim=peak_limits(curves))
@@ -112,13 +112,13 @@ def sizes(runs: Runs) -> Table:
             "epoch of best": top.best_epoch,
             "training less validation (points)": 100 * (top.train_accuracy - top.valid_accuracy),
         }
-        rows.append({"network": name} | size_row(model, runs[folder(name)], **more))
+        rows.append({"network": name} | size_row(model, runs[folder_of(name)], **more))
     return Table(rows, {"epoch of best": ".1f", "s an epoch": ".3g"})
 
 
 def at_best(runs: Runs, name: str) -> xr.Dataset:
     """Return the mean over seeds of what holds at the best epoch, of the best learning rate."""
-    means = best(runs[folder(name)]).mean("seed")
+    means = best(runs[folder_of(name)]).mean("seed")
     return means.isel(learning_rate=means.valid_accuracy.argmax("learning_rate"))
 
 
@@ -127,7 +127,7 @@ def finding(runs: Runs) -> str:
     rising = [
         name
         for name in NETWORKS
-        if at_best(runs, name).best_epoch > runs[folder(name)].epoch[-1] - 0.5
+        if at_best(runs, name).best_epoch > runs[folder_of(name)].epoch[-1] - 0.5
     ]
     unfinished = f" Best at the last epoch, and perhaps not done: {', '.join(rising)}."
     found = "; ".join(f"{what}: {signed(of)}" for what, of in gains(runs).items())
@@ -138,10 +138,12 @@ EXPERIMENT = Experiment(
     "weights_or_convolution",
     "Weights or convolution? (W3)",
     sweeps={
-        folder(name): float32_sweep(model, "adam", CHOSEN_GRID, epochs=10)
+        folder_of(name): float32_sweep(model, "adam", CHOSEN_GRID, epochs=10)
         for name, model in NETWORKS.items()
     },
-    data={folder(name): Source(change=shuffle_pixels) for name in ("c1_shuffled", "c2_shuffled")},
+    data={
+        folder_of(name): Source(change=shuffle_pixels) for name in ("c1_shuffled", "c2_shuffled")
+    },
     figures={
         "gains": Figure(
             "What C1 and C2 gain over dense nets of as many weights or operations, over C1's head "

@@ -113,7 +113,7 @@ def test_all_train_on_the_same_number_of_images(monkeypatch):
 
 
 def test_our_contestant_trains_settings_and_seeds_for_an_epoch():
-    sweep = ours.Sweep(ours.part(DATA, 150), SMALL["dense"], "sgd", 25)
+    sweep = ours.Timed(ours.part(DATA, 150), SMALL["dense"], "sgd", 25)
     assert (sweep.trials, sweep.steps) == (25, 3)
     assert {len(set(map(float, c.placed.orders))) for c in sweep.chunks} != {1}
     assert sum(c.times * len(c.placed) for c in sweep.chunks) >= 25

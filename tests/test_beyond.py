@@ -425,7 +425,7 @@ def test_regret_and_ranks_of_another_order():
 
 
 def test_paired_gains_are_in_the_tables():
-    rows = regularisation.settings_table(WORLD).rows
+    rows = regularisation.gains_table(WORLD).rows
     by = {(row["network"], row["regulariser"], row["strength"]): row for row in rows}
     assert len(by) == 2 * (1 + 1 + 2 + 2)
     dropout = by["dense", "dropout", 0.5]

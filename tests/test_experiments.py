@@ -18,7 +18,7 @@ from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.store.curves import load_curves
 from experiments import _networks, batch_norm, beyond, convnets, coverage, paper, samples, test_set
-from experiments._curves import evaluated
+from experiments._curves import of_variant
 from experiments._data import Source
 from experiments._draw import draw
 from experiments._experiment import Experiment, Figure, main
@@ -212,7 +212,7 @@ def test_networks_are_tested_once_with_every_variant(world, monkeypatch):
     assert set(runs) == {"tiny/kept", "tiny/kept/test", "tiny/other"} == set(TINY.folders)
     tested, data = runs["tiny/kept/test"], ej.load("glyphs", size=188)
     assert tested.attrs["images"] == len(data.test) and tested.epoch.values.tolist() == [1, 2]
-    for one in (tested, evaluated(tested, "minibatch")):
+    for one in (tested, of_variant(tested, "minibatch")):
         assert (one.confusion.sum(["true", "predicted"]) == len(data.test)).all()
         right = sum(one.confusion.sel(true=c, predicted=c) for c in data.classes) / len(data.test)
         np.testing.assert_allclose(right, one.accuracy)
@@ -223,9 +223,9 @@ def test_networks_are_tested_once_with_every_variant(world, monkeypatch):
 
 def test_variants_of_curves_are_read_by_name(world):
     curves = load_curves(world[0] / "tiny/kept")
-    read = evaluated(curves, "minibatch")
+    read = of_variant(curves, "minibatch")
     xr.testing.assert_equal(read.valid_error, curves.valid_error_minibatch.rename("valid_error"))
-    assert evaluated(curves, "") is curves and read.attrs == curves.attrs
+    assert of_variant(curves, "") is curves and read.attrs == curves.attrs
 
 
 def test_data_of_a_sweep_may_be_a_function_of_the_others(world):

@@ -18,9 +18,9 @@ import pytest
 
 import emnist_jax as ej
 from emnist_jax import rules, schedules
-from emnist_jax.engine.identity import identity
 from emnist_jax.engine.job import make_job
 from emnist_jax.store.fingerprint import own_code
+from emnist_jax.store.identity import identity
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,7 @@ from functools import partial, wraps
 from typing import Callable
 import flax.linen as nn, jax, jax.numpy as jnp, optax
 from emnist_jax import rules
-from emnist_jax.engine.identity import identity
+from emnist_jax.store.identity import identity
 from emnist_jax.models import describe
 from emnist_jax.store.fingerprint import own_code
 

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import emnist_jax as ej
+from emnist_jax.engine import forecast as forecasts
 from emnist_jax.errors import InputError
 from emnist_jax.store.checkpoint import Checkpoints
 
@@ -229,3 +230,21 @@ def test_settings_of_jax_that_change_numbers_make_another_run(tmp_path, data, be
     ej.save_curves(curves.assign_attrs(configuration=json.dumps(older)), tmp_path / "curves.nc")
     xr.testing.assert_equal(run(SWEEP, data, tmp_path, progress_bar=True), curves)
     assert "nothing trained" in capsys.readouterr().out
+
+
+def test_a_forecast_is_of_what_the_folder_lacks(tmp_path, data, begun, monkeypatch):
+    begun(tmp_path)
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+    monkeypatch.setattr(forecasts, "_chunk_seconds", lambda job, rows: (1.0, 10.0))
+
+    def plan(out=tmp_path, **changes):
+        made = forecasts.forecast(SWEEP.replace(**changes), data, out, trials_at_once=4)
+        return made and (made.trials, made.kept, made.chunks, made.seconds)
+
+    assert plan() is None and plan(seeds=1) is None
+    assert plan(out=None) == plan(out=tmp_path / "empty") == (4, 0, 1, 21.0)
+    assert plan(seeds=4) == (4, 4, 1, 21.0)
+    assert plan(epochs=5) == (4, 0, 1, 31.0)  # three epochs more
+    with pytest.raises(InputError, match="holds 2 trials that are not in this sweep"):
+        plan(grid={"learning_rate": [1e-2]}, seeds=3)
+    assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before

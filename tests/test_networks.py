@@ -19,7 +19,7 @@ from emnist_jax.store.files import save_arrays
 from emnist_jax.store.networks import Networks
 
 RATES = [0.03, 0.003]
-FORM = pictures.Form((28, 28, 1), 0, 0.75)
+FORM = pictures.PictureForm((28, 28, 1), 0, 0.75)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import emnist_jax as ej
 from emnist_jax.data import pictures
 from emnist_jax.errors import InputError
 
-INK = pictures.Form((28, 28, 1), paper=0, extent=20 / 28)  # light ink on dark paper
+INK = pictures.PictureForm((28, 28, 1), paper=0, extent=20 / 28)  # light ink on dark paper
 
 
 def drawing(size=(400, 300), paper=240, ink=20, box=(40, 90, 139, 289)):
@@ -73,7 +73,7 @@ def test_a_picture_of_the_very_size_is_left_alone_but_for_its_paper():
 def test_photographs_are_cropped_about_the_middle():
     picture = np.zeros((40, 100, 3), np.uint8)
     picture[:, 30:70] = (10, 200, 90)
-    image = pictures.fit(picture, pictures.Form((8, 8, 3), 100, None))
+    image = pictures.fit(picture, pictures.PictureForm((8, 8, 3), 100, None))
     np.testing.assert_array_equal(image, np.broadcast_to((10, 200, 90), (8, 8, 3)))
 
 

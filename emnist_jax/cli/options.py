@@ -218,7 +218,7 @@ def _missing(options: type, args: Sequence[str]) -> str:
     return "an option lacks its value"
 
 
-def connect(options: Running) -> None:
+def start(options: Running) -> None:
     """Start JAX, with the other hosts that the options name, if any; the first one alone prints.
 
     Hosts that cannot be reached, or a JAX that finds no device are an `InputError`.

@@ -23,7 +23,7 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax import figures as draw
-from emnist_jax.cli.options import connect
+from emnist_jax.cli.options import start
 from emnist_jax.cli.sweep_options import Chosen, parse
 from emnist_jax.console import show
 from emnist_jax.engine.forecast import forecast
@@ -41,7 +41,7 @@ def command(args: Sequence[str]) -> None:
     """Run from the words of a command line."""
     chosen = parse(args, __doc__)
     if chosen is not None:
-        connect(chosen.options)
+        start(chosen.options)
         run(chosen)
 
 
@@ -54,7 +54,8 @@ def run(chosen: Chosen) -> xr.Dataset | None:
     data = chosen.data()
     sweep, at_once = chosen.sweep(data), {"trials_at_once": options.trials_at_once}
     if options.plan:
-        return show(forecast(sweep, data, **at_once))
+        plan = forecast(sweep, data, None if options.overwrite else folder, **at_once)
+        return show(plan or f"{folder}: complete, nothing to train")
     show(f"{folder}: {name_of(sweep.rule)} on {describe(sweep.model)}")
     how = {"overwrite": options.overwrite, "keep_state": options.keep_state} | at_once
     found = ej.run(sweep, data, folder, **how)

@@ -17,9 +17,10 @@ from emnist_jax.cli.options import flag, flags, option, parse_known
 from emnist_jax.cli.parts import find_model, find_rule, first_paragraph, is_own, show_list
 from emnist_jax.data.pictures import BACKGROUNDS
 from emnist_jax.engine import ranges
-from emnist_jax.engine.grid import GridLike, check_seeds, make_grid, model_fields
+from emnist_jax.engine.grid import GridLike, check_seeds, make_grid
 from emnist_jax.engine.job import KEEP, PRECISIONS
 from emnist_jax.errors import InputError, check_count, nearest
+from emnist_jax.models import model_fields
 from emnist_jax.watch import NAMES as WATCHED
 
 PROG = "emnist-jax sweep"

@@ -23,7 +23,7 @@ _LIKE_PAPER = 48  # levels of 255 that paper may differ from its median, noise i
 _INK = 0.25  # of full ink, from which a pixel belongs to the character
 
 
-class Form(NamedTuple):
+class PictureForm(NamedTuple):
     """What the images of a data set look like.
 
     `shape` is (height, width, channels), `paper` the median level of the outermost pixels. `extent`
@@ -38,7 +38,7 @@ class Form(NamedTuple):
     background: str = "white"
 
 
-def form_of(images: np.ndarray, most: int = 1000, background: str = "white") -> Form:
+def form_of(images: np.ndarray, most: int = 1000, background: str = "white") -> PictureForm:
     """Return the form of images (n, height, width, channels) uint8, from the first `most`."""
     images = images[:most].astype(np.int16)
     border = _border(np.moveaxis(images, 0, 2))
@@ -48,10 +48,10 @@ def form_of(images: np.ndarray, most: int = 1000, background: str = "white") -> 
         ink = (np.abs(images - paper) > _INK * 255).any(-1)
         sides = [max(_box(one)[2:]) for one in ink if one.any()]
         extent = float(np.median(sides)) / min(images.shape[1:3]) if sides else None
-    return Form(tuple(map(int, images.shape[1:])), paper, extent, background)
+    return PictureForm(tuple(map(int, images.shape[1:])), paper, extent, background)
 
 
-def fit(picture: np.ndarray, form: Form) -> np.ndarray:
+def fit(picture: np.ndarray, form: PictureForm) -> np.ndarray:
     """Return a picture (any height, any width, channels) uint8 as an image of a form.
 
     A picture of one channel whose outermost pixels lie, in the median, on the other side of the
@@ -177,7 +177,7 @@ def _box(ink: np.ndarray) -> tuple[int, int, int, int]:
     return top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
 
 
-def _place(ink: np.ndarray, form: Form) -> np.ndarray:
+def _place(ink: np.ndarray, form: PictureForm) -> np.ndarray:
     """Return ink (height, width), 0 to 1, cut out, scaled and centred on a form's paper."""
     top, left, high, wide = _box(ink > _INK)
     height, width, channels = form.shape

@@ -14,9 +14,9 @@ import optax
 from emnist_jax import rules, train
 from emnist_jax.data import Dataset
 from emnist_jax.engine import programs
-from emnist_jax.engine.identity import identity
 from emnist_jax.errors import InputError
 from emnist_jax.models import describe
+from emnist_jax.store.identity import identity
 
 _NOT_HERE = {
     nn.meta.AxisMetadata: "the model names axes of its arrays for devices (nn.with_partitioning), "

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,11 +12,13 @@ import numpy as np
 from emnist_jax import hosts
 from emnist_jax._setup import kept_programs, start_jax
 from emnist_jax.data import Dataset, load
+from emnist_jax.engine import growth
 from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.job import Job, make_job
 from emnist_jax.engine.memory import bytes_of, host_memory, memory_of
 from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_count
+from emnist_jax.store.files import located
 from emnist_jax.store.provenance import describe_devices
 
 STEPS = 20  # that are timed
@@ -48,7 +51,8 @@ class Memory:
 class Forecast:
     """What a sweep will take; printed, it is a few lines."""
 
-    trials: int
+    trials: int  # to train: those that its folder lacks, or has for fewer epochs
+    kept: int  # those that its folder has whole
     trials_at_once: int
     chunks: int
     epochs: int
@@ -62,8 +66,9 @@ class Forecast:
     def __str__(self) -> str:
         memory, each = self.memory, -(-self.trials_at_once // self.devices)
         parts = f"data {_size(memory.data)}, trials {_size(memory.trials)}"
+        kept = f" ({self.kept:,} more are there)" if self.kept else ""
         return (
-            f"{self.trials:,} trials of {self.epochs} epochs on {self.device}\n"
+            f"{self.trials:,} trials of {self.epochs} epochs on {self.device}{kept}\n"
             f"chunks:   {self.chunks:,}, each of {self.trials_at_once:,} trials at once, "
             f"{each:,} a device\n"
             f"memory:   {_size(memory.total)} a device, which has {_size(self.device_memory)} "
@@ -77,29 +82,54 @@ class Forecast:
 
 @kept_programs()
 def forecast(
-    sweep: Sweep, data: Dataset | str | tuple, *, trials_at_once: int | None = None
-) -> Forecast:
+    sweep: Sweep,
+    data: Dataset | str | tuple,
+    out: str | Path | None = None,
+    *,
+    trials_at_once: int | None = None,
+) -> Forecast | None:
     """Return what a `run` of a sweep will take on this machine's devices.
 
     Its programs are compiled, and a few steps of one chunk are timed: seconds, however large it is.
 
+    Args:
+        sweep: see `run`.
+        data: see `run`.
+        out: the folder of the run, whose finished trials are not trained again; none by default.
+            What a run that was interrupted there has done is not counted. Nothing is written.
+        trials_at_once: see `run`.
+
+    Returns:
+        The forecast; None where `out` holds the whole sweep.
+
     Raises:
-        InputError: bad arguments, or the sweep does not fit; the message names what would.
+        InputError: bad arguments, `out` cannot be used, or the sweep does not fit; the message
+            names what would.
     """
     start_jax()
     data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
     if trials_at_once is not None:
         check_count("trials_at_once", trials_at_once)
-    options = {"call": "forecast", "trials_at_once": trials_at_once}
+    options = {"call": "forecast", "trials_at_once": trials_at_once, "out": out is not None}
     hosts.agree(job.configuration | options)
-    runner = Runner(job)
-    chunks = runner.layout(trials_at_once)
-    sizes = [len(np.unique(trials)) for trials in chunks]
+    runner, folder = Runner(job), None if out is None else located(out)
+    stored = None if folder is None else hosts.first(growth.read, job, folder)
+    if stored is None:
+        chunks, begun = runner.layout(trials_at_once), 0
+    elif growth.covers(stored, job):
+        return None
+    else:
+        state = growth.grown(stored, runner, folder, trials_at_once)
+        chunks = [one for one, at in zip(state.chunks, state.begun, strict=True) if at < job.epochs]
+        begun = state.begun[state.begun < job.epochs].clip(0)
+    sizes = np.array([len(np.unique(trials)) for trials in chunks])
     needed = check_memory(runner, chunks[0])
+    before, epoch = _chunk_seconds(job, chunks[0])
     return Forecast(
-        job.trials,
-        max(sizes),
+        int(sizes.sum()),
+        job.trials - int(sizes.sum()),
+        int(sizes.max()),
         len(chunks),
         job.epochs,
         runner.for_chunk(chunks[0]).mesh.size,
@@ -107,7 +137,7 @@ def forecast(
         needed,
         memory_of(runner.mesh.local_devices[0]),
         host_memory(),
-        sum(sizes) / sizes[0] * _chunk_seconds(job, chunks[0]),
+        float((sizes / sizes[0] * (before + (job.epochs - begun) * epoch)).sum()),
     )
 
 
@@ -177,13 +207,12 @@ def memory(
     return Memory(data, states, scratch, COPIES * stored)
 
 
-def _chunk_seconds(job: Job, rows: np.ndarray) -> float:
-    """Return the seconds of training and evaluating one chunk, from a few steps of it."""
-    batch, evaluated = job.structure.batch_size, job.structure.evaluations[0].batch
-    data = job.data
+def _chunk_seconds(job: Job, rows: np.ndarray) -> tuple[float, float]:
+    """Return the seconds a chunk takes before its first epoch and for each, from a few steps."""
+    data, batch, at_once = job.data, job.structure.batch_size, job.structure.evaluations[0].batch
     few = {
         "train": _part(data.train, min(STEPS * batch, len(data.train.labels))),
-        "valid": _part(data.valid, min(evaluated, len(data.valid.labels))),
+        "valid": _part(data.valid, min(at_once, len(data.valid.labels))),
     }
     runner = Runner(dataclasses.replace(job, data=dataclasses.replace(data, **few)))
     runner = runner.for_chunk(rows)
@@ -205,8 +234,8 @@ def _chunk_seconds(job: Job, rows: np.ndarray) -> float:
     steps = len(few["train"].labels) // batch
     seen = len(few["train"].labels) + len(few["valid"].labels)
     images = len(data.train.labels) + len(data.valid.labels)
-    epoch = training / steps * (len(data.train.labels) // batch) + evaluating / seen * images
-    return epoch * job.epochs + evaluating / seen * images  # evaluated before training too
+    evaluated = evaluating / seen * images  # before training too
+    return evaluated, training / steps * (len(data.train.labels) // batch) + evaluated
 
 
 def _part(split, count: int):

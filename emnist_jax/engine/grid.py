@@ -10,6 +10,7 @@ import numpy as np
 
 from emnist_jax import rules
 from emnist_jax.errors import InputError, check_count, nearest, short
+from emnist_jax.models import model_fields
 
 GridLike = Mapping[str, float | Sequence[float]] | Sequence[Mapping[str, float]]
 
@@ -126,12 +127,6 @@ def _check_names(setting: Mapping[str, float], rule: rules.Rule, model: nn.Modul
     for name, default in arguments.items():
         if default is rules.REQUIRED and name not in setting:
             raise InputError(f'the grid gives no {name}; add {{"{name}": [...]}}')
-
-
-def model_fields(model: nn.Module) -> set[str]:
-    """Return the fields of a model that are numbers on an axis of a sweep: its float fields."""
-    fields = {name: getattr(model, name) for name in model.__dataclass_fields__}
-    return {name for name, value in fields.items() if isinstance(value, float)}
 
 
 def check_seeds(seeds: int | Sequence[int]) -> np.ndarray:

@@ -16,9 +16,9 @@ import xarray as xr
 
 from emnist_jax import hosts, rules
 from emnist_jax.engine.chunks import Runner
-from emnist_jax.engine.grid import model_fields
 from emnist_jax.engine.job import Job
 from emnist_jax.errors import InputError
+from emnist_jax.models import model_fields
 from emnist_jax.store.checkpoint import OLDER, State, check_same
 from emnist_jax.store.curves import load_curves, settings_of
 from emnist_jax.store.files import load_arrays, save_arrays
@@ -28,7 +28,7 @@ GROWS = ("settings", "seeds", "dims", "epochs")  # what a grown sweep may have m
 CODE = ("code", "versions")  # what finished curves name, and are not refused for
 
 
-class Stored(NamedTuple):
+class Finished(NamedTuple):
     """A finished run in a folder."""
 
     curves: xr.Dataset
@@ -41,7 +41,7 @@ class Stored(NamedTuple):
         return self.configuration["epochs"]
 
 
-def read(job: Job, folder: Path) -> Stored | None:
+def read(job: Job, folder: Path) -> Finished | None:
     """Return the finished run in a folder, None if there is none.
 
     Raises:
@@ -61,10 +61,10 @@ def read(job: Job, folder: Path) -> Stored | None:
     except InputError as error:
         raise InputError(f"{folder}: {error}; use --overwrite, or another --out") from None
     seeds = np.atleast_1d(curves.seed).tolist()
-    return Stored(curves, begun, numbers_of(job, settings, seeds))
+    return Finished(curves, begun, trial_numbers(job, settings, seeds))
 
 
-def covers(stored: Stored, job: Job) -> bool:
+def covers(stored: Finished, job: Job) -> bool:
     """Return whether a finished run holds all trials and epochs of the job."""
     # What is kept as the best or the last of more epochs is not that of fewer.
     shorter = job.epochs < stored.epochs and not isinstance(job.keep, str)
@@ -72,7 +72,7 @@ def covers(stored: Stored, job: Job) -> bool:
     return enough and set(range(job.trials)) <= set(stored.numbers.tolist())
 
 
-def selection(stored: Stored, job: Job) -> xr.Dataset:
+def selection(stored: Finished, job: Job) -> xr.Dataset:
     """Return the job's curves, selected from a run that covers it."""
     same = len(stored.numbers) == job.trials and stored.epochs == job.epochs
     dims = (*job.dims, "epoch")
@@ -85,14 +85,14 @@ def selection(stored: Stored, job: Job) -> xr.Dataset:
     return labelled(job, values, stored.curves.attrs | {"configuration": _as_json(job)})
 
 
-def rows_of(stored: Stored, job: Job) -> np.ndarray:
+def rows_of(stored: Finished, job: Job) -> np.ndarray:
     """Return where each trial of the job lies among those of a run that covers it."""
     places = np.full(job.trials, -1)
     places[stored.numbers[stored.numbers >= 0]] = np.flatnonzero(stored.numbers >= 0)
     return places
 
 
-def select_networks(stored: Stored, job: Job, folder: Path) -> Networks:
+def select_networks(stored: Finished, job: Job, folder: Path) -> Networks:
     """Return the job's networks, selected from a run that covers it."""
     found = _networks(folder, job)
     rows = rows_of(stored, job)
@@ -113,7 +113,7 @@ def _networks(folder: Path, job: Job) -> Networks:
         raise InputError(f"{error}; use --overwrite to train the networks again") from None
 
 
-def grown(stored: Stored, runner: Runner, folder: Path, trials_at_once: int | None) -> State:
+def grown(stored: Finished, runner: Runner, folder: Path, trials_at_once: int | None) -> State:
     """Return the state of a job that begins with what a folder holds.
 
     Raises:
@@ -146,7 +146,9 @@ def grown(stored: Stored, runner: Runner, folder: Path, trials_at_once: int | No
     return state
 
 
-def _check_continued(stored: Stored, job: Job, folder: Path, chunks: Sequence[np.ndarray]) -> None:
+def _check_continued(
+    stored: Finished, job: Job, folder: Path, chunks: Sequence[np.ndarray]
+) -> None:
     """Refuse to go on from states that are missing, or were made by other code."""
     found = set(np.concatenate([np.ravel(one) for one in chunks]).tolist()) if chunks else set()
     trials = set(stored.numbers.tolist())
@@ -159,7 +161,7 @@ def _check_continued(stored: Stored, job: Job, folder: Path, chunks: Sequence[np
     check_same(folder, stored.configuration, job.like(stored.configuration), ignore=GROWS)
 
 
-def numbers_of(job: Job, settings: Sequence[Mapping], seeds: Sequence[int]) -> np.ndarray:
+def trial_numbers(job: Job, settings: Sequence[Mapping], seeds: Sequence[int]) -> np.ndarray:
     """Return the job's numbers of trials (settings, then seeds), -1 for those it has not.
 
     A hyperparameter that only one of them names has its default in the other.
@@ -235,7 +237,7 @@ def _read_state(path: Path, job: Job) -> tuple[np.ndarray, np.ndarray, list[np.n
     """Return the job's numbers of a state's trials, its rows of trials, and its arrays."""
     named, about = load_arrays(path)
     begun = json.loads(about["configuration"])
-    numbers = numbers_of(job, begun["settings"], begun["seeds"])
+    numbers = trial_numbers(job, begun["settings"], begun["seeds"])
     return numbers, named.pop("trials"), [named[name] for name in sorted(named)]
 
 

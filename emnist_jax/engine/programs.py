@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from emnist_jax import rules, train, watch
-from emnist_jax.engine.grid import model_fields
+from emnist_jax.models import model_fields
 
 ROWS, REPLICATED = PartitionSpec("rows"), PartitionSpec()
 _OPTIONS = {  # of XLA, by platform

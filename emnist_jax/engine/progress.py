@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from emnist_jax._setup import in_notebook
+from emnist_jax.console import BARS, sparkline
 from emnist_jax.console import show as show_line
-from emnist_jax.engine.sparkline import BARS, sparkline
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -248,7 +248,7 @@ def _place(job: Job, state: State, number: int, epoch: int) -> str:
     return f"{chunk}epoch {epoch} of {job.epochs}"
 
 
-def _report_growth(stored: growth.Stored, state: State, job: Job) -> None:
+def _report_growth(stored: growth.Finished, state: State, job: Job) -> None:
     """Print how many trials are kept and how many trained, and whether other code trained them."""
     kept, more = len(stored.numbers), job.trials - len(stored.numbers)
     longer = f", {kept} trained from epoch {stored.epochs}" if job.epochs > stored.epochs else ""
@@ -276,7 +276,7 @@ def _diverged(state: State, chunk: Chunk, epoch: int) -> int:
     return int((np.isnan(latest) & ~np.isnan(errors[:, 0])).sum())  # those to come are NaN at 0
 
 
-def _label(job: Job, state: State, stored: growth.Stored | None, wall: float) -> xr.Dataset:
+def _label(job: Job, state: State, stored: growth.Finished | None, wall: float) -> xr.Dataset:
     """Return the values as labelled curves with their provenance."""
     configuration = job.configuration
     named = ("data", "data_hash", "split_hash", "model", "rule", "batch_size", "order")

@@ -5,7 +5,7 @@ trial that diverged (NaN from there on) is counted in the caption, and a mean li
 first seed diverged: a mean over the survivors would flatter the setting.
 """
 
-from emnist_jax.engine.sparkline import sparkline
+from emnist_jax.console import sparkline
 from emnist_jax.figures.comparisons import (
     plot_budget,
     plot_intervals,

@@ -26,7 +26,7 @@ def finite(curves: xr.Dataset, variable: str) -> xr.DataArray:
     return 100 * values if quantity_of(variable) == "accuracy" else values
 
 
-def check(
+def check_curves(
     curves: xr.Dataset, variables: Sequence[str], roles: Mapping[str, str | None]
 ) -> xr.Dataset:
     """Return curves whose only dimensions are those in `roles`, `seed` and `epoch`.

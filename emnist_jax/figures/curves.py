@@ -9,7 +9,7 @@ from emnist_jax.errors import InputError, nearest
 from emnist_jax.figures._inputs import (
     Curves,
     by_name,
-    check,
+    check_curves,
     count_diverged,
     describe,
     finite,
@@ -154,14 +154,16 @@ def plot_curves(
     if band is not None and band not in BANDS:
         raise InputError(f'there is no band "{band}": {nearest(band, BANDS)}')
     if (named := by_name(curves)) is None:
-        curves = check(curves, variables, {"hue": hue, "col": col})
+        curves = check_curves(curves, variables, {"hue": hue, "col": col})
         shown = [curves]
         columns = curves[col].values if col else [None]
         panels = [_lines(curves if col is None else curves.sel({col: c}), hue) for c in columns]
     elif hue or col:
         raise InputError("hue and col are dimensions of one sweep: give its curves alone")
     else:
-        named = {name: check(best_setting(one), variables, {}) for name, one in named.items()}
+        named = {
+            name: check_curves(best_setting(one), variables, {}) for name, one in named.items()
+        }
         hue, shown, columns, panels = "rule", list(named.values()), [None], [named]
     quantities = list(dict.fromkeys(map(quantity_of, variables)))
     if band == "t95" and max(one.sizes["seed"] for one in shown) == 2:

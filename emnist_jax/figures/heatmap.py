@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emnist_jax.errors import InputError
-from emnist_jax.figures._inputs import check, count_diverged, describe
+from emnist_jax.figures._inputs import check_curves, count_diverged, describe
 from emnist_jax.figures.style import (
     caption,
     new_figure,
@@ -67,7 +67,7 @@ def plot_heatmap(
     """
     if len({x, y, col}) < 3:
         raise InputError(f"x={x!r}, y={y!r}, col={col!r}: give three different dimensions")
-    curves = check(curves, ["valid_accuracy"], {"x": x, "y": y, "col": col}).sortby([x, y])
+    curves = check_curves(curves, ["valid_accuracy"], {"x": x, "y": y, "col": col}).sortby([x, y])
     columns = curves[col].values if col else [None]
     at_best = best(curves)
     accuracy = 100 * at_best.valid_accuracy.mean("seed", skipna=False)

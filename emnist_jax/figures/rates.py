@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax.errors import InputError
-from emnist_jax.figures._inputs import Curves, by_name, check, count_diverged, describe
+from emnist_jax.figures._inputs import Curves, by_name, check_curves, count_diverged, describe
 from emnist_jax.figures.style import (
     COLOURS,
     GREY,
@@ -121,7 +121,7 @@ def _finish_rates(axes: "Axes", rows: Mapping[Any, xr.Dataset], x: str) -> None:
 def _series(curves: Curves, x: str, hue: str | None) -> tuple[dict, list[xr.Dataset], str | None]:
     """Return what is drawn by its label or value of `hue`, the curves, and what `hue` is called."""
     if (named := by_name(curves)) is None:
-        curves = check(curves, ["valid_accuracy"], {"x": x, "hue": hue})
+        curves = check_curves(curves, ["valid_accuracy"], {"x": x, "hue": hue})
         values = curves[hue].values if hue else [None]
         rows = {v: _at_rates(curves if v is None else curves.sel({hue: v}), x) for v in values}
         return rows, [curves], hue

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emnist_jax.engine.sparkline import sparkline
-from emnist_jax.figures._inputs import check, finite
+from emnist_jax.console import sparkline
+from emnist_jax.figures._inputs import check_curves, finite
 from emnist_jax.stats import best, interval, selection_bias
 from emnist_jax.store.files import write_text
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def _summary(curves: "xr.Dataset", most: int | None = None) -> "Table":
     """Return a row a setting, or for each of the `most` best."""
     grid = _grid_of(curves)
-    curves = check(curves, ["valid_accuracy"], {dim: dim for dim in grid})
+    curves = check_curves(curves, ["valid_accuracy"], {dim: dim for dim in grid})
     at_best, seeds = best(curves), curves.sizes["seed"]
     peak, lost = interval(100 * at_best.valid_accuracy), at_best.diverged.sum("seed")
     epochs = at_best.best_epoch.mean("seed")
@@ -184,7 +184,7 @@ def settings_table(curves: "xr.Dataset", first_seeds: int | None = None) -> Tabl
       InputError: the curves lack a variable or dimension.
     """
     grid = _grid_of(curves)
-    curves = check(curves, ["valid_accuracy"], {dim: dim for dim in grid})
+    curves = check_curves(curves, ["valid_accuracy"], {dim: dim for dim in grid})
     at_best, choices = best(curves), selection_bias(100 * curves.valid_accuracy)
     over, few = interval(100 * at_best.valid_accuracy), None
     if first_seeds and first_seeds < curves.sizes["seed"]:

@@ -16,7 +16,7 @@ import optax
 from emnist_jax.errors import InputError
 from emnist_jax.identify import readings
 from emnist_jax.identify.equations import KNOWN, slips
-from emnist_jax.identify.readings import Reading, digits, nearest
+from emnist_jax.identify.readings import Reading, digits, from_known
 from emnist_jax.identify.steps import SHAPE, TOLERANCE, UPDATES, Steps, is_transformation, observe
 
 OTHER = {"coupled": "decoupled", "decoupled": "coupled"}
@@ -84,7 +84,7 @@ def _title(name: str, values: Mapping[str, float], words: Sequence[str]) -> str:
 
 def _described(reading: Reading) -> tuple[str, dict[str, float], list[str]]:
     """Return the nearest known rule, the values by its names, and the slips in words."""
-    name = list(KNOWN)[nearest(reading)[1]]
+    name = list(KNOWN)[from_known(reading)[1]]
     names = KNOWN[name].names
     shown = [n for n in reading.form.numbers() if n in names or reading.values[n]]
     values = {names.get(n, n): reading.values[n] for n in ("learning_rate", *shown)}
@@ -111,7 +111,7 @@ def _meanings(
     rule: Callable, given: Mapping[str, float], reading: Reading, names: Sequence[str]
 ) -> dict[str, str]:
     """Return which hyperparameter each of these arguments is: the one that changes with it."""
-    known = KNOWN[list(KNOWN)[nearest(reading)[1]]].names
+    known = KNOWN[list(KNOWN)[from_known(reading)[1]]].names
     other = replace(reading.form, decay=OTHER[reading.form.decay])
     found = {}
     for name in names:
@@ -155,7 +155,7 @@ def identify(
         arguments = inspect.signature(rule).parameters
         rate_name = next((argument for argument in arguments if argument in RATE_NAMES), None)
     if rate_name:
-        values = {**readings.numbers_of(rule), rate_name: 0.01, **given}
+        values = {**readings.defaults_of(rule), rate_name: 0.01, **given}
         numbers = [n for n in values if n != rate_name and type(values[n]) in (int, float)]
         made = _make(rule, name, values)
     seen, rate = observe(made, name), values.get(rate_name or "learning_rate")
@@ -171,7 +171,7 @@ def identify(
     title, hyper, words = _described(best)
     also = {}
     if rate is None:
-        near = (one for one in alike if nearest(one)[0] == nearest(best)[0])
+        near = (one for one in alike if from_known(one)[0] == from_known(best)[0])
         also = dict.fromkeys(_title(*_described(o)) for o in near if digits(o) <= digits(best) + 3)
         also.pop(_title(title, hyper, words), None)
     read = (title, tuple(words), hyper, best.error, best.fits)

@@ -127,7 +127,7 @@ def fit(form: Form, seen: Steps, rate: float | None, start: Mapping[str, float])
     return reading
 
 
-def nearest(reading: Reading) -> tuple[int, int]:
+def from_known(reading: Reading) -> tuple[int, int]:
     """Return in how many choices the nearest known rule differs, and its place in `KNOWN`."""
     return min((slips(reading.form, reading.values, n)[0], i) for i, n in enumerate(KNOWN))
 
@@ -143,7 +143,7 @@ def _simplest(reading: Reading, seen: Steps) -> Reading:
         tried = [_read(reading.form, {**reading.values, name: one}, seen) for one in options]
         reading = next((one for one in tried if one.share <= reading.share), reading)
     same = (_read(form, reading.values, seen) for form in forms())
-    return min((one for one in same if one.share <= reading.share), key=nearest, default=reading)
+    return min((one for one in same if one.share <= reading.share), key=from_known, default=reading)
 
 
 def digits(reading: Reading) -> int:
@@ -181,7 +181,7 @@ def search(seen: Steps, rate: float | None) -> list[Reading]:
     fitting = [_simplest(one, seen) for one in readings if one.fits]
     if not fitting:
         return [_simplest(min(readings, key=lambda one: one.share), seen)]
-    return sorted(fitting, key=lambda one: (nearest(one)[0], digits(one), nearest(one)[1]))
+    return sorted(fitting, key=lambda one: (from_known(one)[0], digits(one), from_known(one)[1]))
 
 
 def search_others(
@@ -196,7 +196,7 @@ def search_others(
     plain = {_squashed(name): value for name, value in values.items()}
     tried = []
     for name, function in others.items():
-        own = {n: v for n, v in numbers_of(function).items() if n != "learning_rate"}
+        own = {n: v for n, v in defaults_of(function).items() if n != "learning_rate"}
         given = {n: plain.get(_squashed(n), v) for n, v in own.items()}
         lacks = [n for n in own if _squashed(n) not in plain]
         rest = [v for n, v in values.items() if _squashed(n) not in map(_squashed, own)]
@@ -233,7 +233,7 @@ def _squashed(name: str) -> str:
     return name.replace("beta", "b").replace("epsilon", "eps").replace("_", "")
 
 
-def numbers_of(rule: Callable) -> dict[str, float]:
+def defaults_of(rule: Callable) -> dict[str, float]:
     """Return the arguments of a rule that have a number as default."""
     arguments = inspect.signature(rule).parameters.values()
     return {a.name: a.default for a in arguments if type(a.default) in (int, float)}

@@ -16,10 +16,10 @@ import xarray as xr
 from emnist_jax import hosts, models, train
 from emnist_jax.adapters import Other, adapted, class_of
 from emnist_jax.data import Split, pictures
-from emnist_jax.engine.grid import model_fields
-from emnist_jax.engine.identity import identity
 from emnist_jax.errors import InputError, check_count, short
+from emnist_jax.models import model_fields
 from emnist_jax.store.files import load_arrays, located, save_arrays
+from emnist_jax.store.identity import identity
 
 FILE = "networks.safetensors"
 KEPT = ("epoch", "valid_accuracy", "valid_error")
@@ -63,7 +63,7 @@ class Networks:
     kept: xr.Dataset
     evaluation_batch: int
     classes: tuple[str, ...]
-    form: pictures.Form
+    form: pictures.PictureForm
 
     def __len__(self) -> int:
         return self.epoch.size
@@ -300,7 +300,7 @@ def load_networks(
     if "labels" not in stored:
         raise InputError(f"{path}: written by an older version; train the networks again")
     about = {name: json.loads(value) for name, value in stored.items()}
-    form = pictures.Form(**about["form"] | {"shape": tuple(about["form"]["shape"])})
+    form = pictures.PictureForm(**about["form"] | {"shape": tuple(about["form"]["shape"])})
     classes = tuple(about["classes"])
     if model is None and not about["built_in"]:
         name = about["model"].partition("(")[0]
@@ -334,7 +334,7 @@ def _read(path: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, str]]:
 
 
 def _variables(
-    path: Path, model: nn.Module, leaves: Mapping[str, np.ndarray], form: pictures.Form
+    path: Path, model: nn.Module, leaves: Mapping[str, np.ndarray], form: pictures.PictureForm
 ) -> Mapping:
     """Return the arrays stored as variables of the model; refuse other names and shapes."""
     image = jax.ShapeDtypeStruct((1, *form.shape), jnp.float32)

@@ -16,7 +16,7 @@ from experiments.claims.measures import (
     largest_fall,
     less_luck,
     or_later,
-    paired,
+    seed_differences,
     worst_step,
 )
 from experiments.claims.quantities import (
@@ -92,7 +92,7 @@ def exceeded(rate: float, b1: float, b2: float) -> Measured:
         scores = best_accuracy(whole_grid(runs)).stack(one=("pair", "b2"), create_index=False)
         own = (scores.rate == rate) & (scores.b1 == b1) & np.isclose(scores.b2, b2, rtol=1e-6)
         others = less_luck(scores.isel(one=(~own).values))
-        return paired(others, best_accuracy(runs.adam(rate, b1, b2, LONG)))
+        return seed_differences(others, best_accuracy(runs.adam(rate, b1, b2, LONG)))
 
     words = "best validation accuracy: the grid's best other setting less this"
     return Measured(words, "points", of, any_adam=True)

@@ -19,7 +19,7 @@ from experiments.claims.measures import (
     best_accuracy,
     held_out_best,
     overfitting,
-    paired,
+    seed_differences,
     slowest_over_fastest,
     tuned_range,
 )
@@ -94,7 +94,7 @@ def _adam_over_sgd(curves: Mapping[str, xr.Dataset]) -> Estimate:
 def _newest_over_adam(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
     found = {rule: TUNED.of(one) for rule, one in curves.items()}
     adam = found.pop("adam")
-    return paired(max(found.values(), key=lambda x: float(x.mean())), adam)
+    return seed_differences(max(found.values(), key=lambda x: float(x.mean())), adam)
 
 
 def _rule_claims(letters: str, network: str, rules: tuple[str, ...]) -> tuple[Claim, ...]:

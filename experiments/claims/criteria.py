@@ -113,30 +113,30 @@ def _reach(found: Estimate, bound: float) -> float:
 
 def above(low: float, why: str = SIGN) -> Criterion:
     """Return the criterion of being larger."""
-    return Criterion(low, INF, f"is above {low:g}", why)
+    return Criterion(low, INF, f"above {low:g}", why)
 
 
 def at_least(low: float, why: str) -> Criterion:
     """Return the criterion of being as large, for a bound that the claim names or grants."""
-    return Criterion(low, INF, f"is {low:g} or more", why)
+    return Criterion(low, INF, f"{low:g} or more", why)
 
 
 def below(high: float, why: str = SIGN) -> Criterion:
     """Return the criterion of being smaller."""
-    return Criterion(-INF, high, f"is below {high:g}", why)
+    return Criterion(-INF, high, f"below {high:g}", why)
 
 
 def at_most(high: float, why: str) -> Criterion:
     """Return the criterion of being no larger: a margin, or a bound that the claim names."""
-    return Criterion(-INF, high, f"is at most {high:g}", why)
+    return Criterion(-INF, high, f"at most {high:g}", why)
 
 
 def between(low: float, high: float, why: str, numeric: bool = True) -> Criterion:
     """Return the criterion of lying in a range: of the paper's numbers, or of a word for one."""
-    return Criterion(low, high, f"is {low:g} to {high:g}", why, numeric)
+    return Criterion(low, high, f"{low:g} to {high:g}", why, numeric)
 
 
 def near(value: float, tolerance: float = 1, why: str = SPLIT) -> Criterion:
     """Return the criterion of lying within a tolerance of the paper's number."""
-    words = f"is {value:.4g} within {tolerance:g}"
+    words = f"{value:.4g} within {tolerance:g}"
     return Criterion(value - tolerance, value + tolerance, words, why, numeric=True)

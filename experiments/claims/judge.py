@@ -47,7 +47,7 @@ class Claim:
     @property
     def statement(self) -> str:
         """What is measured, and where it has to lie."""
-        return f"{self.measured.words}, {self.criterion.words}"
+        return f"{self.measured.words}, is {self.criterion.words}"
 
     @property
     def unit(self) -> str:

@@ -41,7 +41,7 @@ def best_or_more(curves: xr.Dataset) -> Estimate:
 
 def peak_gain(curves: xr.Dataset, other: xr.Dataset) -> Estimate:
     """Return by how much the best accuracy exceeds another's; open where either still rises."""
-    found = estimate(paired(best_accuracy(curves), best_accuracy(other)))
+    found = estimate(seed_differences(best_accuracy(curves), best_accuracy(other)))
     if still_rising(curves):
         found = found._replace(upper=INF)
     return found._replace(lower=-INF) if still_rising(other) else found
@@ -114,7 +114,7 @@ def exactly(value: float) -> Estimate:
     return Estimate(value, value, value)
 
 
-def paired(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
+def seed_differences(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     """Return a - b for the seeds both have."""
     difference = a - b  # xarray keeps the common labels
     if difference.sizes["seed"] < 2:
@@ -127,7 +127,7 @@ def ratio(values: xr.DataArray, others: xr.DataArray) -> Estimate:
 
     Its interval is taken over logarithms, so that it cannot reach below zero.
     """
-    found = estimate(paired(np.log(values), np.log(others)))
+    found = estimate(seed_differences(np.log(values), np.log(others)))
     return Estimate(*map(math.exp, found[:3]), *found[3:])
 
 
@@ -202,7 +202,7 @@ def tuned_range(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
     """Return the best accuracy of the best less that of the worst rule, at their best settings."""
     scores = [less_luck(best_accuracy(one)) for one in curves.values()]
     ordered = sorted(scores, key=lambda x: float(x.mean()))
-    return paired(ordered[-1], ordered[0])
+    return seed_differences(ordered[-1], ordered[0])
 
 
 def target_of(

@@ -16,7 +16,7 @@ from experiments.claims.quantities import (
     TUNED,
     Measured,
     Quantity,
-    Source,
+    Selection,
     at,
     network,
 )
@@ -57,7 +57,7 @@ DATA = (
 
 
 # Batch normalisation as the paper's bug left it: frozen draws, statistics of the minibatch.
-FROZEN = Source(
+FROZEN = Selection(
     "frozen batch normalisation",
     lambda runs: runs.normalised("batch_norm/frozen_normal", statistics="minibatch", epochs=LONG),
     any_adam=True,
@@ -75,7 +75,7 @@ BATCH_NORM = (
 # fmt: on
 
 
-def cell(name: str, epochs: int = 10) -> Source:
+def cell(name: str, epochs: int = 10) -> Selection:
     """Return a ConvNet's curves, of the longer run where one has this rate."""
     return network(f"convnets/{name}/longer", f"convnets/{name}", words=name.upper(), epochs=epochs)
 
@@ -132,7 +132,7 @@ CONVNETS = (
 # The test set. The paper evaluated with the statistics of the minibatch, as far as is known.
 
 
-def after_7(*names: str, words: str, part: str = "", statistics: str = "") -> Source:
+def after_7(*names: str, words: str, part: str = "", statistics: str = "") -> Selection:
     """Return a network after 7 epochs, its `part` "/test" results or its curves."""
     paths = [name + part for name in names]
 
@@ -145,7 +145,7 @@ def after_7(*names: str, words: str, part: str = "", statistics: str = "") -> So
             raise NotTestable(f"{paths[-1]} lacks epoch 7")
         return found.sel(epoch=7, drop=True)
 
-    return Source(words, pick, any_adam=True)
+    return Selection(words, pick, any_adam=True)
 
 
 VALID = Quantity(
@@ -157,7 +157,11 @@ TEST_ERROR = Quantity("test error after epoch 7", "nats", itemgetter("error"))
 
 
 def _test_row(
-    row: str, says: str, sources: tuple[Source, Source], numbers: tuple[float, ...], end: str = ""
+    row: str,
+    says: str,
+    sources: tuple[Selection, Selection],
+    numbers: tuple[float, ...],
+    end: str = "",
 ) -> tuple[Claim, ...]:
     """Return the claims on a network after 7 epochs: validation and test, accuracy and error."""
     quantities = VALID, VALID_ERROR, TESTED, TEST_ERROR

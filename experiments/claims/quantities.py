@@ -1,4 +1,4 @@
-"""What a claim measures, in words: a `Quantity` (its number) of a `Source` (its curves).
+"""What a claim measures, in words: a `Quantity` (its number) of a `Selection` (its curves).
 
 `BEST(sgd(0.1))` is the best validation accuracy of SGD at eta .1, `BEST(a) - BEST(b)` a difference
 on the same seeds, `PEAK(a) / PEAK(b)` a ratio. Each carries its words and its unit.
@@ -20,15 +20,15 @@ from experiments.claims.measures import (
     held_out_best,
     largest_fall,
     less_luck,
-    paired,
     ratio,
     roughness,
+    seed_differences,
 )
 from experiments.claims.runs import Runs
 
 
 @dataclass(frozen=True)
-class Source:
+class Selection:
     """Curves in words and how to pick them; `at` is the place among `like`, settings alike."""
 
     name: str
@@ -56,7 +56,7 @@ class Measured:
     def __sub__(self, other: "Measured") -> "Measured":
         """Return the difference on the seeds both have."""
         unit = "points" if self.unit == "%" else self.unit
-        return self._with(other, "less", unit, paired)
+        return self._with(other, "less", unit, seed_differences)
 
     def __truediv__(self, other: "Measured") -> "Measured":
         """Return the ratio on the seeds both have, of epochs: none counts as less than one."""
@@ -87,7 +87,7 @@ class Quantity:
     unit: str
     of: Callable[[xr.Dataset], Values]
 
-    def __call__(self, source: Source) -> Measured:
+    def __call__(self, source: Selection) -> Measured:
         """Return the quantity of a source."""
         of, like = (pick and partial(self._of, pick) for pick in (source.pick, source.like))
         return Measured(self.words, self.unit, of, source.name, source.any_adam, like, source.at)
@@ -99,34 +99,34 @@ class Quantity:
 # Sources
 
 
-def run(name: str, words: str = "", epochs: int = 0) -> Source:
+def run(name: str, words: str = "", epochs: int = 0) -> Selection:
     """Return all curves of a run."""
-    return Source(words or name.rpartition("/")[2], lambda runs: runs.pick(name, epochs=epochs))
+    return Selection(words or name.rpartition("/")[2], lambda runs: runs.pick(name, epochs=epochs))
 
 
-def sgd(rate: float, epochs: int = LONG, rule: str = "sgd", name: str = "SGD") -> Source:
+def sgd(rate: float, epochs: int = LONG, rule: str = "sgd", name: str = "SGD") -> Selection:
     """Return SGD, or another rule with one learning rate, at a rate."""
     name = f"{name} at eta {rate:g}"
-    return Source(name, lambda runs: runs.pick(rule, learning_rate=rate, epochs=epochs))
+    return Selection(name, lambda runs: runs.pick(rule, learning_rate=rate, epochs=epochs))
 
 
 rmsprop = partial(sgd, rule="rmsprop", name="RMSprop")
 
 
-def adam(rate: float, b1: float, b2: float | None = None, epochs: int = LONG) -> Source:
+def adam(rate: float, b1: float, b2: float | None = None, epochs: int = LONG) -> Selection:
     """Return Adam on the dense net: all b2 along a dimension if none is given."""
     name = f"eta {rate:g}, b1 {b1:g}"
-    every = Source(name, lambda runs: runs.adam(rate, b1, epochs=epochs), b1 > 0)
+    every = Selection(name, lambda runs: runs.adam(rate, b1, epochs=epochs), b1 > 0)
     if b2 is None:
         return every
     pick = lambda runs: runs.adam(rate, b1, b2, epochs)  # noqa: E731
-    return Source(f"{name}, b2 {b2:g}", pick, b1 > 0, every.pick, {"b2": b2})
+    return Selection(f"{name}, b2 {b2:g}", pick, b1 > 0, every.pick, {"b2": b2})
 
 
-def network(*names: str, words: str = "", epochs: int = 0) -> Source:
+def network(*names: str, words: str = "", epochs: int = 0) -> Selection:
     """Return a network trained by the paper's choice of Adam, from the first run that has it."""
     pick = lambda runs: runs.chosen_adam(*names, epochs=epochs)  # noqa: E731
-    return Source(words or names[-1].rpartition("/")[2], pick, True)
+    return Selection(words or names[-1].rpartition("/")[2], pick, True)
 
 
 # Quantities
