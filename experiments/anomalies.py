@@ -67,16 +67,23 @@ def _reported(claim: str) -> float:
 
 
 def draw(runs: Runs, part: str):
-    """Draw what was measured on claims of a letter beside the paper's numbers, but for errors."""
-    found = [row for row in measured(runs) if row["claim"].startswith(part)]
-    shown = [row for row in found if CLAIMS[row["claim"]].unit != "nats"]
+    """Draw what was measured beside the paper's numbers, a panel each claim of a letter.
+
+    Errors are left out.
+    """
+    rows = [row for row in measured(runs) if row["claim"].startswith(part)]
+    found = {(row["claim"], row["hypothesis"]): (row["measured"], *row["95 %"]) for row in rows}
+    claims = [one for one in dict.fromkeys(dict(found.keys())) if CLAIMS[one].unit != "nats"]
+    words = list(dict.fromkeys(row["hypothesis"] for row in rows))
+    numbers = [[found.get((claim, one), (np.nan,) * 3) for one in words] for claim in claims]
+    curves = next(runs[name] for name in runs if name.startswith(("anomalies/", "batch_norm/")))
+    note = f"{curves.attrs['data']} · {curves.sizes['seed']} seeds"
     return plot_intervals(
-        [f"{row['claim']} {row['hypothesis']}" for row in shown],
-        [row["measured"] for row in shown],
-        *zip(*(row["95 %"] for row in shown), strict=True),
-        reference=[_reported(row["claim"]) for row in shown],
-        xlabel="accuracy (%), or its difference (points)",
-        note="mean and 95 % t interval over seeds",
+        words,
+        *np.moveaxis(numbers, -1, 0),
+        reference=[[_reported(claim)] * len(words) for claim in claims],
+        titles=[f"{claim} ({CLAIMS[claim].unit})" for claim in claims],
+        note=f"{note} · mean and 95 % t interval over seeds",
     )
 
 

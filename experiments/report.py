@@ -113,9 +113,9 @@ def _which_adam(found: Found) -> str:
     best, *rest = sorted(held, key=lambda reading: -held[reading][0])
     leads = not rest or held[best][0] > held[rest[0]][0]
     return (
-        f"claims that depend on how it was implemented, and hold: {counts}; so "
-        f"**{READING_NAMES[best] if leads else 'none'}** fits best (undamped is without the factor "
-        "1 - b1 = .1: steps ten times as long)"
+        f"claims that hold, of those that depend on Adam's implementation: {counts}; so "
+        f"**{READING_NAMES[best] if leads else 'none'}** fits best (undamped: without the factor "
+        "1 - b1 = .1, so with steps ten times as long)"
     )
 
 

@@ -238,10 +238,16 @@ def test_what_is_missing_is_left_out():
     assert list(anomalies.measured({TRAINED: paper_world.chosen(0.8)})) == []
 
 
-def test_a_figure_shows_a_part_but_for_errors():
+def test_a_figure_has_a_panel_for_each_claim_of_a_part_but_for_errors():
     runs = {"anomalies/adam/0.003": alone(0.8, 3e-3)}
-    labels = [text.get_text() for text in anomalies.draw(runs, "A").axes[0].get_yticklabels()]
-    assert labels == ["A1g Adam, eta 0.003", "A1f Adam, eta 0.003"]
+    assert shown(runs, "A") == (["Adam, eta 0.003"], ["A1g (%)", "A1f (points)"])
     runs |= crossed_runs()
-    labels = [text.get_text() for text in anomalies.draw(runs, "T").axes[0].get_yticklabels()]
-    assert [label.split()[0] for label in labels] == ["T1a", "T1c", "T1e"] * 2
+    words, panels = shown(runs, "T")
+    assert words == [f"crossed statistics, eta {eta:g}" for eta in (1e-4, 1e-3)]
+    assert panels == ["T1a (%)", "T1c (%)", "T1e (points)"]
+
+
+def shown(runs, part):
+    panels = anomalies.draw(runs, part).axes
+    words = [text.get_text() for text in panels[0].get_yticklabels()]
+    return words, [one.get_title() for one in panels]
