@@ -507,3 +507,9 @@ def test_statement_words_what_is_measured_and_its_bounds():
     assert words["R1c"] == "training error, mean of epochs 91-100, is 3.85 within 0.1"
     assert CLAIMS["B1a"].where == "Section 2, Figure 3"
     assert at_least(2, "").words == "2 or more"
+
+
+def test_differences_of_accuracies_are_in_points():
+    differences = [claim for claim in PAPER if " less " in claim.statement]
+    assert {"A1l", "B1g", "C3e"} <= {claim.id for claim in differences}
+    assert "%" not in {claim.unit for claim in differences}

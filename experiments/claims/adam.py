@@ -134,7 +134,8 @@ ADAM = (
     Claim("A1k", "Adam at eta 1e-3, b1 0, b2 .9999 overfits from there on",
           change("valid_accuracy", (10, 12), (96, 100))(adam(1e-3, 0.0, 0.9999)), below(0)),
     Claim("A1l", "Adam at eta 1e-3, b1 0 is best with b2 .9999",
-          BEST(adam(1e-3, 0.0, epochs=20)).over("the best other b2 less b2 .9999", behind_the_rest),
+          BEST(adam(1e-3, 0.0, epochs=20))
+          .over("the best other b2 less b2 .9999", behind_the_rest, "points"),
           at_most(MARGIN, WHY_MARGIN), figure=6),
     Claim("A1m", "Adam at eta 1e-4, b1 0 rises almost without a fall, whatever b2",
           RISE(adam(1e-4, 0.0, epochs=44)).over("the largest of all b2", highest),

@@ -62,10 +62,16 @@ class Measured:
         """Return the ratio on the seeds both have, of epochs: none counts as less than one."""
         return self._with(other, "over", "times", lambda a, b: ratio(a.clip(1), b.clip(1)))
 
-    def over(self, words: str, function: Callable[[xr.DataArray], Values]) -> "Measured":
+    def over(
+        self, words: str, function: Callable[[xr.DataArray], Values], unit: str = ""
+    ) -> "Measured":
         """Return what a function makes of the values, such as a mean over one dimension."""
         return replace(
-            self, words=f"{self.words}, {words}", of=lambda runs: function(self.of(runs)), like=None
+            self,
+            words=f"{self.words}, {words}",
+            unit=unit or self.unit,
+            of=lambda runs: function(self.of(runs)),
+            like=None,
         )
 
     def _with(self, other, word, unit, function):
