@@ -116,8 +116,7 @@ def _curves_html(dataset: object) -> str:
 def start_jax() -> None:
     """Prepare JAX and let it look for its devices, as it does at the first computation.
 
-    Raises:
-        InputError: JAX_PLATFORMS names a platform that this machine or this JAX lacks.
+    A platform in JAX_PLATFORMS that this machine or this JAX lacks is an `InputError`.
     """
     import jax
 

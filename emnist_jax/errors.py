@@ -34,11 +34,7 @@ def nearest(name: str, options: Iterable[str]) -> str:
 
 
 def check_count(name: str, value: object, most: int = 10**6) -> None:
-    """Refuse what is not a whole number from 1 to `most`.
-
-    Raises:
-        InputError: naming the argument.
-    """
+    """Refuse what is not a whole number from 1 to `most`; the `InputError` names the argument."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not 1 <= value <= most:
         raise InputError(f"{name}={short(value)}: give a whole number from 1 to {most}")

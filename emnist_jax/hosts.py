@@ -204,11 +204,8 @@ def _what_happened(reason: str) -> str:
 def first(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function on the first host alone; every host returns what it returns.
 
-    All hosts must call this at the same point. What is returned must be picklable.
-
-    Raises:
-        InputError: the function raised it; it is raised on every host.
-        LostHostError: see there.
+    All hosts must call this at the same point. What is returned must be picklable. An `InputError`
+    of the function is raised on every host.
     """
     if alone():
         return function(*args, **kwargs)
@@ -252,8 +249,7 @@ def any_of(*flags: bool) -> tuple[bool, ...]:
 def agree(configuration: Mapping[str, object]) -> None:
     """Compare what every host is about to do; all hosts must call this.
 
-    Raises:
-        InputError: on every host, if any is about to do something else.
+    If any is about to do something else, an `InputError` is raised on every host.
     """
     if alone():
         return

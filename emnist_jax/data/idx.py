@@ -16,11 +16,9 @@ _MAX_DEFLATE = 1032  # deflate cannot expand a byte to more
 def decode(raw: bytes, name: str, ndim: int) -> np.ndarray:
     """Decode the bytes of one IDX file of unsigned bytes, gzipped or not; read-only uint8.
 
-    `ndim` is the number of dimensions it must have: 3 for images, 1 for labels.
-
-    Raises:
-        InputError: not IDX, another type or number of dimensions, an empty array, truncated,
-            damaged, or longer than its header says.
+    `ndim` is the number of dimensions it must have: 3 for images, 1 for labels. What is not IDX, of
+    another type or number of dimensions, empty, truncated, damaged, or longer than its header says
+    is an `InputError`.
     """
     if raw[:2] == b"\x1f\x8b":
         try:

@@ -13,9 +13,8 @@ from emnist_jax.errors import InputError
 def read(raw: bytes, name: str, background: str = "white") -> Stored:
     """Read the one part of a file, and its class names if the file's metadata hold them.
 
-    Raises:
-        InputError: pyarrow is not installed, the file is damaged, holds no column of encoded images
-            or none of labels, or images that cannot be read or differ in size.
+    A file that is damaged, holds no column of encoded images or none of labels, or images that
+    cannot be read or differ in size is an `InputError`, as is pyarrow where it is not installed.
     """
     try:
         import pyarrow as pa

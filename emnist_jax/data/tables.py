@@ -64,11 +64,8 @@ def parts_of(arrays: Mapping[str, np.ndarray], where: str) -> dict[str, Part]:
     """Return the images and labels among arrays by part; the part is "" where names hold none.
 
     `images`, `x_train` and `dataset.train.images` are images, `targets`, `train_labels` and
-    `dataset.train.labels` labels.
-
-    Raises:
-        InputError: no pair, images without labels or labels without images, two of a kind, or as
-            `images_of` and `labels_of`.
+    `dataset.train.labels` labels. No pair, images without labels or labels without images, and two
+    of a kind are an `InputError`, as is what `images_of` and `labels_of` refuse.
     """
     found: dict[str, dict[str, str]] = {}
     kinds = (("labels", LABELS), ("images", IMAGES))

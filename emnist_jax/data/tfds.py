@@ -44,9 +44,8 @@ def state(name: str) -> str:
 def read(name: str) -> Source:
     """Download, prepare and read a TFDS dataset of images with one label each.
 
-    Raises:
-        InputError: TFDS has no such dataset, it needs TensorFlow, it cannot be downloaded, or it is
-            not one of equally large images with a label and a train part.
+    One that TFDS lacks, that needs TensorFlow, that cannot be downloaded, or is not of equally
+    large images with a label and a train part is an `InputError`.
     """
     import tensorflow_datasets as tfds
 

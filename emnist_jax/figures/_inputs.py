@@ -31,8 +31,7 @@ def check_curves(
 ) -> xr.Dataset:
     """Return curves whose only dimensions are those in `roles`, `seed` and `epoch`.
 
-    Raises:
-      InputError: an unknown variable or dimension, or a dimension of several values left over.
+    An unknown variable or dimension, or several values of one left over are an `InputError`.
     """
     for variable in variables:
         if variable not in curves:
@@ -61,8 +60,7 @@ def check_curves(
 def by_name(curves: Curves) -> dict[str, xr.Dataset] | None:
     """Return curves given by name as a dict, and None for those of one sweep.
 
-    Raises:
-      InputError: neither, or nothing.
+    Neither, or nothing is an `InputError`.
     """
     if isinstance(curves, xr.Dataset):
         return None

@@ -159,11 +159,7 @@ def _escape(text: str) -> str:
 
 
 def save_table(table: Table, stem: str | Path) -> list[Path]:
-    """Write a table to `stem`.md, `stem`.csv and `stem`.tex, and return the paths.
-
-    Raises:
-      InputError: a file cannot be written.
-    """
+    """Write a table to `stem`.md, `stem`.csv and `stem`.tex, as `write_text`; return the paths."""
     stem = Path(stem)
     texts = {".md": table.markdown(), ".csv": table.csv(), ".tex": table.latex()}
     return [write_text(stem.with_name(stem.name + end), text) for end, text in texts.items()]
@@ -174,14 +170,9 @@ def settings_table(curves: "xr.Dataset", first_seeds: int | None = None) -> Tabl
 
     "best" is the mean over seeds of each seed's best epoch, with a 95 % t interval and the sample
     standard deviation; "best of the mean" the best epoch of the mean curve; "held out" reads each
-    seed at the epoch the other seeds choose; "last" the last epoch. "-": a seed diverged.
-
-    Args:
-      curves: labelled curves.
-      first_seeds: also give the best of that many seeds only, for comparison with as few.
-
-    Raises:
-      InputError: the curves lack a variable or dimension.
+    seed at the epoch the other seeds choose; "last" the last epoch. "-": a seed diverged. With
+    `first_seeds` also the best of that many seeds only, for comparison with as few. Curves that
+    lack a variable or dimension are an `InputError`.
     """
     grid = _grid_of(curves)
     curves = check_curves(curves, ["valid_accuracy"], {dim: dim for dim in grid})

@@ -73,8 +73,7 @@ class Checkpoints:
     def save(self, state: State) -> None:
         """Write a state as the newest checkpoint, then remove those older than the one before it.
 
-        Raises:
-            InputError: it cannot be written (full disk); the older checkpoints stay.
+        If it cannot be written (full disk), an `InputError`, the older checkpoints stay.
         """
         hosts.first(self._save, state)
         self.saved_at = time.monotonic()
@@ -89,8 +88,7 @@ class Checkpoints:
     def restore(self) -> State | None:
         """Return the newest checkpoint that is whole, or None.
 
-        Raises:
-            InputError: it is of another run (the message says what differs), or cannot be read.
+        Another run's, or one that cannot be read is an `InputError` that says what differs.
         """
         return hosts.first(self._restore)
 
@@ -171,10 +169,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for one run; the lock goes with the process, however it ends.
 
     What killed runs left half-written is removed. Where the system or the file system knows no
-    locks (Windows, some network drives) nothing is held.
-
-    Raises:
-        InputError: another run holds the folder, or it cannot be written.
+    locks (Windows, some network drives) nothing is held. A folder that another run holds, or that
+    cannot be written is an `InputError`.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -208,10 +204,7 @@ def check_same(
     """Compare the configuration that a folder's run was begun with and the one of this run.
 
     Code is the same if the program is; other versions make other programs of the same code, so
-    between these the caller's own code is compared.
-
-    Raises:
-        InputError: naming what differs.
+    between these the caller's own code is compared. The `InputError` names what differs.
     """
     begun, now = OLDER | dict(begun), OLDER | json.loads(json.dumps(now))
     if "images" not in begun or "images" not in now:  # of an older version: the hashes tell

@@ -16,11 +16,7 @@ from emnist_jax.errors import InputError
 
 
 def located(path: str | os.PathLike[str]) -> Path:
-    """Return a path, where ~ is the home.
-
-    Raises:
-        InputError: there is no such user.
-    """
+    """Return a path, where ~ is the home; no such user is an `InputError`."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -30,10 +26,8 @@ def located(path: str | os.PathLike[str]) -> Path:
 def write_whole(path: str | Path, content: bytes) -> Path:
     """Write a file beside `path`, then rename it: `path` is whole, or as it was before.
 
-    With several hosts the first one writes.
-
-    Raises:
-        InputError: naming the path and the reason.
+    With several hosts the first one writes. Where it cannot (missing or read-only folder, full
+    disk), the `InputError` names the path and the reason.
     """
     path = located(path)
     if not hosts.is_first():
@@ -70,7 +64,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file, whole or not at all."""
+    """Write a text file, as `write_whole`."""
     return write_whole(path, text.encode())
 
 
@@ -87,11 +81,7 @@ class DamagedError(InputError):
 def save_arrays(
     path: str | Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]
 ) -> Path:
-    """Write arrays, text about them, and a checksum of both.
-
-    Raises:
-        InputError: the file cannot be written (missing or read-only folder, full disk).
-    """
+    """Write arrays, text about them, and a checksum of both, as `write_whole`."""
     from safetensors.numpy import save as serialise
 
     # order="C" keeps arrays without dimensions, which np.ascontiguousarray does not.
@@ -101,11 +91,10 @@ def save_arrays(
 
 
 def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the arrays that `save` wrote, and the text about them.
+    """Return the arrays that `save_arrays` wrote, and the text about them.
 
-    Raises:
-        InputError: no such file, or one that cannot be read.
-        DamagedError: another kind of file, or a damaged one.
+    No such file, or one that cannot be read is an `InputError`; another kind of file, or a damaged
+    one a `DamagedError`.
     """
     from safetensors import safe_open
 
