@@ -4,7 +4,8 @@ import functools
 import io
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,22 +50,17 @@ SETTINGS = {
 }
 
 
-def style() -> Any:
-    """Return a context in which matplotlib has this project's look, whatever the user's own is."""
+@contextmanager
+def style() -> Iterator[None]:
+    """Give matplotlib this project's look, whatever the user's own is, in a block."""
     import matplotlib.style
 
-    return matplotlib.style.context(["default", SETTINGS])
+    with matplotlib.style.context(["default", SETTINGS]):
+        yield
 
 
-def styled(function: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
-    """Run `function` inside `style()`."""
-
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> "Figure":
-        with style():
-            return function(*args, **kwargs)
-
-    return wrapper
+styled = style()
+"""Decorator of a function that draws: it runs inside `style()`."""
 
 
 @functools.cache
