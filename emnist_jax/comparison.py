@@ -188,13 +188,15 @@ def compare(
     require_alike(named)
     if against is not None and against not in named:
         raise InputError(f'against="{against}": {nearest(against, named)}')
+    first = next(iter(named))
     if epoch is not None:
-        named = {name: _at_epoch(one, epoch) for name, one in named.items()}
+        if epoch not in (epochs := named[first].epoch.values):  # the same in all
+            raise InputError(f"epoch={epoch}: give one of {_listed(epochs)}")
+        named = {name: one.sel(epoch=[epoch]) for name, one in named.items()}
     scores = {name: score_of(one) for name, one in named.items()}
     settings = {name: one.size // one.seed.size for name, one in scores.items()}
     k = min(settings.values()) if k is None else k
     tuned = {name: tuned_scores(score, k) for name, score in scores.items()}
-    first = next(iter(named))
     names = [(first, b) for b in named if b != first]
     if against is not None:
         names = [(a, against) for a in named if a != against]
@@ -214,13 +216,6 @@ def score_of(curves: xr.Dataset) -> xr.DataArray:
     """Return each trial's validation accuracy at its best epoch; 0 if there is none."""
     score = best(curves).valid_accuracy.fillna(0.0)
     return score if set(score.dims) > {"seed"} else score.expand_dims("only")
-
-
-def _at_epoch(curves: xr.Dataset, epoch: int) -> xr.Dataset:
-    """Return curves of one epoch."""
-    if epoch not in curves.epoch.values:
-        raise InputError(f"epoch={epoch}: give one of {_listed(curves.epoch.values)}")
-    return curves.sel(epoch=[epoch])
 
 
 def in_points(difference: float, lower: float, upper: float) -> str:

@@ -204,6 +204,8 @@ def plot_comparison(
     """
     if not differences:
         raise InputError("there is no difference to draw: pass {name: differences by seed}")
+    first = next(iter(curves.values()))
+    several = first.sizes["epoch"] > 1
     both = all(x in one.coords for one in curves.values())
     tall = max(3.6, 1.6 + 0.6 * len(differences))
     figure = new_figure(10 if both else 5.6, tall)
@@ -221,7 +223,8 @@ def plot_comparison(
         notes += ["dashed: what the differences are of"] if scores else []
         notes += ["rules at one rate stand side by side"]
         axes.set_ylim(max(axes.get_ylim()[0], top - SHOWN), top + SHOWN / 20)
-        axes.set_ylabel(_accuracy_at(curves))
+        after = f"validation accuracy (%) after epoch {first.epoch.values[0]}"
+        axes.set_ylabel("best validation accuracy (%)" if several else after)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=10)
         _finish_rates(axes, rows, x)
     right.axvline(0, color=GREY, linewidth=1, linestyle="--")
@@ -238,27 +241,18 @@ def plot_comparison(
     right.set_xmargin(0.1)
     right.grid(axis="y", visible=False)
     right.set_xlabel("difference, points of accuracy")
-    first = next(iter(curves.values()))
     number = first.attrs.get("train_images")
     caption(
         figure,
         *(part for part in describe(*curves.values(), names=list(curves)) if part not in curves),
         "" if number is None else f"{number:,} training images",
-        f"{int(first.epoch.max())} epochs" if first.sizes["epoch"] > 1 else "",
+        f"{int(first.epoch.max())} epochs" if several else "",
         count_diverged(*curves.values()),
         f"dots: seeds; bars: {100 * level:g} % t intervals",
         *notes,
         note,
     )
     return figure
-
-
-def _accuracy_at(curves: Mapping[str, xr.Dataset]) -> str:
-    """Return what is drawn: the best accuracy of all epochs, or that of the only one."""
-    epochs = next(iter(curves.values())).epoch.values
-    if len(epochs) > 1:
-        return "best validation accuracy (%)"
-    return f"validation accuracy (%) after epoch {epochs[0]}"
 
 
 @styled

@@ -20,7 +20,8 @@ PACKAGES = ("emnist_jax", "jax", "jaxlib", "flax", "optax", "numpy", "xarray")
 def provenance(configuration: Mapping[str, object]) -> dict[str, str]:
     """Return where results come from: command, configuration, versions, device and commit."""
     return {
-        "command": _command(),
+        # That of a notebook's kernel is but a file's path.
+        "command": "notebook" if in_notebook() else shlex.join(["python", *sys.orig_argv[1:]]),
         "configuration": json.dumps(configuration, sort_keys=True),
         "versions": json.dumps(
             {"python": platform.python_version()} | {name: installed(name) for name in PACKAGES}
@@ -28,11 +29,6 @@ def provenance(configuration: Mapping[str, object]) -> dict[str, str]:
         "device": describe_devices(),
         "commit": commit(),
     }
-
-
-def _command() -> str:
-    """Return the command line; that of a notebook's kernel is but a file's path."""
-    return "notebook" if in_notebook() else shlex.join(["python", *sys.orig_argv[1:]])
 
 
 def describe_devices() -> str:
