@@ -33,6 +33,13 @@ def nearest(name: str, options: Iterable[str]) -> str:
     return f'did you mean "{close[0]}"? ({listed})' if close else f"give {listed}"
 
 
+def check_choice(what: str, value: object, options: Iterable[str]) -> None:
+    """Refuse what is none of the options; the `InputError` is `what` and the `nearest` of them."""
+    options = list(options)
+    if value not in options:
+        raise InputError(f"{what}: {nearest(str(value), options)}")
+
+
 def check_count(name: str, value: object, most: int = 10**6) -> None:
     """Refuse what is not a whole number from 1 to `most`; the `InputError` names the argument."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)

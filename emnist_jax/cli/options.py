@@ -20,7 +20,7 @@ import tyro
 from emnist_jax import hosts
 from emnist_jax._setup import start_jax
 from emnist_jax.console import flush, show
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_choice, nearest
 
 T = TypeVar("T")
 
@@ -196,8 +196,7 @@ def _read(name: str, several: bool, kind: object, words: Sequence[str]) -> objec
 
 def _read_one(name: str, kind: object, word: str) -> object:
     if get_origin(kind) is Literal:
-        if word not in get_args(kind):
-            raise InputError(f'{name} "{word}": {nearest(word, get_args(kind))}')
+        check_choice(f'{name} "{word}"', word, get_args(kind))
         return word
     if kind is Path:
         return Path(word).expanduser()

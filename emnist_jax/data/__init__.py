@@ -12,7 +12,7 @@ import numpy as np
 from emnist_jax.data import cache, dataset, files, folder, glyphs, tfds
 from emnist_jax.data.dataset import SPLITS, Dataset, Source, Split, partition, split_indices
 from emnist_jax.data.pictures import BACKGROUNDS
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_choice
 
 __all__ = ["SOURCES", "SPLITS", "Dataset", "Split", "load", "split_indices"]
 
@@ -70,12 +70,10 @@ def load(
     Raises:
         InputError: the source or split does not exist, or the data is unusable; one line says why.
     """
-    if split not in SPLITS:
-        raise InputError(f'no split "{split}": {nearest(str(split), SPLITS)}')
+    check_choice(f'no split "{split}"', split, SPLITS)
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
         raise InputError(f"size is {size!r}; give a whole number of images above 0")
-    if background not in BACKGROUNDS:
-        raise InputError(f'background="{background}": {nearest(str(background), BACKGROUNDS)}')
+    check_choice(f'background="{background}"', background, BACKGROUNDS)
     if transposed not in (None, True, False):
         raise InputError(f"transposed is {transposed!r:.60}; give True or False")
     if isinstance(source, Dataset):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_choice
 
 SPLITS = ("paper", "official")
 SPLIT_SEED = 2017
@@ -162,8 +162,7 @@ def split_indices(
     Raises:
         InputError: no such split, no official test part, or too few images.
     """
-    if split not in SPLITS:
-        raise InputError(f'no split "{split}": {nearest(str(split), SPLITS)}')
+    check_choice(f'no split "{split}"', split, SPLITS)
     total = sum(parts)
     if size is not None and not 1 <= size <= total:
         raise InputError(f"size is {size}; give 1 to {total}, the number of images there are")

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from emnist_jax.data.dataset import freeze
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_choice
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif", ".bmp"),
@@ -99,8 +99,7 @@ def read(
     name = name or f"{source}"
     if channels not in (None, 1, 3):
         raise InputError(f"{name}: pictures have 1 or 3 channels, these networks take {channels}")
-    if background not in BACKGROUNDS:
-        raise InputError(f'background="{background}": {nearest(str(background), BACKGROUNDS)}')
+    check_choice(f'background="{background}"', background, BACKGROUNDS)
     try:
         if isinstance(source, str | os.PathLike):
             source = Path(source).expanduser()

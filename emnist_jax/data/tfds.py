@@ -13,7 +13,7 @@ import numpy as np
 
 from emnist_jax.data.dataset import Source, Split, as_split, freeze
 from emnist_jax.data.emnist import VARIANTS
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_choice, nearest
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -80,8 +80,7 @@ def _builder(name: str) -> "tfds.core.DatasetBuilder":
     root, _, variant = name.partition("/")
     how = {"data_dir": data_dir(), "file_format": "array_record"}
     if root in BUILDERS:
-        if name not in NAMES:
-            raise InputError(f'no TFDS dataset "{name}": {nearest(name, NAMES)}')
+        check_choice(f'no TFDS dataset "{name}"', name, NAMES)
         return BUILDERS[root](config=variant or None, **how)
     try:
         return tfds.builder(name, **how)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_choice
 from emnist_jax.figures.style import caption, new_figure, separate_cells, setting, styled
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def _kernel(parameters: Any, layer: str | None) -> np.ndarray:
     if not kernels:
         raise InputError("the parameters hold no layer with a kernel: pass the kernel itself")
     name = min(kernels) if layer is None else layer
-    if name not in kernels:
-        raise InputError(f'there is no layer "{name}": {nearest(name, kernels)}')
+    check_choice(f'there is no layer "{name}"', name, kernels)
     return np.asarray(kernels[name])
 
 

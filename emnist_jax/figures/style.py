@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import check_choice
 from emnist_jax.store.files import write_whole
 
 if TYPE_CHECKING:
@@ -327,7 +327,6 @@ def save_figure(
     if (ending := stem.suffix.removeprefix(".").lower()) in FORMATS:
         stem, formats = stem.with_suffix(""), [ending]
     for kind in formats:
-        if kind not in FORMATS:
-            raise InputError(f'figures cannot be saved as "{kind}": {nearest(kind, FORMATS)}')
+        check_choice(f'figures cannot be saved as "{kind}"', kind, FORMATS)
     contents = {stem.with_name(f"{stem.name}.{kind}"): _encode(figure, kind) for kind in formats}
     return [write_whole(path, content) for path, content in contents.items()]

@@ -6,7 +6,7 @@ from os import PathLike
 import numpy as np
 import xarray as xr
 
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_choice, nearest
 
 
 def require_dims(x: xr.DataArray | xr.Dataset, *dims: str) -> None:
@@ -24,14 +24,7 @@ def require_variables(curves: xr.Dataset, *names: str) -> None:
         hint = "; read a file's with ej.load_curves" if path else ""
         raise InputError(f"curves must be an xarray.Dataset, not {type(curves).__name__}{hint}")
     for name in names:
-        if name not in curves.data_vars:
-            raise InputError(f'no curve "{name}": {nearest(name, map(str, curves.data_vars))}')
-
-
-def require_choice(what: str, value: str, options: Sequence[str]) -> None:
-    """Raise `InputError` unless `value` is one of `options`."""
-    if value not in options:
-        raise InputError(f'unknown {what} "{value}": {nearest(str(value), options)}')
+        check_choice(f'no curve "{name}"', name, map(str, curves.data_vars))
 
 
 def require_level(level: float) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import bdtr
 
-from emnist_jax.errors import InputError
+from emnist_jax.errors import InputError, check_choice
 from emnist_jax.stats import _inputs
 
 CURVES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy")
@@ -218,7 +218,7 @@ def fraction_reached(accuracy: xr.DataArray, after: int = 1, of: str = "best") -
         InputError: no such epoch, or `of` is neither "best" nor "last".
     """
     _inputs.require_dims(accuracy, "epoch")
-    _inputs.require_choice("reference", of, ["best", "last"])
+    check_choice(f'unknown reference "{of}"', of, ["best", "last"])
     if "epoch" not in accuracy.coords or after not in accuracy.epoch.values:
         raise InputError(f"no epoch {after} in the curves")
     reference = accuracy.max("epoch") if of == "best" else accuracy.isel(epoch=-1, drop=True)
@@ -231,7 +231,7 @@ def _is_error(name: str) -> bool:
 
 def _with_partner(curves: xr.Dataset, by: str) -> tuple[xr.DataArray, xr.DataArray]:
     """Return the curve `by` and the one that breaks its ties."""
-    _inputs.require_choice("curve", by, CURVES)
+    check_choice(f'unknown curve "{by}"', by, CURVES)
     part = by.split("_")[0]
     partner = f"{part}_accuracy" if _is_error(by) else f"{part}_error"
     _inputs.require_variables(curves, by, partner)

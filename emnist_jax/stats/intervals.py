@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import gammaln, nctdtr, ndtr, ndtri, stdtr, stdtrit
 
-from emnist_jax.errors import InputError
+from emnist_jax.errors import InputError, check_choice
 from emnist_jax.stats import _inputs
 
 METHODS = {"t": "t", "percentile": "percentile", "bca": "BCa"}  # our name: scipy's name
@@ -52,7 +52,7 @@ def interval(
     if pool and method != "t":
         raise InputError(f'pool is for method="t"; the bootstrap "{method}" has no sd to pool')
     _inputs.require_level(level)
-    _inputs.require_choice("method", method, list(METHODS))
+    check_choice(f'unknown method "{method}"', method, METHODS)
     x = x.astype(float)
     x = x.where(np.isfinite(x))
     n = x.notnull().sum(dim)

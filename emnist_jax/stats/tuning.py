@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from emnist_jax.errors import InputError, check_count
+from emnist_jax.errors import InputError, check_choice, check_count
 from emnist_jax.stats import _inputs
 from emnist_jax.stats.curves import best
 
@@ -66,7 +66,7 @@ def best_after_k(
         InputError: unknown dimension or choice, missing scores without `failed`, bad `level`.
     """
     _inputs.require_level(level)
-    _inputs.require_choice("resample", resample, RESAMPLE)
+    check_choice(f'unknown resample "{resample}"', resample, RESAMPLE)
     stacked = _inputs.stack_settings(score, over, seed, failed)
     weights = _order_weights(stacked.sizes["setting"])
     settings = np.sort(stacked.mean(seed).values, axis=-1)
@@ -109,7 +109,7 @@ def difference_after_k(
         InputError: as `best_after_k`; under two common seeds; `same_settings` of unequal numbers.
     """
     _inputs.require_level(level)
-    _inputs.require_choice("resample", resample, RESAMPLE)
+    check_choice(f'unknown resample "{resample}"', resample, RESAMPLE)
     stacks = [_inputs.stack_settings(x, None, seed, failed) for x in (a, b)]
     labels = _inputs.common_seeds(*stacks, seed)
     values = [x.sel({seed: labels}).values for x in stacks]

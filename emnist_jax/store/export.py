@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_choice
 from emnist_jax.stats import best, interval
 from emnist_jax.store.files import located, write_whole
 
@@ -169,8 +169,7 @@ class _Run(NamedTuple):
 def _runs(curves: xr.Dataset, each: str) -> Iterator[_Run]:
     """Yield a run a trial, or a run a setting with the means over its seeds."""
     _check(curves)
-    if each not in EACH:
-        raise InputError(f'each="{each}": {nearest(str(each), EACH)}')
+    check_choice(f'each="{each}"', each, EACH)
     curves = curves if "seed" in curves.dims else curves.expand_dims("seed")
     grid = [str(dim) for dim in curves[_first(curves)].dims if dim not in ("seed", "epoch")]
     for labels in itertools.product(*(curves[dim].values for dim in grid)):
