@@ -4,7 +4,6 @@ import csv
 import html
 import io
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,22 +20,20 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def _summary(curves: "xr.Dataset", most: int | None = None) -> "Table":
-    """Return a row a setting, or for each of the `most` best."""
-    grid = _grid_of(curves)
-    curves = check_curves(curves, ["valid_accuracy"], {dim: dim for dim in grid})
+def _summary(curves: "xr.Dataset", most: int | None = None) -> "tuple[Table, int]":
+    """Return a row a setting, or for each of the `most` best, and how many settings there are."""
+    curves, grid, settings = _settings_of(curves)
     at_best, seeds = best(curves), curves.sizes["seed"]
     peak, lost = interval(100 * at_best.valid_accuracy), at_best.diverged.sum("seed")
     epochs = at_best.best_epoch.mean("seed")
     means = finite(curves, "valid_accuracy").mean("seed", skipna=False)
-    settings = list(itertools.product(*(curves[dim].values for dim in grid)))
-    if most is not None and len(settings) > most:
+    number = len(settings)
+    if most is not None and number > most:
         score = peak["mean"].transpose(*grid).values.ravel()
         order = np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")
         settings = [settings[i] for i in order[:most]]
     rows = []
-    for values in settings:
-        at = dict(zip(grid, values, strict=True))
+    for at in settings:
         mean, half = float(peak["mean"].sel(at)), float((peak["upper"] - peak["mean"]).sel(at))
         curve = means.sel(at).values
         rows.append(
@@ -49,11 +46,15 @@ def _summary(curves: "xr.Dataset", most: int | None = None) -> "Table":
                 "mean curve": sparkline(curve),
             }
         )
-    return Table(rows, dict.fromkeys(grid, ".4g") | {"at epoch": ".0f"})
+    return Table(rows, dict.fromkeys(grid, ".4g") | {"at epoch": ".0f"}), number
 
 
-def _grid_of(curves: "xr.Dataset") -> list[str]:
-    return [str(dim) for dim in curves.dims if dim not in ("seed", "epoch")]
+def _settings_of(curves: "xr.Dataset") -> "tuple[xr.Dataset, list[str], list[dict[str, Any]]]":
+    """Return curves, checked, the dimensions of their grid, and the labels of each setting."""
+    grid = [str(dim) for dim in curves.dims if dim not in ("seed", "epoch")]
+    curves = check_curves(curves, ["valid_accuracy"], {dim: dim for dim in grid})
+    labels = itertools.product(*(curves[dim].values for dim in grid))
+    return curves, grid, [dict(zip(grid, values, strict=True)) for values in labels]
 
 
 def summarise(curves: "xr.Dataset") -> str:
@@ -64,7 +65,7 @@ def summarise(curves: "xr.Dataset") -> str:
     Raises:
       InputError: the curves lack `valid_accuracy` or the dimension `epoch`.
     """
-    rows = _summary(curves).text()
+    rows = _summary(curves)[0].text()
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
@@ -78,12 +79,10 @@ def curves_summary_html(curves: "xr.Dataset", most: int = 20) -> str:
     Raises:
       InputError: as `summarise`.
     """
-    table = _summary(curves, most)
-    settings = math.prod(curves.sizes[dim] for dim in _grid_of(curves))
+    table, settings = _summary(curves, most)
     about = [str(curves.attrs[name]) for name in ("data", "rule", "model") if name in curves.attrs]
-    about += [f"the best {most} of {settings} settings, the best first"] * (
-        settings > len(table.rows)
-    )
+    if settings > most:
+        about.append(f"the best {most} of {settings} settings, the best first")
     return table.html(" · ".join(about))
 
 
@@ -174,15 +173,13 @@ def settings_table(curves: "xr.Dataset", first_seeds: int | None = None) -> Tabl
     `first_seeds` also the best of that many seeds only, for comparison with as few. Curves that
     lack a variable or dimension are an `InputError`.
     """
-    grid = _grid_of(curves)
-    curves = check_curves(curves, ["valid_accuracy"], {dim: dim for dim in grid})
+    curves, grid, settings = _settings_of(curves)
     at_best, choices = best(curves), selection_bias(100 * curves.valid_accuracy)
     over, few = interval(100 * at_best.valid_accuracy), None
     if first_seeds and first_seeds < curves.sizes["seed"]:
         few = interval(100 * at_best.valid_accuracy.isel(seed=slice(first_seeds)))
     rows = []
-    for values in itertools.product(*(curves[dim].values for dim in grid)):
-        at = dict(zip(grid, values, strict=True))
+    for at in settings:
         choice, epochs = choices.sel(at), at_best.best_epoch.sel(at)
         row = at | {
             "best (%)": over["mean"].sel(at),
