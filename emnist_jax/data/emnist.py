@@ -49,11 +49,7 @@ class Stored(NamedTuple):
 
 
 def as_source(
-    name: str,
-    where: str,
-    stored: Stored,
-    transposed: bool | None = None,
-    prefix: str = "",
+    name: str, where: str, stored: Stored, transposed: bool | None = None, prefix: str = ""
 ) -> Source:
     """Return parts of files with upright images and labels 0 .. n-1, checked.
 
@@ -66,8 +62,8 @@ def as_source(
 
     `name` is the source's, `where` the files, for messages; `prefix` begins the files' own names,
     such as `emnist-balanced`; `transposed` whether the images lie transposed, None decides as
-    above. Labels with a gap, of no class or of another
-    number than images are an `InputError`, as is what `Split` refuses.
+    above. Labels with a gap, of no class or of another number than images are an `InputError`, as
+    is what `Split` refuses.
     """
     parts, mapping, classes = stored
     mapping_file = f"{prefix}-mapping.txt" if prefix else "mapping.txt"

@@ -6,12 +6,7 @@ first seed diverged: a mean over the survivors would flatter the setting.
 """
 
 from emnist_jax.console import sparkline
-from emnist_jax.figures.comparisons import (
-    plot_budget,
-    plot_intervals,
-    plot_pairs,
-    plot_settings,
-)
+from emnist_jax.figures.comparisons import plot_budget, plot_intervals, plot_pairs, plot_settings
 from emnist_jax.figures.curves import plot_curves
 from emnist_jax.figures.heatmap import plot_heatmap
 from emnist_jax.figures.images import (

@@ -56,11 +56,7 @@ class Checkpoints:
     """The checkpoints of one run in a folder: the newest two, each with what it is a run of."""
 
     def __init__(
-        self,
-        folder: Path,
-        configuration: Mapping[str, object],
-        devices: str,
-        every_minutes: float,
+        self, folder: Path, configuration: Mapping[str, object], devices: str, every_minutes: float
     ):
         self.folder, self.configuration, self.devices = folder, configuration, devices
         self.every, self.saved_at = 60 * every_minutes, time.monotonic()
