@@ -211,11 +211,6 @@ def kept_labels(job: Job, epoch: np.ndarray, curves: xr.Dataset) -> xr.Dataset:
 # Final states of chunks, kept to go on from
 
 
-def state_files(folder: Path, epochs: int) -> list[Path]:
-    """Return the files of the states after so many epochs, a chunk each."""
-    return sorted((folder / "state").glob(f"{epochs:06d}-*.safetensors"))
-
-
 def save_state(folder: Path, job: Job, number: int, trials: np.ndarray, arrays: list) -> None:
     """Write the final state of a chunk of trials (rows, k).
 
@@ -229,7 +224,8 @@ def save_state(folder: Path, job: Job, number: int, trials: np.ndarray, arrays: 
 
 def _chunks_of_states(folder: Path, job: Job, epochs: int) -> list[np.ndarray]:
     """Return the job's numbers of the trials (rows, k) of each state after so many epochs."""
-    read = (_read_state(path, job) for path in state_files(folder, epochs))
+    paths = sorted((folder / "state").glob(f"{epochs:06d}-*.safetensors"))  # a chunk each
+    read = (_read_state(path, job) for path in paths)
     return [numbers[trials] for numbers, trials, _ in read]
 
 

@@ -60,9 +60,8 @@ def _even(trials: int, devices: int):
     return cost
 
 
-def _split(trials: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for first in range(0, len(trials), size):
-        yield trials[first : first + size]
+def _split(trials: np.ndarray, size: int) -> list[np.ndarray]:
+    return np.split(trials, range(size, len(trials), size))
 
 
 def _rows(trials: np.ndarray, rows: int) -> np.ndarray:
@@ -81,20 +80,16 @@ def _options(seeds: np.ndarray, devices: int, room: Room) -> Iterator[list[np.nd
         for high in range(1, max(1, min(max(room.suits, k), room.most) // k) + 1):
             at_once = min(high * devices, len(rows))
             whole = len(rows) // at_once * at_once
-            chunks = list(_split(rows[:whole], at_once))
+            chunks = _split(rows[:whole], at_once)
             if whole == len(rows):
                 yield chunks
                 continue
             yield [*chunks, rows[whole:]]  # its rows padded to the number of devices
             even = len(rows) - (len(rows) - whole) % devices
             rest = [rows[whole:even]] if even > whole else []
-            if even < len(rows) and k > 1:  # rows left over are cut in parts, one a device
-                yield [*chunks, *rest, _narrow(rows[even:], devices)]
-
-
-def _narrow(rows: np.ndarray, devices: int) -> np.ndarray:
-    parts = [_rows(row, devices // len(rows)) for row in rows]
-    return np.concatenate(parts)
+            if (left := rows[even:]).size and k > 1:  # are cut in parts, one a device
+                narrow = np.concatenate([_rows(row, devices // len(left)) for row in left])
+                yield [*chunks, *rest, narrow]
 
 
 def _cost(chunks: Sequence[np.ndarray], devices: int, room: Room, updates: int) -> float:
