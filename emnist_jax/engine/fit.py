@@ -29,8 +29,7 @@ _NOT_HERE = {
 def program(structure: programs.Structure, names: Iterable[str], data: Dataset) -> str:
     """Return the identity of a step and an evaluation of one trial, traced but not computed.
 
-    Raises:
-        InputError: the parts do not fit together, or to the data.
+    Parts that do not fit together, or to the data are an `InputError`.
     """
     model, batch, classes = structure.model, structure.batch_size, len(data.classes)
     what = f"{describe(model)} with {rules.name_of(structure.rule)}"

@@ -144,9 +144,8 @@ def forecast(
 def check_memory(runner: Runner, trials: np.ndarray, resumed: bool = False) -> Memory:
     """Return the memory that a chunk of trials (rows, k) takes on a device and on the host.
 
-    Raises:
-        InputError: there is less, on any host; the message says how many trials would fit. Those
-            of a run that is `resumed` cannot be fewer.
+    Where there is less, on any host, the `InputError` says how many trials would fit. Those of a
+    run that is `resumed` cannot be fewer.
     """
     runner, size = runner.for_chunk(trials), len(np.unique(trials))
     needed = memory(runner, trials)

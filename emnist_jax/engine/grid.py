@@ -36,15 +36,10 @@ class Grid:
 def make_grid(grid: GridLike, rule: rules.Rule, model: nn.Module, dtype: str = "float32") -> Grid:
     """Return the settings of a grid: the product of its lists, or the settings listed one by one.
 
-    Args:
-        grid: a mapping of hyperparameters to numbers or lists of them (a list becomes a
-            dimension), or a list of whole settings (dimension `sample`).
-        rule: whose arguments the names are.
-        model: whose numeric fields (such as `dropout`) the other names are.
-        dtype: in which values are trained with; they must be in range there too.
-
-    Raises:
-        InputError: an empty grid, an unknown name, a value out of range or listed twice.
+    A grid is a mapping of hyperparameters to numbers or lists of them (a list becomes a dimension),
+    or a list of whole settings (dimension `sample`). The names are arguments of the rule or numeric
+    fields of the model (such as `dropout`). An empty grid, an unknown name, and a value that is
+    listed twice or out of range, be it in the `dtype` it is trained with, are an `InputError`.
     """
     listed = isinstance(grid, Sequence) and all(isinstance(one, Mapping) for one in grid)
     if not (listed or isinstance(grid, Mapping)):
@@ -132,8 +127,7 @@ def _check_names(setting: Mapping[str, float], rule: rules.Rule, model: nn.Modul
 def check_seeds(seeds: int | Sequence[int]) -> np.ndarray:
     """Return the seeds as int32: 0..n-1 of a number n, or the list itself.
 
-    Raises:
-        InputError: no seed, a seed twice, or a seed outside 0..2^31-1.
+    No seed, a seed twice, or a seed outside 0..2^31-1 is an `InputError`.
     """
     if isinstance(seeds, numbers.Integral) and not isinstance(seeds, bool):
         check_count("seeds", seeds)

@@ -44,8 +44,7 @@ class Finished(NamedTuple):
 def read(job: Job, folder: Path) -> Finished | None:
     """Return the finished run in a folder, None if there is none.
 
-    Raises:
-        InputError: it is no run of the job's sweep, smaller or larger.
+    One that is no run of the job's sweep, smaller or larger, is an `InputError`.
     """
     if not (folder / "curves.nc").exists():
         return None
@@ -116,8 +115,7 @@ def _networks(folder: Path, job: Job) -> Networks:
 def grown(stored: Finished, runner: Runner, folder: Path, trials_at_once: int | None) -> State:
     """Return the state of a job that begins with what a folder holds.
 
-    Raises:
-        InputError: the folder holds trials that the job lacks, or has no states to go on from.
+    Trials there that the job lacks, or no states to go on from are an `InputError`.
     """
     job = runner.job
     extra = int((stored.numbers < 0).sum())
@@ -212,11 +210,7 @@ def kept_labels(job: Job, epoch: np.ndarray, curves: xr.Dataset) -> xr.Dataset:
 
 
 def save_state(folder: Path, job: Job, number: int, trials: np.ndarray, arrays: list) -> None:
-    """Write the final state of a chunk of trials (rows, k).
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write the final state of a chunk of trials (rows, k), as `save_arrays`."""
     named = {f"array {i:03d}": array for i, array in enumerate(arrays)} | {"trials": trials}
     path = folder / "state" / f"{job.epochs:06d}-{number:05d}.safetensors"
     save_arrays(path, named, {"configuration": _as_json(job)})

@@ -162,8 +162,7 @@ class Job:
 def make_job(sweep: Sweep, data: Dataset) -> Job:
     """Return a sweep checked against its data.
 
-    Raises:
-        InputError: an invalid field of the sweep, or parts that do not fit together.
+    An invalid field of the sweep, or parts that do not fit together are an `InputError`.
     """
     if jax.config.jax_disable_jit:
         raise InputError("JAX_DISABLE_JIT is set: unset it, for a sweep is one compiled program")

@@ -49,8 +49,7 @@ Values = tuple[float, ...] | Distribution
 def parse(name: str, words: Sequence[str]) -> Values:
     """Return what the words for a hyperparameter mean: its values, or a distribution.
 
-    Raises:
-        InputError: naming the hyperparameter and the invalid word.
+    Of an invalid word the `InputError` names it and the hyperparameter.
     """
     read = [_read(name, word) for word in words]
     if any(isinstance(one, Distribution) for one in read):
@@ -112,15 +111,9 @@ def draw(
     space of all hyperparameters more evenly, so the best of k tends to be better (Bergstra and
     Bengio 2012; Bousquet et al. 2017); they depend on all the names.
 
-    Args:
-        values: what each hyperparameter is drawn from.
-        samples: number of settings, 1 to 100,000.
-        seed: 0 or more.
-        sampler: "random"; or a scrambled sequence of `scipy.stats.qmc`, "sobol" (most even at 2, 4,
-            8, ... samples) or "halton".
-
-    Raises:
-        InputError: no distribution to draw from, numbers out of range, or an unknown sampler.
+    The sampler is "random"; or a scrambled sequence of `scipy.stats.qmc`, "sobol" (most even at 2,
+    4, 8, ... samples) or "halton". No distribution to draw from, more than 100,000 samples or none,
+    a seed below 0, and an unknown sampler are an `InputError`.
     """
     check_count("samples", samples, most=100_000)
     if seed < 0:
