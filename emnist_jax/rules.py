@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from emnist_jax import identify as _identify
-from emnist_jax.errors import InputError, nearest, written
+from emnist_jax.errors import InputError, check_choice, written
 
 Rule = Callable[..., optax.GradientTransformation]
 Correction = Literal["exact", "constant", "none"]
@@ -296,8 +296,7 @@ def find(rule: str | Rule) -> Rule:
     if not isinstance(rule, str):
         raise InputError(f"rule={rule!r:.60}: give a rule's name, or a function of learning_rate")
     found = _optax_rules() | RULES
-    if rule not in found:
-        raise InputError(f'unknown rule "{rule}": {nearest(rule, found)}')
+    check_choice(f'unknown rule "{rule}"', rule, found)
     return found[rule]
 
 

@@ -16,7 +16,7 @@ from emnist_jax.engine import programs
 from emnist_jax.engine.fit import program
 from emnist_jax.engine.grid import Grid, check_seeds, make_grid
 from emnist_jax.engine.sweep import Sweep
-from emnist_jax.errors import InputError, check_count, nearest, short
+from emnist_jax.errors import InputError, check_choice, check_count, nearest, short
 from emnist_jax.models import ConvNet, describe
 from emnist_jax.store.fingerprint import LIBRARIES, installed, own_code, package_code
 
@@ -177,10 +177,7 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
         raise InputError(f'dtype="{sweep.dtype}": use "float32" or "float64"')
     if sweep.dtype == "float64" and not jax.config.jax_enable_x64:
         raise InputError('for dtype="float64" call jax.config.update("jax_enable_x64", True) first')
-    if sweep.precision not in PRECISIONS:
-        raise InputError(
-            f'precision="{sweep.precision}": {nearest(str(sweep.precision), PRECISIONS)}'
-        )
+    check_choice(f'precision="{sweep.precision}"', sweep.precision, PRECISIONS)
     batch_size = int(sweep.batch_size)
     evaluations = [("", sweep.model)]
     for name, variant in (sweep.variants or {}).items():
@@ -240,8 +237,7 @@ def _check_watch(names: object) -> tuple[str, ...]:
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise InputError(f"watch={short(names)}: give a list of {', '.join(watch.NAMES)}")
     for name in names:
-        if name not in watch.NAMES:
-            raise InputError(f'watch: no "{name}": {nearest(str(name), watch.NAMES)}')
+        check_choice(f'watch: no "{name}"', name, watch.NAMES)
     return tuple(dict.fromkeys(names))
 
 

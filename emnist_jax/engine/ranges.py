@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emnist_jax.errors import InputError, check_count, nearest
+from emnist_jax.errors import InputError, check_choice, check_count
 
 SPACES = {"linspace": np.linspace, "logspace": np.logspace}
 DISTRIBUTIONS = ("uniform", "loguniform")
@@ -63,8 +63,7 @@ def _read(name: str, word: str) -> Values:
     if not (call := _CALL.fullmatch(word.strip())):
         return (_number(name, word, word),)
     one_minus, function, inside = call.groups()
-    if function not in (*SPACES, *DISTRIBUTIONS):
-        raise InputError(f"{name}={word}: {nearest(function, (*SPACES, *DISTRIBUTIONS))}")
+    check_choice(f"{name}={word}", function, (*SPACES, *DISTRIBUTIONS))
     numbers = [_number(name, word, part) for part in inside.split(",")]
     if function in SPACES:
         return _space(name, word, function, numbers, bool(one_minus))
@@ -118,8 +117,7 @@ def draw(
     check_count("samples", samples, most=100_000)
     if seed < 0:
         raise InputError(f"sample seed {seed}: give 0 or more")
-    if sampler not in SAMPLERS:
-        raise InputError(f'unknown sampler "{sampler}": {nearest(sampler, SAMPLERS)}')
+    check_choice(f'unknown sampler "{sampler}"', sampler, SAMPLERS)
     if not any(isinstance(one, Distribution) for one in values.values()):
         raise InputError("samples need a range to draw from, such as loguniform(1e-5,1e-1)")
     columns = {}

@@ -10,7 +10,7 @@ import flax.linen as nn
 from emnist_jax import rules, train
 from emnist_jax.adapters import Other
 from emnist_jax.engine.grid import GridLike
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import check_choice
 
 
 @dataclass(frozen=True)
@@ -76,5 +76,4 @@ def check_names(given: Mapping[str, object], *takers: Callable) -> None:
     """Refuse a name that is no argument of any of the takers."""
     known = {name: one for taker in takers for name, one in signature(taker).parameters.items()}
     for name in given:
-        if name not in known:
-            raise InputError(f'no argument "{name}": {nearest(name, known)}')
+        check_choice(f'no argument "{name}"', name, known)
