@@ -90,9 +90,8 @@ def _reload_is_loud() -> bool:
     """Return whether JAX prints errors for each CPU program it reloads, as 0.8 to 0.10.1 do."""
     import jax
 
-    return (0, 8, 0) <= jax.version.__version_info__[:3] <= (0, 10, 1) and (
-        jax.default_backend() == "cpu"
-    )
+    loud = (0, 8, 0) <= jax.version.__version_info__[:3] <= (0, 10, 1)
+    return loud and jax.default_backend() == "cpu"
 
 
 def _show_curves_as_tables() -> None:

@@ -256,16 +256,8 @@ def plot_confusion(
 ) -> "Figure":
     """Draw the mistakes of each class, in percent of its images; the diagonal is left grey.
 
-    A cell of 5 % or more holds its number.
-
-    Args:
-      matrix: (classes, classes) counts, rows the true class; or what `Networks.confusion` gives,
-        of which seeds are summed.
-      classes: names of the classes; labelled counts know them.
-      note: text for the caption.
-
-    Raises:
-      InputError: a matrix whose shape does not fit the classes, or counts of several settings.
+    A cell of 5 % or more holds its number. Matrix, classes and errors are those of `most_confused`;
+    `note` is text for the caption.
     """
     from matplotlib.colors import PowerNorm
 
