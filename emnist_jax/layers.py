@@ -195,12 +195,9 @@ class BatchNorm(nn.Module):
 
     def __post_init__(self):
         """Check the choices."""
-        for field, options in (
-            ("parameters", get_args(Parameters)),
-            ("initial", get_args(Initial)),
-            ("statistics", get_args(Statistics)),
-        ):
-            value = getattr(self, field)
+        kinds = {"parameters": Parameters, "initial": Initial, "statistics": Statistics}
+        for field, kind in kinds.items():
+            value, options = getattr(self, field), get_args(kind)
             if value not in options:
                 raise InputError(f"BatchNorm: {field}={value!r}; {nearest(str(value), options)}")
         if not 0 <= self.momentum <= 1:

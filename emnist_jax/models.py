@@ -159,21 +159,14 @@ def describe(model: nn.Module, defaults: bool = False) -> str:
 
     With `defaults`, all fields.
     """
-    values = {name: getattr(model, name) for name in model.__dataclass_fields__}
-    fields = {
-        name: value
-        for name, value in values.items()
-        if name not in ("parent", "name")
-        and (
-            defaults
-            or isinstance(value, tuple)
-            or written(value) != written(model.__dataclass_fields__[name].default)
-        )
-    }
-    parts = [
-        f"{name}={describe(value, defaults) if isinstance(value, nn.Module) else written(value)}"
-        for name, value in fields.items()
-    ]
+    parts = []
+    for name, field in model.__dataclass_fields__.items():
+        if name in ("parent", "name"):
+            continue
+        value = getattr(model, name)
+        if defaults or isinstance(value, tuple) or written(value) != written(field.default):
+            text = describe(value, defaults) if isinstance(value, nn.Module) else written(value)
+            parts.append(f"{name}={text}")
     return f"{type(model).__name__}({', '.join(parts)})"
 
 
