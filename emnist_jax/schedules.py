@@ -64,14 +64,8 @@ def cosine(rule: str | rules.Rule, steps: int, warmup: int = 0, final: float = 0
     if not isinstance(final, int | float) or not 0 <= final <= 1:
         raise InputError(f"final={final!r}: give a fraction of the learning rate, 0 to 1")
     details = f"steps={steps}, warmup={warmup}, final={final:g}"
-    return _scheduled(
-        rules.find(rule),
-        "cosine",
-        details,
-        optax.cosine_decay_schedule,
-        (1, steps - warmup, final),
-        warmup,
-    )
+    make, arguments = optax.cosine_decay_schedule, (1, steps - warmup, final)
+    return _scheduled(rules.find(rule), "cosine", details, make, arguments, warmup)
 
 
 def warmup(rule: str | rules.Rule, steps: int) -> rules.Rule:

@@ -37,9 +37,10 @@ class Runner:
     def __init__(self, job: Job, devices: int | Mesh | None = None):
         self.job = job
         self.mesh = devices if isinstance(devices, Mesh) else programs.row_mesh(devices)
-        self.programs = programs.programs(job.structure, self.mesh, tuple(job.hyper))
-        self.axes = programs.trial_axes(job.structure, job.hyper)
-        self.trial = programs.trial_shapes(job.structure, job.hyper)
+        structure, names = job.structure, tuple(job.hyper)
+        self.programs = programs.programs(structure, self.mesh, names)
+        self.axes = programs.trial_axes(structure, names)
+        self.trial = programs.trial_shapes(structure, names)
         splits = {"train": job.data.train, "valid": job.data.valid}
         self.arrays = {
             part: (split.images.reshape(len(split), -1), split.labels)

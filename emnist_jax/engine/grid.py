@@ -26,11 +26,8 @@ class Grid:
     @property
     def shape(self) -> tuple[int, ...]:
         """Return the length of each dimension."""
-        sizes = dict.fromkeys(self.dims, len(self.settings))
-        sizes |= {
-            name: len(values) for name, (dims, values) in self.coords.items() if (name,) == dims
-        }
-        return tuple(sizes[dim] for dim in self.dims)
+        coords, samples = self.coords, len(self.settings)  # `sample` has no labels of its own
+        return tuple(len(coords[dim][1]) if dim in coords else samples for dim in self.dims)
 
 
 def make_grid(grid: GridLike, rule: rules.Rule, model: nn.Module, dtype: str = "float32") -> Grid:

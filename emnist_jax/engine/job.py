@@ -199,7 +199,8 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
         sweep.precision,
     )
     grid = make_grid(sweep.grid, structure.rule, structure.model, sweep.dtype)
-    structure = structure._replace(program=program(structure, grid.settings[0], data))
+    names = tuple(grid.settings[0])
+    structure = structure._replace(program=program(structure, names, data))
     job = Job(
         data,
         structure,
@@ -208,7 +209,7 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
         check_seeds(sweep.seeds),
         int(sweep.epochs),
         sweep.order if sweep.order == "seed" else _check_order(sweep.order),
-        _check_keep(sweep.keep, sweep.epochs, programs.trial_shapes(structure, grid.settings[0])),
+        _check_keep(sweep.keep, sweep.epochs, programs.trial_shapes(structure, names)),
     )
     _check_labels(job)
     return job

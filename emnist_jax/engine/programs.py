@@ -93,20 +93,17 @@ def numbers(structure: Structure, names: Iterable[str]) -> dict[str, jax.ShapeDt
     return {name: jax.ShapeDtypeStruct((), structure.pixels.dtype) for name in names}
 
 
-def trial_shapes(structure: Structure, hyper: Mapping[str, object]) -> train.Trial:
-    """Return the shapes of one trial's arrays."""
-    return _trial_shapes(structure, tuple(hyper))
-
-
 @lru_cache(maxsize=32)
-def _trial_shapes(structure: Structure, names: tuple[str, ...]) -> train.Trial:
+def trial_shapes(structure: Structure, names: tuple[str, ...]) -> train.Trial:
+    """Return the shapes of one trial's arrays, given the names of its hyperparameters."""
+
     def one(hyper):
         return train.init(*build(structure, hyper), structure.pixels, 0)
 
     return jax.eval_shape(one, numbers(structure, names))
 
 
-def trial_axes(structure: Structure, hyper: Mapping[str, object]) -> train.Trial:
+def trial_axes(structure: Structure, names: tuple[str, ...]) -> train.Trial:
     """Return for each array of a trial the axis, 0 or 1, that the trials of a row lie along.
 
     It is the second for arrays whose leading size is that of the flattened image: the weights that
@@ -118,14 +115,14 @@ def trial_axes(structure: Structure, hyper: Mapping[str, object]) -> train.Trial
     def axis(leaf):
         return int(leaf.ndim > 1 and leaf.shape[0] == pixels)
 
-    return jax.tree.map(axis, trial_shapes(structure, hyper))
+    return jax.tree.map(axis, trial_shapes(structure, names))
 
 
 @lru_cache(maxsize=32)
 def programs(structure: Structure, mesh: Mesh, names: tuple[str, ...]) -> Programs:
     """Return the compiled functions of a structure and of hyperparameters of these names."""
     pixels, batch_size = structure.pixels, structure.batch_size
-    axes = trial_axes(structure, dict.fromkeys(names))
+    axes = trial_axes(structure, names)
 
     def init(hyper, seeds):
         def one(hyper, seed):
