@@ -93,11 +93,9 @@ def forecast(
     Its programs are compiled, and a few steps of one chunk are timed: seconds, however large it is.
 
     Args:
-        sweep: see `run`.
-        data: see `run`.
+        sweep, data, trials_at_once: see `run`.
         out: the folder of the run, whose finished trials are not trained again; none by default.
             What a run that was interrupted there has done is not counted. Nothing is written.
-        trials_at_once: see `run`.
 
     Returns:
         The forecast; None where `out` holds the whole sweep.

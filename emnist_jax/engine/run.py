@@ -45,9 +45,7 @@ def sweep(
 
     Args:
         data: a `Dataset`, or what `load` takes.
-        model: see `Sweep`.
-        rule: see `Sweep`.
-        grid: see `Sweep`.
+        model, rule, grid: see `Sweep`.
         **options: further fields of `Sweep` (seeds, epochs, ...) and options of `run` (out, ...).
 
     Returns:

@@ -186,9 +186,8 @@ class Confusion(NamedTuple):
 def setting_and_seeds(labelled: "xr.DataArray", joined: str) -> str:
     """Return the setting and the seeds that labelled numbers are of, for a caption.
 
-    Args:
-      labelled: with scalar coordinates for the setting, `seed` scalar or a dimension.
-      joined: what several seeds were, such as "counted together".
+    Scalar coordinates are the setting; `seed` is scalar or a dimension, and `joined` says what
+    several seeds were, such as "counted together".
     """
     fixed = [
         setting(str(name), value.item())

@@ -127,11 +127,10 @@ def colours(values: Sequence[Any]) -> list[Any]:
 
 def line_style(i: int) -> dict[str, Any]:
     """Return colour, marker and line of the i-th line of a figure: dashed where colours repeat."""
-    line = "-" if i < len(COLOURS) else "--"
     return {
         "color": COLOURS[i % len(COLOURS)],
         "marker": MARKERS[i % len(MARKERS)],
-        "linestyle": line,
+        "linestyle": "-" if i < len(COLOURS) else "--",
     }
 
 
