@@ -99,10 +99,19 @@ def _tested(kept: ej.Networks, data: ej.Dataset) -> xr.Dataset:
 
 
 def collect(folder: Path) -> dict[str, xr.Dataset]:
-    """Return all finished runs below a folder by their path in it, such as "convnets/c1"."""
+    """Return all finished runs below a folder by their path in it, such as "convnets/c1".
+
+    Test results are left out, with a line, where the curves beside them are others by now.
+    """
 
     def read():
         paths = sorted(folder.rglob("curves.nc"))
-        return {str(path.parent.relative_to(folder)): load_curves(path) for path in paths}
+        runs = {str(path.parent.relative_to(folder)): load_curves(path) for path in paths}
+        for name in [one for one in runs if one.endswith("/test")]:
+            curves = runs.get(name.removesuffix("/test"))
+            if curves is None or runs[name].attrs.get("curves_checksum") != checksum(curves):
+                show(f"{folder / name}: left out, as it is of other curves; train it to test anew")
+                del runs[name]
+        return runs
 
     return hosts.first(read)

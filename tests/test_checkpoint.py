@@ -264,7 +264,7 @@ def test_a_signal_saves_and_then_stops(tmp_path, monkeypatch, data, number, caps
         run(data, tmp_path, checkpoint_minutes=60)
     monkeypatch.undo()
     state = Checkpoints(tmp_path / "checkpoint", {}, "1 x CPU", 1)
-    monkeypatch.setattr(checkpoint, "check_same", lambda *_: None)
+    monkeypatch.setattr(checkpoint, "check_same", lambda *_, **__: None)
     saved = state.restore()
     monkeypatch.undo()
     assert (saved.chunk, saved.epoch) == (1, 1)

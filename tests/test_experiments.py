@@ -241,6 +241,8 @@ def test_results_are_tested_again_where_they_are_of_other_curves(world, capsys):
     other = whole.attrs | {"curves_checksum": "another"}
     ej.save_curves((whole * 0).assign_attrs(other), path)
     capsys.readouterr()
+    assert "tiny/kept/test" not in collect(out)
+    assert "left out, as it is of other curves" in capsys.readouterr().out
     train(TINY, options)
     xr.testing.assert_identical(load_curves(path), whole)
     assert "nothing trained" in capsys.readouterr().out and path.read_bytes() == before

@@ -11,6 +11,8 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.engine import forecast as forecasts
+from emnist_jax.engine.progress import Progress
+from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
 from emnist_jax.store.checkpoint import Checkpoints
 
@@ -130,7 +132,7 @@ def test_what_cannot_grow_is_refused_in_a_line_and_stays(tmp_path, data):
             "has states to go on from for 0 of its 4 trials of 2 epochs: use --overwrite to train",
         ),
         ({"seeds": [1, 2]}, "holds 2 trials that are not in this sweep"),
-        ({"epochs": 1, "seeds": 3}, "holds 2 epochs that are not in this sweep"),
+        ({"epochs": 1, "seeds": 3}, "holds 2 epochs, and this sweep has 1: give it as many"),
         ({"order": 0, "seeds": 3}, 'order "seed" there, 0 here'),
         ({"rule": "sgd", "seeds": 3}, 'rule "adam" there, "sgd" here'),
     ]:
@@ -146,6 +148,113 @@ def test_states_of_some_trials_are_counted_and_refused(tmp_path, data):
     run(SWEEP.replace(seeds=3), data, tmp_path, keep_state=True)
     with pytest.raises(InputError, match="states to go on from for 2 of its 6 trials"):
         run(SWEEP.replace(seeds=3, epochs=4), data, tmp_path)
+
+
+@pytest.mark.parametrize("keep", ["best", (1, 2)])
+def test_a_sweep_in_another_order_gets_its_own_networks(tmp_path, data, begun, keep):
+    begun(tmp_path, keep)
+    other = SWEEP.replace(grid={"learning_rate": [1e-3, 1e-2]}, seeds=[1, 0], keep=keep)
+    curves, networks = run(other, data, tmp_path)
+    assert curves.learning_rate.values.tolist() == [1e-3, 1e-2]
+    measured = networks.evaluate(data.valid).accuracy
+    xr.testing.assert_allclose(measured.reset_coords(drop=True), networks.kept.valid_accuracy)
+
+
+def stopped(*_, **__):
+    raise ConnectionError
+
+
+def test_a_run_killed_between_its_networks_and_its_curves_mixes_no_two(
+    tmp_path, data, begun, monkeypatch
+):
+    for name, changes in (("seeds", {"seeds": 3}), ("epochs", {"epochs": 4})):
+        folder, whole = tmp_path / name, SWEEP.replace(keep="best", **changes)
+        expected = begun(folder, "best")
+        with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+            patch.setattr("emnist_jax.engine.run.save_curves", stopped)
+            run(whole, data, folder, keep_state=True)
+        if name == "seeds":
+            assert_same(run(SWEEP.replace(keep="best"), data, folder), expected)
+        else:
+            with pytest.raises(InputError, match="networks that are not of its curves"):
+                run(SWEEP.replace(keep="best"), data, folder)
+        assert_same(run(whole, data, folder, keep_state=True), run(whole, data))
+
+
+def test_a_state_of_trials_that_the_curves_lack_is_no_trials_state(
+    tmp_path, data, begun, monkeypatch
+):
+    begun(tmp_path)
+    save = Checkpoints.save
+
+    def stop_at_the_end(self, state):
+        return stopped() if state.epoch == SWEEP.epochs else save(self, state)
+
+    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+        patch.setattr(Checkpoints, "save", stop_at_the_end)
+        run(SWEEP.replace(seeds=3), data, tmp_path, keep_state=True)
+    assert len([*(tmp_path / "state").iterdir()]) == 2
+    shutil.rmtree(tmp_path / "checkpoint", ignore_errors=True)
+    longer = SWEEP.replace(epochs=3)
+    xr.testing.assert_allclose(run(longer, data, tmp_path), run(longer, data), rtol=1e-12)
+
+
+def test_epochs_do_not_go_on_from_states_of_other_code(tmp_path, data, begun, monkeypatch):
+    begun(tmp_path)
+    monkeypatch.setattr("emnist_jax.engine.job.package_code", lambda: "1.0 another")
+    run(SWEEP.replace(seeds=3), data, tmp_path, keep_state=True)
+    with pytest.raises(InputError, match=r'there, "1\.0 another" here'):
+        run(SWEEP.replace(seeds=3, epochs=3), data, tmp_path)
+
+
+@pytest.mark.parametrize("selection", [{"epoch": [0]}, {"epoch": 2}, {"seed": 0}])
+def test_a_selection_of_curves_is_no_finished_run(tmp_path, data, begun, selection):
+    curves = begun(tmp_path)
+    ej.save_curves(curves.isel(selection, drop=True), tmp_path / "curves.nc")
+    with pytest.raises(InputError, match="some epochs of its 2 alone, or curves without seeds"):
+        run(SWEEP, data, tmp_path)
+
+
+def test_a_checkpoint_that_a_finished_run_left_is_in_nobodys_way(
+    tmp_path, data, begun, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "clear", lambda self: None)
+        run(SWEEP, data, tmp_path)
+    assert [*(tmp_path / "checkpoint").iterdir()]
+    run(SWEEP.replace(seeds=3), data, tmp_path)
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_an_unfinished_growth_is_named_with_the_way_on(tmp_path, data, begun, monkeypatch):
+    begun(tmp_path)
+    save = Checkpoints.save
+    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+        patch.setattr(Checkpoints, "save", lambda *args: save(*args) or stopped())
+        run(SWEEP.replace(seeds=3), data, tmp_path)
+    with pytest.raises(InputError, match="it has not ended: finish it by the command that began"):
+        run(SWEEP.replace(seeds=4), data, tmp_path)
+
+
+def test_a_setting_listed_twice_is_trained_once_each(tmp_path, data):
+    sweep = SWEEP.replace(grid=[{"learning_rate": eta} for eta in (1e-2, 1e-3, 1e-2)], epochs=1)
+    curves = run(sweep, data, tmp_path)
+    assert finished(sweep, data, tmp_path) is not None
+    more = sweep.replace(grid=[*sweep.grid, {"learning_rate": 1e-2}])
+    grown = run(more, data, tmp_path)
+    assert [one["trials"] for one in json.loads(grown.attrs["runs"])] == [6, 2]
+    xr.testing.assert_equal(grown.isel(sample=[0, 1, 2]).valid_error, curves.valid_error)
+
+
+def test_trials_yet_to_go_on_have_not_diverged(tmp_path, data, begun, monkeypatch):
+    lost = []
+    monkeypatch.setattr(Progress, "update", lambda self, *args: lost.append(args[-1]))
+    run(SWEEP, data, tmp_path, keep_state=True, trials_at_once=2)
+    assert lost == [0] * 6
+    diverging = SWEEP.replace(grid={"learning_rate": [1e-2, 1e-3, 1e200]}, epochs=3)
+    lost.clear()
+    run(diverging, data, tmp_path, trials_at_once=2)
+    assert lost[:2] == [0, 0] and lost[-1] == 2
 
 
 def test_growth_at_equal_chunks_is_bit_for_bit(tmp_path, data):

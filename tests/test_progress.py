@@ -73,7 +73,7 @@ def test_the_loop_is_not_slowed_by_drawing(clock):
     show.start(1000, [f"rate {i}" for i in range(7)])
     for epoch in range(1, 1001):
         clock[0] += 0.01
-        show.update(epoch, accuracies(), 1)
+        show.update(0, epoch, accuracies(), 1)
     assert len(drawn) <= 1 + 10 / module.EVERY_SECONDS + 1
     last = text_of(drawn[-1])
     assert "1000/1000" in last and "best validation accuracy 50.0%, 1 diverged" in last
@@ -85,7 +85,7 @@ def test_log_files_get_a_line_a_minute_and_the_last(clock, capsys):
         show.start(100, ["a"])
         for epoch in range(1, 101):
             clock[0] += 2.5
-            show.update(epoch, np.full((1, 3), 0.25), 0)
+            show.update(0, epoch, np.full((1, 3), 0.25), 0)
     at_once, *lines = capsys.readouterr().out.splitlines()
     assert at_once == "1 setting, 100 epochs each: compiling"
     assert [int(re.match(r"epoch (\d+)/100, ", line)[1]) for line in lines] == [24, 48, 72, 96, 100]
@@ -102,14 +102,24 @@ def test_times_are_in_a_unit_that_suits(seconds, text):
 def test_epochs_are_counted_in_each_chunk(clock, capsys):
     drawn = []
     for show in (Progress(None, True), Progress(lambda what: drawn.append(text_of(what)), True)):
-        show.start(3, ["a"], chunks=2)
-        for done in range(7):
+        show.start(3, ["a"], [0, 0])
+        for chunk, epoch in np.ndindex(2, 4):
             clock[0] += 100
-            show.update(done, np.full((1, 3), 0.25), 0)
-    expected = ["0/3, chunk 1/2", *(f"{n}/3, chunk {c}/2" for c in (1, 2) for n in (1, 2, 3))]
+            show.update(chunk, epoch, np.full((1, 3), 0.25), 0)
+    expected = [f"{n}/3, chunk {c}/2" for c in (1, 2) for n in range(4)]
     lines = capsys.readouterr().out.splitlines()
     for said in (lines[1:], drawn[1:]):
         assert [re.search(r"epoch (\d/3, chunk \d/2)", line)[1] for line in said] == expected
+
+
+def test_the_time_left_is_that_of_epochs_to_train(clock, capsys):
+    show = Progress(None, True)
+    show.start(10, ["a"], [10, 8, 4])  # a chunk is whole, two go on
+    for chunk, epoch in [(1, 9), (1, 10), (2, 5)]:
+        clock[0] += 60
+        show.update(chunk, epoch, np.full((1, 3), 0.25), 0)
+    left = re.findall(r"([\d.]+) min left", capsys.readouterr().out)
+    assert left == ["7.0", "6.0", "5.0"]  # of 2 and 6 epochs
 
 
 def test_a_terminal_shows_bar_and_settings_in_place(monkeypatch):
@@ -121,7 +131,7 @@ def test_a_terminal_shows_bar_and_settings_in_place(monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     with progress(True) as show:
         show.start(2, ["b1 0.9", "b1 0"])
-        show.update(2, accuracies()[2:6], 0)
+        show.update(0, 2, accuracies()[2:6], 0)
     said = terminal.getvalue()
     assert "2/2" in said and "b1 0" in said and "20.0%" in said
     assert "\x1b[" in said
@@ -141,7 +151,7 @@ def test_nothing_is_shown_if_not_wanted(capsys, clock):
     with progress(False) as show:
         show.start(1)
         clock[0] += 1000
-        show.update(1, accuracies(), 0)
+        show.update(0, 1, accuracies(), 0)
     assert not capsys.readouterr().out
 
 
@@ -158,7 +168,7 @@ def test_a_notebook_cell_is_redrawn_without_widgets(monkeypatch, clock):
     monkeypatch.setattr(display, "display", lambda *_, display_id: Cell())
     with progress(True) as show:
         show.start(2, ["b1 0.9", "b1 <0>"])
-        show.update(2, accuracies()[2:6], 0)
+        show.update(0, 2, accuracies()[2:6], 0)
     assert "2/2" in pages[-1] and "b1 &lt;0&gt;" in pages[-1]
     assert pages[-1].startswith("<pre")
 

@@ -122,20 +122,21 @@ def forecast(
         chunks = [one for one, at in zip(state.chunks, state.begun, strict=True) if at < job.epochs]
         begun = state.begun[state.begun < job.epochs].clip(0)
     sizes = np.array([len(np.unique(trials)) for trials in chunks])
-    needed = check_memory(runner, chunks[0])
-    before, epoch = _chunk_seconds(job, chunks[0])
+    largest = chunks[sizes.argmax()]
+    needed = check_memory(runner, largest)
+    before, epoch = _chunk_seconds(job, largest)
     return Forecast(
         int(sizes.sum()),
         job.trials - int(sizes.sum()),
         int(sizes.max()),
         len(chunks),
         job.epochs,
-        runner.for_chunk(chunks[0]).mesh.size,
+        runner.for_chunk(largest).mesh.size,
         describe_devices(),
         needed,
         memory_of(runner.mesh.local_devices[0]),
         host_memory(),
-        float((sizes / sizes[0] * (before + (job.epochs - begun) * epoch)).sum()),
+        float((sizes / sizes.max() * (before + (job.epochs - begun) * epoch)).sum()),
     )
 
 

@@ -16,7 +16,7 @@ import xarray as xr
 
 from emnist_jax import hosts, rules
 from emnist_jax.engine.chunks import Runner
-from emnist_jax.engine.job import Job
+from emnist_jax.engine.job import LABELS, Job
 from emnist_jax.errors import InputError
 from emnist_jax.models import model_fields
 from emnist_jax.store.checkpoint import OLDER, State, check_same
@@ -59,6 +59,12 @@ def read(job: Job, folder: Path) -> Finished | None:
         settings = settings_of(curves, begun["settings"][0])
     except InputError as error:
         raise InputError(f"{folder}: {error}; use --overwrite, or another --out") from None
+    epochs = curves.get("epoch", xr.DataArray())
+    if "seed" not in curves.coords or not np.array_equal(epochs, np.arange(begun["epochs"] + 1)):
+        raise InputError(
+            f"{folder} holds some epochs of its {begun['epochs']} alone, or curves without seeds; "
+            "use --overwrite, or another --out"
+        )
     seeds = np.atleast_1d(curves.seed).tolist()
     return Finished(curves, begun, trial_numbers(job, settings, seeds))
 
@@ -73,43 +79,60 @@ def covers(stored: Finished, job: Job) -> bool:
 
 def selection(stored: Finished, job: Job) -> xr.Dataset:
     """Return the job's curves, selected from a run that covers it."""
-    same = len(stored.numbers) == job.trials and stored.epochs == job.epochs
+    same = stored.numbers.tolist() == list(range(job.trials)) and stored.epochs == job.epochs
     dims = (*job.dims, "epoch")
     if same and all(values.dims == dims for values in stored.curves.values()):
         return stored.curves
     values = {
-        name: values[rows_of(stored, job), : job.epochs + 1]
+        name: values[_places(stored.numbers, job), : job.epochs + 1]
         for name, values in flat(stored.curves).items()
     }
     return labelled(job, values, stored.curves.attrs | {"configuration": _as_json(job)})
 
 
-def rows_of(stored: Finished, job: Job) -> np.ndarray:
-    """Return where each trial of the job lies among those of a run that covers it."""
+def _places(numbers: np.ndarray, job: Job) -> np.ndarray:
+    """Return where each trial of the job lies among trials of these numbers; -1 if nowhere."""
     places = np.full(job.trials, -1)
-    places[stored.numbers[stored.numbers >= 0]] = np.flatnonzero(stored.numbers >= 0)
+    places[numbers[numbers >= 0]] = np.flatnonzero(numbers >= 0)
     return places
 
 
 def select_networks(stored: Finished, job: Job, folder: Path) -> Networks:
     """Return the job's networks, selected from a run that covers it."""
-    found = _networks(folder, job)
-    rows = rows_of(stored, job)
-    if rows.tolist() == list(range(len(stored.numbers))):
-        return found
-    each = job.kept_each
-    chosen = (rows[:, None] * each + np.arange(each)).ravel()
-    variables = jax.tree.map(lambda leaf: leaf[chosen], found.variables)
-    epoch = np.ravel(found.epoch.values)[chosen].reshape(job.trials, each)
+    found, rows = _networks(stored, job, folder, np.arange(job.trials))
+    variables = jax.tree.map(lambda leaf: leaf[rows.ravel()], found.variables)
+    epoch = np.ravel(found.epoch.values)[rows]
     kept = kept_labels(job, epoch, selection(stored, job))
     return Networks(found.model, variables, kept, found.evaluation_batch, found.classes, found.form)
 
 
-def _networks(folder: Path, job: Job) -> Networks:
+def _networks(
+    stored: Finished, job: Job, folder: Path, trials: np.ndarray
+) -> tuple[Networks, np.ndarray]:
+    """Return the networks in a folder, and where those of trials are among them.
+
+    These (trials, kept of each) are found by their labels. Networks that are missing, or are not of
+    the folder's curves are an `InputError`: a run may be killed after it wrote the one, before it
+    writes the other.
+    """
     try:
-        return load_networks(folder / FILE, job.structure.model)
+        found = load_networks(folder / FILE, job.structure.model)
     except InputError as error:
         raise InputError(f"{error}; use --overwrite to train the networks again") from None
+    kept, each = found.kept, job.kept_each
+    names = [str(name) for name in kept.coords if name not in LABELS]
+    numbers = trial_numbers(job, settings_of(kept, names), np.atleast_1d(kept.seed).tolist())
+    rows = _places(numbers, job)[trials][:, None] * each + np.arange(each)
+    epoch = np.ravel(found.epoch.values)[rows]
+    own = flat(stored.curves)["valid_error"][_places(stored.numbers, job)[trials]]
+    of_curves = np.take_along_axis(own, epoch.clip(max=stored.epochs), axis=1)
+    alike = np.array_equal(np.ravel(kept.valid_error)[rows], of_curves, equal_nan=True)
+    if rows.min() < 0 or epoch.max() > stored.epochs or not alike:
+        raise InputError(
+            f"{folder} holds networks that are not of its curves, as a run was stopped between "
+            "the two: give the command of that run again, or use --overwrite"
+        )
+    return found, rows
 
 
 def grown(stored: Finished, runner: Runner, folder: Path, trials_at_once: int | None) -> State:
@@ -118,16 +141,17 @@ def grown(stored: Finished, runner: Runner, folder: Path, trials_at_once: int | 
     Trials there that the job lacks, or no states to go on from are an `InputError`.
     """
     job = runner.job
-    extra = int((stored.numbers < 0).sum())
-    if extra or stored.epochs > job.epochs:
-        what = f"{extra} trials" if extra else f"{stored.epochs} epochs"
+    extra, ways = int((stored.numbers < 0).sum()), "use --overwrite, or choose another --out (or "
+    ways += "--name, if there is one)"
+    if extra:
         raise InputError(
-            f"{folder} holds {what} that are not in this sweep, and lacks others that are: train a "
-            "sweep of both, use --overwrite, or choose another --out (or --name, if there is one)"
+            f"{folder} holds {extra} trials that are not in this sweep, and lacks others that are: "
+            f"train a sweep of both, {ways}"
         )
-    chunks = hosts.first(_chunks_of_states, folder, job, stored.epochs)
-    if job.epochs > stored.epochs:
-        _check_continued(stored, job, folder, chunks)
+    if stored.epochs > job.epochs:
+        had = f"{folder} holds {stored.epochs} epochs, and this sweep has {job.epochs}"
+        raise InputError(f"{had}: give it as many, {ways}")
+    chunks = hosts.first(_chunks_of_states, folder, job, stored)
     todo = np.ones(job.trials, bool)
     todo[stored.numbers] = False
     fresh = runner.layout(trials_at_once, todo.reshape(-1, len(job.seeds))) if todo.any() else []
@@ -136,27 +160,11 @@ def grown(stored: Finished, runner: Runner, folder: Path, trials_at_once: int | 
     for name, values in flat(stored.curves).items():
         state.values[name][stored.numbers, : stored.epochs + 1] = values
     if job.keep:
-        before = _networks(folder, job)  # which the first host reads
-        shape = (len(stored.numbers), job.kept_each)
+        before, rows = _networks(stored, job, folder, stored.numbers)  # the first host reads them
         for kept, leaf in zip(state.kept, jax.tree.leaves(before.variables), strict=True):
-            kept[stored.numbers] = leaf.reshape(*shape, *leaf.shape[1:])
-        state.kept_epoch[stored.numbers] = before.epoch.values.reshape(shape)
+            kept[stored.numbers] = leaf[rows]
+        state.kept_epoch[stored.numbers] = np.ravel(before.epoch.values)[rows]
     return state
-
-
-def _check_continued(
-    stored: Finished, job: Job, folder: Path, chunks: Sequence[np.ndarray]
-) -> None:
-    """Refuse to go on from states that are missing, or were made by other code."""
-    found = set(np.concatenate([np.ravel(one) for one in chunks]).tolist()) if chunks else set()
-    trials = set(stored.numbers.tolist())
-    if not trials <= found:
-        raise InputError(
-            f"{folder} has states to go on from for {len(trials & found)} of its {len(trials)} "
-            f"trials of {stored.epochs} epochs: use --overwrite to train its trials anew, with "
-            "--keep-state to go on next time"
-        )
-    check_same(folder, stored.configuration, job.like(stored.configuration), ignore=GROWS)
 
 
 def trial_numbers(job: Job, settings: Sequence[Mapping], seeds: Sequence[int]) -> np.ndarray:
@@ -173,15 +181,16 @@ def trial_numbers(job: Job, settings: Sequence[Mapping], seeds: Sequence[int]) -
         return tuple(setting.get(name, usual.get(name)) for name in sorted(names))
 
     names = {*job.grid.settings[0], *settings[0]}
-    own = {key(setting, names): number for number, setting in enumerate(job.grid.settings)}
+    own: dict[tuple, list[int]] = {}  # a list may hold a setting twice: they are paired in order
+    for number, setting in enumerate(job.grid.settings):
+        own.setdefault(key(setting, names), []).append(number)
     places = {int(seed): number for number, seed in enumerate(job.seeds)}
-    return np.array(
-        [
-            own[at] * len(places) + places[seed] if at in own and seed in places else -1
-            for at in (key(setting, names) for setting in settings)
-            for seed in seeds
-        ]
-    )
+    numbers = []
+    for setting in settings:
+        same = own.get(key(setting, names))
+        at = same.pop(0) * len(places) if same else None
+        numbers += [-1 if at is None or s not in places else at + places[s] for s in seeds]
+    return np.array(numbers)
 
 
 def flat(curves: xr.Dataset) -> dict[str, np.ndarray]:
@@ -216,27 +225,60 @@ def save_state(folder: Path, job: Job, number: int, trials: np.ndarray, arrays: 
     save_arrays(path, named, {"configuration": _as_json(job)})
 
 
-def _chunks_of_states(folder: Path, job: Job, epochs: int) -> list[np.ndarray]:
-    """Return the job's numbers of the trials (rows, k) of each state after so many epochs."""
-    paths = sorted((folder / "state").glob(f"{epochs:06d}-*.safetensors"))  # a chunk each
-    read = (_read_state(path, job) for path in paths)
-    return [numbers[trials] for numbers, trials, _ in read]
+def _chunks_of_states(folder: Path, job: Job, stored: Finished) -> list[np.ndarray]:
+    """Return the trials (rows, k) of each state of a finished run that is to be kept.
+
+    States of trials that its curves lack are left out: a run was killed that would have added them.
+    Where the job goes on from the states, one of other code is an `InputError`, as is a trial that
+    has none.
+    """
+    chunks, trials, found = [], set(stored.numbers.tolist()), set()
+    for path in _state_files(folder, stored.epochs):
+        chunk, _, begun = _read_state(path, job)
+        own = set(chunk.ravel().tolist())
+        if not own <= trials - found:
+            continue
+        if job.epochs > stored.epochs:
+            check_same(folder, begun, job.like(begun), ignore=GROWS)
+        chunks.append(chunk)
+        found |= own
+    if job.epochs > stored.epochs and found < trials:
+        raise InputError(
+            f"{folder} has states to go on from for {len(found)} of its {len(trials)} trials of "
+            f"{stored.epochs} epochs: use --overwrite to train its trials anew (to go on next "
+            "time: keep_state=True, on the command line emnist-jax sweep --keep-state)"
+        )
+    return chunks
 
 
-def _read_state(path: Path, job: Job) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Return the job's numbers of a state's trials, its rows of trials, and its arrays."""
+def _state_files(folder: Path, epochs: int) -> list[Path]:
+    """Return the files of the states after so many epochs, a chunk each."""
+    return sorted((folder / "state").glob(f"{epochs:06d}-*.safetensors"))
+
+
+def _read_state(path: Path, job: Job) -> tuple[np.ndarray, list[np.ndarray], dict]:
+    """Return a state's trials (rows, k) by the job's numbers, its arrays, its configuration.
+
+    The arrays are in the order of the numbers.
+    """
     named, about = load_arrays(path)
     begun = json.loads(about["configuration"])
     numbers = trial_numbers(job, begun["settings"], begun["seeds"])
-    return numbers, named.pop("trials"), [named[name] for name in sorted(named)]
-
-
-def load_state(folder: Path, job: Job, epochs: int, number: int) -> list[np.ndarray]:
-    """Return the arrays of a chunk's trials after so many epochs, in the order of their numbers."""
-    path = folder / "state" / f"{epochs:06d}-{number:05d}.safetensors"
-    numbers, trials, arrays = _read_state(path, job)
+    trials = named.pop("trials")
     order = np.argsort(numbers[np.unique(trials)])
-    return [array[order] for array in arrays]
+    return numbers[trials], [named[name][order] for name in sorted(named)], begun
+
+
+def load_state(folder: Path, job: Job, epochs: int, chunk: np.ndarray) -> list[np.ndarray]:
+    """Return the arrays of a chunk's trials (rows, k) after so many epochs, in their order.
+
+    None such is an `InputError`.
+    """
+    for path in _state_files(folder, epochs):
+        trials, arrays, _ = _read_state(path, job)
+        if np.array_equal(trials, chunk):
+            return arrays
+    raise InputError(f"{folder}: the states to go on from are gone; use --overwrite")
 
 
 def remove_states(folder: Path, but: int | None) -> None:

@@ -29,38 +29,44 @@ class Progress:
 
     def __init__(self, draw: "Callable[[RenderableType], None] | None", show: bool):
         self.draw, self.show, self.settings = draw, show, ()
-        self.epochs = self.chunks = 0
+        self.epochs, self.before = 0, [0]
         self.started = self.shown = time.monotonic()
         self.bar = None if draw is None else _bar()
 
-    def start(self, epochs: int, settings: Sequence[str] = (), chunks: int = 1) -> None:
-        """Set what is to come: epochs of each of the chunks of trials; and the settings' names."""
-        self.epochs, self.chunks, self.settings = epochs, chunks, settings
+    def start(
+        self, epochs: int, settings: Sequence[str] = (), before: Sequence[int] = (0,)
+    ) -> None:
+        """Set what is to come: epochs of each chunk of trials; and the settings' names.
+
+        `before` holds, of each chunk, the epochs that need no training now.
+        """
+        self.epochs, self.before, self.settings = epochs, before, settings
         if self.bar is not None:
-            self.bar.add_task("", total=chunks * epochs, at=self._at(0), text="")
+            total = epochs * len(before) - sum(before)
+            self.bar.add_task("", total=total, at=self._at(0, 0), text="")
             self.draw(self.bar)
         else:
             count = f"{len(settings)} setting{'s' * (len(settings) != 1)}"
             self.line(f"{count}, {epochs} epoch{'s' * (epochs != 1)} each: compiling")
 
-    def _at(self, done: int) -> str:
-        """Return how far `done` epochs, counted over all chunks, have come."""
-        chunk = max(done - 1, 0) // self.epochs
-        of_chunks = f", chunk {chunk + 1}/{self.chunks}" if self.chunks > 1 else ""
-        return f"epoch {done - chunk * self.epochs}/{self.epochs}{of_chunks}"
+    def _at(self, chunk: int, epoch: int) -> str:
+        """Return how far training has come, in words."""
+        of_chunks = f", chunk {chunk + 1}/{len(self.before)}" if len(self.before) > 1 else ""
+        return f"epoch {epoch}/{self.epochs}{of_chunks}"
 
     def line(self, text: str) -> None:
         """Show a line above what is drawn."""
         if self.show:
             show_line(text)
 
-    def update(self, done: int, accuracy: np.ndarray, diverged: int) -> None:
-        """Show that `done` epochs, over all chunks, are behind us, and what they found.
+    def update(self, chunk: int, epoch: int, accuracy: np.ndarray, diverged: int) -> None:
+        """Show that an epoch of a chunk is behind us, and what was found so far.
 
         `accuracy` (trials, epochs) is on the validation images, NaN for what is to come; trials
         run over settings, then seeds.
         """
-        now, total = time.monotonic(), self.chunks * self.epochs
+        now, total = time.monotonic(), self.epochs * len(self.before) - sum(self.before)
+        done = self.epochs * chunk + epoch - sum(self.before[: chunk + 1])
         every = LINE_SECONDS if self.bar is None else EVERY_SECONDS
         if not self.show or (done < total and now - self.shown < every):
             return
@@ -70,12 +76,13 @@ class Progress:
         if self.bar is not None:
             from rich.console import Group
 
-            self.bar.update(self.bar.tasks[0].id, completed=done, at=self._at(done), text=text)
+            at = self._at(chunk, epoch)
+            self.bar.update(self.bar.tasks[0].id, completed=done, at=at, text=text)
             self.draw(Group(self.bar, leaders(self.settings, accuracy)))
             return
         passed = now - self.started
         left = passed * (total - done) / max(done, 1)
-        self.line(f"{self._at(done)}, {duration(passed)}, {duration(left)} left, {text}")
+        self.line(f"{self._at(chunk, epoch)}, {duration(passed)}, {duration(left)} left, {text}")
 
 
 def duration(seconds: float) -> str:

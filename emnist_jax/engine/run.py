@@ -18,7 +18,7 @@ from emnist_jax._setup import kept_programs, start_jax
 from emnist_jax.data import Dataset, load
 from emnist_jax.data.pictures import form_of
 from emnist_jax.engine import growth
-from emnist_jax.engine.chunks import Chunk, Runner
+from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.forecast import check_memory
 from emnist_jax.engine.grid import GridLike
 from emnist_jax.engine.job import Job, make_job
@@ -162,7 +162,7 @@ def _found(
     stored = hosts.first(growth.read, job, folder)
     if stored is None or not growth.covers(stored, job):
         return None
-    checkpoints.clear_own()  # a run may be killed between its results and this
+    checkpoints.clear_of(job.configuration)  # a run may be killed before it does
     curves = growth.selection(stored, job)
     return (curves, growth.select_networks(stored, job, folder)) if job.keep else curves
 
@@ -189,7 +189,9 @@ def _trained(
     """Train all chunks in turn, from a checkpoint or the folder's curves if there are any."""
     began = time.monotonic()
     runner = Runner(job)
-    stored = hosts.first(growth.read, job, folder) if folder else None
+    stored = hosts.first(growth.read, job, folder) if folder else None  # now that it is locked
+    if stored is not None:
+        checkpoints.clear_of(stored.configuration)  # a run may be killed before it does
     state = checkpoints.restore() if checkpoints else None
     resumed = state is not None
     if not resumed and stored is None:
@@ -198,20 +200,21 @@ def _trained(
         state = growth.grown(stored, runner, folder, trials_at_once)
         if hosts.is_first():
             _report_growth(stored, state, job)
-    if state.chunk < len(state.chunks):
-        check_memory(runner, state.chunks[state.chunk], resumed=resumed)
+    todo = [i for i in range(state.chunk, len(state.chunks)) if state.begun[i] < job.epochs]
+    if todo:
+        largest = max(todo, key=lambda i: len(np.unique(state.chunks[i])))
+        fixed = resumed or state.begun[largest] >= 0
+        check_memory(runner, state.chunks[largest], resumed=fixed)
     began -= state.wall_seconds
-    show.start(job.epochs, _names(job), len(state.chunks))
+    show.start(job.epochs, _names(job), _before(job, state))
     if resumed:
         show.line(f"resuming at {_place(job, state, state.chunk, state.epoch)}")
-    for number in range(state.chunk, len(state.chunks)):
-        if state.begun[number] == job.epochs:
-            continue
+    for number in todo:
         runner = runner.for_chunk(state.chunks[number])
         chunk = runner.chunk(state.chunks[number])
         if state.epoch < 0 <= state.begun[number]:
             epoch = int(state.begun[number])
-            arrays = hosts.first(growth.load_state, folder, job, epoch, number)
+            arrays = hosts.first(growth.load_state, folder, job, epoch, state.chunks[number])
             state = state._replace(epoch=epoch, arrays=arrays)
         trials = runner.start(chunk, state.arrays)
         for epoch in range(state.epoch + 1, job.epochs + 1):
@@ -231,8 +234,8 @@ def _trained(
                 checkpoints.save(
                     state._replace(chunk=number, epoch=epoch, arrays=arrays, wall_seconds=wall)
                 )
-            done, lost = number * job.epochs + epoch, _diverged(state, chunk, epoch)
-            show.update(done, state.values["valid_accuracy"], lost)
+            lost = _diverged(state, number, epoch)
+            show.update(number, epoch, state.values["valid_accuracy"], lost)
             if stopped:
                 raise KeyboardInterrupt(f"{_place(job, state, number, epoch)} saved")
         state = state._replace(epoch=-1, arrays=[])
@@ -266,12 +269,23 @@ def _names(job: Job) -> list[str]:
     ]
 
 
-def _diverged(state: State, chunk: Chunk, epoch: int) -> int:
+def _before(job: Job, state: State) -> list[int]:
+    """Return of each chunk how many epochs are not trained now, but were before."""
+    before = state.begun.clip(0)
+    before[: state.chunk] = job.epochs
+    if state.epoch >= 0:
+        before[state.chunk] = state.epoch
+    return before.tolist()
+
+
+def _diverged(state: State, chunk: int, epoch: int) -> int:
     """Return how many trials have diverged, up to this epoch of this chunk."""
     errors = state.values["valid_error"]
-    latest = errors[:, -1].copy()
-    latest[chunk.trials] = errors[chunk.trials, epoch]
-    return int((np.isnan(latest) & ~np.isnan(errors[:, 0])).sum())  # those to come are NaN at 0
+    last = np.full(len(errors), errors.shape[1] - 1)
+    for number, trials in enumerate(state.chunks[chunk:], chunk):
+        last[np.unique(trials)] = epoch if number == chunk else state.begun[number]
+    latest = np.take_along_axis(errors, last[:, None].clip(0), axis=1)[:, 0]
+    return int(np.isnan(latest)[last >= 0].sum())
 
 
 def _label(job: Job, state: State, stored: growth.Finished | None, wall: float) -> xr.Dataset:

@@ -22,6 +22,8 @@ except ImportError:  # Windows
     fcntl = None
 
 
+CHOOSE = "choose another --out (or --name, where there is one), or use --overwrite"
+FINISH = "it has not ended: finish it by the command that began it, or remove its checkpoint folder"
 # What older versions did not record.
 OLDER = {"jax_settings": {}, "order": 0, "precision": "default", "variants": {}, "watch": []}
 _FOLLOWS = {  # what of a configuration differs only because something else does
@@ -96,11 +98,14 @@ class Checkpoints:
                 show(f"{error}; going on without it", error=True)
                 self._path(number).unlink(missing_ok=True)  # it must not count as one of two
                 continue
-            check_same(self.folder.parent, json.loads(about["configuration"]), self.configuration)
+            run = self.folder.parent
+            advice = FINISH if (run / "curves.nc").exists() else CHOOSE
+            begun = json.loads(about["configuration"])
+            check_same(run, begun, self.configuration, advice=advice)
             if about["devices"] != self.devices:
                 show(
-                    f"{self.folder.parent}: begun on {about['devices']}, going on on {self.devices}"
-                    ": equal to rounding, not to the last bit",
+                    f"{run}: begun on {about['devices']}, going on on {self.devices}: equal to "
+                    "rounding, not to the last bit",
                     error=True,
                 )
             return _from_arrays(stored)
@@ -110,13 +115,15 @@ class Checkpoints:
         """Remove all checkpoints."""
         hosts.first(shutil.rmtree, self.folder, ignore_errors=True)
 
-    def clear_own(self) -> None:
+    def clear_of(self, configuration: Mapping[str, object]) -> None:
         """Remove the checkpoints of a run of this configuration; another's growth keeps its own."""
-        hosts.first(self._clear_own)
+        hosts.first(self._clear_of, configuration)
 
-    def _clear_own(self) -> None:
-        with suppress(InputError):
-            if self._restore() is not None:
+    def _clear_of(self, configuration: Mapping[str, object]) -> None:
+        for number in self._numbers()[-1:]:
+            with suppress(InputError):
+                begun = json.loads(load_arrays(self._path(number))[1]["configuration"])
+                check_same(self.folder.parent, begun, configuration)
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, number: int) -> Path:
@@ -176,7 +183,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         if fcntl:
             _lock(handle, folder)
-        for left in (folder, folder / "checkpoint"):
+        for left in (folder, folder / "checkpoint", folder / "state"):
             remove_unfinished(left)
         yield
     finally:
@@ -195,7 +202,11 @@ def _lock(handle: int, folder: Path) -> None:
 
 
 def check_same(
-    folder: Path, begun: Mapping[str, object], now: Mapping[str, object], ignore: tuple = ()
+    folder: Path,
+    begun: Mapping[str, object],
+    now: Mapping[str, object],
+    ignore: tuple = (),
+    advice: str = CHOOSE,
 ) -> None:
     """Compare the configuration that a folder's run was begun with and the one of this run.
 
@@ -215,10 +226,7 @@ def check_same(
             for name in sorted(differing)
             if not _FOLLOWS.get(name, set()) & differing
         )
-        raise InputError(
-            f"{folder} holds another run ({named}); "
-            "choose another --out (or --name, where there is one), or use --overwrite"
-        )
+        raise InputError(f"{folder} holds another run ({named}); {advice}")
 
 
 def _short(value: object) -> str:
