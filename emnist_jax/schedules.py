@@ -7,7 +7,8 @@ A schedule needs the number of updates, so it is a function that wraps a rule. T
 multiplies the rule's finished update: where the update is proportional to the learning rate, as it
 is for every rule of `rules` but `schedule_free_adamw` (which is refused), this is the rule at
 learning rate eta * shape(t), and eta stays a number on an axis of the sweep. `average`
-wraps a rule, too, and leaves its learning rate alone.
+wraps a rule, too, and leaves its learning rate alone. What wraps a rule returns one with the same
+hyperparameters; equal arguments give the same one.
 """
 
 from collections.abc import Callable
@@ -51,9 +52,6 @@ def cosine(rule: str | rules.Rule, steps: int, warmup: int = 0, final: float = 0
         warmup: number of updates of the warm-up, fewer than `steps`.
         final: fraction of the learning rate to fall to, in [0, 1].
 
-    Returns:
-        A rule with the same hyperparameters; equal arguments give the same one.
-
     Raises:
         InputError: an unknown rule, or numbers out of range.
     """
@@ -72,9 +70,6 @@ def warmup(rule: str | rules.Rule, steps: int) -> rules.Rule:
     """Return the rule with a learning rate that first rises: update t takes eta t / (steps + 1).
 
     After `steps` updates it is eta. No update is wasted on a rate of 0.
-
-    Returns:
-        A rule with the same hyperparameters; equal arguments give the same one.
 
     Raises:
         InputError: an unknown rule, or a number of steps out of range.
@@ -103,9 +98,6 @@ def average(rule: str | rules.Rule, decay: float = 0.999) -> rules.Rule:
     Args:
         rule: a rule's name, or a rule.
         decay: of the average, in [0, 1).
-
-    Returns:
-        A rule with the same hyperparameters; equal arguments give the same one.
 
     Raises:
         InputError: an unknown rule, one that averages already, or a decay out of range.

@@ -27,7 +27,7 @@ def save_curves(curves: xr.Dataset, path: str | Path) -> Path:
 
 
 def load_curves(path: str | Path) -> xr.Dataset:
-    """Return the curves that `save` wrote to a netCDF file, identical to those given to it.
+    """Return the curves that `save_curves` wrote to a file, identical to those given to it.
 
     Of a folder it is the `curves.nc`, as a sweep leaves it.
 
