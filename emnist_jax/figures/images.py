@@ -255,8 +255,15 @@ def plot_confusion(
 ) -> "Figure":
     """Draw the mistakes of each class, in percent of its images; the diagonal is left grey.
 
-    A cell of 5 % or more holds its number. Matrix, classes and errors are those of `most_confused`;
-    `note` is text for the caption.
+    A cell of 5 % or more holds its number.
+
+    Args:
+      matrix: see `most_confused`.
+      classes: likewise.
+      note: text for the caption.
+
+    Raises:
+      InputError: a matrix whose shape does not fit the classes, or counts of several settings.
     """
     from matplotlib.colors import PowerNorm
 
