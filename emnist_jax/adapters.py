@@ -1,4 +1,4 @@
-"""Networks that are no linen modules, made to look like one: Flax NNX, and pairs of functions.
+"""Networks that are not linen modules, made to look like one: Flax NNX, and pairs of functions.
 
 All code but this sees one kind of model: dataclass fields, `clone`, `init`, and `apply` as linen
 has them. An NNX class or function becomes a class of the fields that it has arguments, `rngs`
@@ -97,7 +97,7 @@ class _Nnx(_Adapted):
         return {**self._variables(self._module(key)), "rngs": {"init": jax.random.key_data(key)}}
 
     def apply(self, variables: Mapping, x: jax.Array, train=False, rngs=None, mutable=False):
-        """Return logits and, where `mutable` is given, the variables that are no parameters."""
+        """Return logits and, where `mutable` is given, the variables that are not parameters."""
         from flax import nnx
 
         key = (rngs or {}).get("dropout", jax.random.key(0))
@@ -136,7 +136,7 @@ class _Nnx(_Adapted):
 class _Pair(_Adapted):
     """Functions `init(key, x) -> params` and `apply(params, x[, train, key]) -> logits`.
 
-    `init` may return a mapping of "params" and others, which are no parameters: `apply` then takes
+    `init` may return a mapping of "params" and others, which are not parameters: `apply` then takes
     the whole mapping, and in training may return (logits, changes of the others). `key` is None
     outside training.
     """
@@ -148,7 +148,7 @@ class _Pair(_Adapted):
         return dict(made) if whole else {"params": made}
 
     def apply(self, variables: Mapping, x: jax.Array, train=False, rngs=None, mutable=False):
-        """Return logits and, where `mutable` is given, the variables that are no parameters."""
+        """Return logits and, where `mutable` is given, the variables that are not parameters."""
         others = {name: value for name, value in variables.items() if name != "params"}
         first = variables if others else variables["params"]
         given = {**self._fields, "train": train, "key": (rngs or {}).get("dropout")}

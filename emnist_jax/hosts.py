@@ -30,7 +30,7 @@ from emnist_jax.errors import InputError
 P, T = ParamSpec("P"), TypeVar("T")
 
 HEARTBEAT_SECONDS = 30  # a host not heard of for so long is dead
-QUIET_SECONDS = 5  # hosts that come within these are waited for without a word
+QUIET_SECONDS = 5  # no message if all hosts connect within this time
 COME_SECONDS = 300  # in which all hosts must have connected
 MEET_SECONDS = 3600  # that hosts may be apart, as they load data and compile
 END_SECONDS = 600  # that they may be apart when they end; then JAX ends those still at work
@@ -138,7 +138,7 @@ def _others() -> str:
 
 @contextmanager
 def _ended_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end this process at once: Python would not hear of it before JAX has connected."""
+    """Let Ctrl-C end this process at once: Python handles signals only after JAX has connected."""
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if not usual or current_thread() is not main_thread():
         yield
@@ -353,7 +353,7 @@ if words != "done":
     sys.stderr.write(sys.argv[1] if aborted else words + sys.argv[2])
 """
 _ABORTED = f"error: JAX ended this process, as another host died or is out of reach; {AGAIN}\n"
-_KILLED = f"error: this process was killed, by a signal or for want of memory; {AGAIN}\n"
+_KILLED = f"error: this process was killed, by a signal, or because it ran out of memory; {AGAIN}\n"
 _reporter: subprocess.Popen | None = None
 
 

@@ -1,4 +1,4 @@
-"""Layers of the paper's networks: convolution, max pooling, batch normalisation, dropout.
+"""Layers: convolution, max pooling, batch normalisation, dropout.
 
 The convolution and the pooling keep the batch innermost, (channels, height, width, batch): on a
 CPU every elementwise loop then runs over contiguous memory, and a whole layer is one matrix
@@ -129,8 +129,8 @@ def matmul(x: Float[Array, "batch inputs"], weights: Float[Array, "inputs output
     """Return `x @ weights` (batch, outputs), with its gradients in the layout they are used in.
 
     Autodiff leaves the gradient of the weights transposed, (outputs, inputs). On a CPU its
-    optimiser then reads every array of its own in rows and this one in columns: C1 with Adam took a
-    fifth longer.
+    optimiser then reads every array of its own in rows and this one in columns: a ConvNet of a wide
+    head, with Adam, took a fifth longer.
     """
     return x @ weights
 
@@ -172,8 +172,8 @@ class BatchNorm(nn.Module):
     Attributes:
         parameters: "trained", or "frozen": scale and bias stay at their initial values. Frozen ones
             live in the collection "frozen" instead of "params", so that no optimiser sees them.
-        initial: "standard" (scale 1, bias 0) or "normal" (both drawn from N(0, 1), as the paper
-            does). Trained and frozen parameters of one key have the same values.
+        initial: "standard" (scale 1, bias 0) or "normal" (both drawn from N(0, 1)).
+            Trained and frozen parameters of one key have the same values.
         statistics: what evaluation normalises with: "running" (moving averages of the training
             minibatches, in the collection "batch_stats") or "minibatch" (those of the batch it is
             given; the caller evaluates in minibatches of the training's size).

@@ -1,6 +1,6 @@
-"""The paper's networks as Flax modules of any size: `module(x, train=False)` gives logits.
+"""Dense and convolutional networks, of any size, as Flax modules.
 
-`x` is a float (batch, height, width, channels) in [0, 1]; parameters and logits take its dtype.
+`module(x, train=False)` gives logits; `x` is a float (batch, height, width, channels) in [0, 1]; parameters and logits take its dtype.
 `classes=None` means that the number of classes is yet to come from the data:
 `model.clone(classes=47)`. A `dropout` rate may be a traced number, for instance a hyperparameter
 under `jax.vmap`: `model.clone(dropout=rate)` inside the traced function; its random key is called
@@ -56,9 +56,9 @@ class ConvNet(nn.Module):
     convolution, [batch norm], ReLU, 2x2 max pooling; then the layers of `MLP`.
 
     Kernels are drawn from U(-0.01, 0.01), biases are 0. The dense layers read the pooled maps in
-    the order (channel, row, column). On 28x28 images of 47 classes, the paper's C1 is
-    `ConvNet((10,), (576, 160))` with 1,229,683 parameters, its C2 `ConvNet((5, 10), (150,))` with
-    82,137. Pooling drops a last odd row or column.
+    the order (channel, row, column). On 28x28 images of 47 classes, `ConvNet((10,), (576, 160))`
+    has 1,229,683 parameters, `ConvNet((5, 10), (150,))` 82,137. Pooling drops a last odd row or
+    column.
 
     Attributes:
         channels: output channels of each convolution.
@@ -155,7 +155,7 @@ def _dense(width: int, dtype: jnp.dtype, name: str) -> nn.Dense:
 
 
 def describe(model: nn.Module, defaults: bool = False) -> str:
-    """Return a model as one would write it: its class, widths, and fields that are no defaults.
+    """Return a model as source code: its class, widths, and fields that differ from defaults.
 
     With `defaults`, all fields.
     """

@@ -93,8 +93,8 @@ def epoch(
 
     Args:
         update: of them on a minibatch: `(trials, number of the minibatch, images, labels)`. Of many
-            it is mapped over them within this loop: a map of loops would have every array of theirs
-            lie trial after trial, and move those that do not.
+            it is mapped over them within this loop: mapping whole loops would lay every array of
+            theirs out trial by trial, and copy those that lie otherwise.
         trials: what `update` takes and returns.
         images: those of each minibatch.
         labels: theirs.

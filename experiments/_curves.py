@@ -90,7 +90,7 @@ def peak_limits(
 
 
 def with_names(curves: xr.Dataset) -> xr.Dataset:
-    """Return curves that tell captions the plain names of their rule and their network."""
+    """Return curves with the plain names of rule and network as attributes, for captions."""
     about = {key: str(curves.attrs[key]) for key in ("rule", "model") if key in curves.attrs}
     short = {key: re.sub(r",? ?classes=\d+", "", text) for key, text in about.items()}
     return curves.assign_attrs({key: name(text) for key, text in short.items()})

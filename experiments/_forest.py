@@ -13,7 +13,7 @@ LIMIT = 6  # tolerances; what lies further out is an arrow with its number
 
 @styled
 def draw_forest(rows: Sequence[ForestRow], fitting: str, note: str = ""):
-    """Draw a row a claim: 0 is the paper's number, the band ends at the claim's bounds.
+    """Draw one row per claim: 0 is the paper's number, the band ends at the claim's bounds.
 
     Args:
         rows: means and intervals in tolerances, under the printed and another reading of Adam.

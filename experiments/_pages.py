@@ -21,7 +21,7 @@ from experiments.claims import (
 
 BACK = "Back to [the answer](README.md)."
 ABOUT_CLAIMS = (
-    "What verdicts mean [the first page says](README.md#the-main-claims). *Controlled*: the "
+    "[The first page](README.md#the-main-claims) explains the verdicts. *Controlled*: the "
     "verdict when of all decided ones no more than 5 % may be false (Benjamini and Hochberg). "
     "*Macro*: the verdict with accuracy as the mean over classes. *Seeds needed*: how many would "
     "decide an undecided claim with a power of .8, were mean and spread as estimated."
@@ -61,7 +61,7 @@ ORIGIN = (
 
 
 def head(title: str, runs: Mapping[str, xr.Dataset]) -> list[str]:
-    """Return a page's title, and what its verdicts are not about if there is such a thing."""
+    """Return a page's title, and a notice if its runs are of glyphs."""
     notice = about_glyphs(runs)
     return [f"# {title}", "", *([f"**{notice}**", ""] if notice else [])]
 

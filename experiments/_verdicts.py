@@ -98,7 +98,7 @@ def in_words(estimate: Estimate, unit: str) -> str:
 
 
 def claims_table(judgements: Sequence[Judgement], figures: Collection[int] = ()) -> Table:
-    """Return a row a claim; `figures` are those of the paper's that the first page shows."""
+    """Return one row per claim; `figures` are those of the paper's that the first page shows."""
     rows = []
     for j in judgements:
         figure = f"Figure {j.claim.figure}"

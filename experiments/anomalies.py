@@ -27,7 +27,7 @@ CLAIMS = {claim.id: claim for claim in PAPER}
 
 
 def measured(runs: Runs) -> Iterator[dict]:
-    """Yield a row a hypothesis and number, of the runs there are."""
+    """Yield one row per hypothesis and number, of the runs there are."""
     for anomaly in ANOMALIES:
         for (folder, variant), words in anomaly.readings.items():
             rates = runs[folder].learning_rate.values if folder in runs else []

@@ -162,7 +162,7 @@ def key_table(found: Found) -> Table:
 
 
 def differences(runs: Mapping[str, xr.Dataset]) -> list[str]:
-    """Return the data and the protocol as the curves tell them, and beside them the paper's."""
+    """Return the data and the protocol recorded in the curves, next to the paper's."""
     kinds = {json.loads(one.attrs.get("configuration", "{}")).get("dtype") for one in runs.values()}
     sizes = next(filter(None, map(_class_sizes, runs.values())), "not known")
     here = [protocol(list(runs.values()))[:-1], f"test images a class: {sizes}"]

@@ -175,7 +175,7 @@ def test_another_configuration_is_refused_naming_what_differs(tmp_path, monkeypa
         with pytest.raises(ej.InputError, match=rf"another run \(.*{name} .* there, .* here") as e:
             run(data, tmp_path, **change)
         assert "\n" not in str(e.value) and "--overwrite" in str(e.value)
-        assert str(e.value).count(" there, ") == 1, "what only follows from it is not told"
+        assert str(e.value).count(" there, ") == 1, "what only follows from it is not named"
     with pytest.raises(ej.InputError, match=r"run \(images \[.* there, \[.* here\)"):
         run(ej.load("glyphs", size=670), tmp_path)
 

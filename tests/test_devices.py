@@ -149,9 +149,9 @@ def test_what_does_not_fit_is_refused_and_what_is_advised_fits(monkeypatch, tmp_
     grid = {"learning_rate": np.linspace(0.001, 0.1, 40 * devices).tolist()}
     with pytest.raises(
         ej.InputError, match=r"take .* MiB on each device, which has .* would fit"
-    ) as told:
+    ) as caught:
         plan(grid=grid, trials_at_once=40 * devices)
-    advised = int(str(told.value).split("about ")[1].split()[0])
+    advised = int(str(caught.value).split("about ")[1].split()[0])
     assert plan(grid=grid, trials_at_once=advised).memory.total <= memory.total
     assert advised >= 4 * devices
     with pytest.raises(ej.InputError, match="would fit"):
@@ -185,12 +185,12 @@ def test_10_000_trials_on_8_devices_are_planned_from_the_command_line(tmp_path):
 def test_10_000_trials_that_cannot_fit_are_refused_with_advice(tmp_path):
     """In 2**40 bytes a trial; so wide that this needs no more than their shapes."""
     words = "--plan --learning-rate logspace(-4,-1,2000) --size 660 --hidden 8"
-    told = {}
+    caught = {}
     for more in ("", " --trials-at-once 10000"):
         process = start(in_little_memory, words + more, log=tmp_path / "log", devices=8)
         assert ended([process]) == [0 if not more else 2]
-        told[more] = (tmp_path / "log").read_text().splitlines()
-    (line,) = told[" --trials-at-once 10000"]
+        caught[more] = (tmp_path / "log").read_text().splitlines()
+    (line,) = caught[" --trials-at-once 10000"]
     assert re.match(r"error: 10000 trials at once take .* on each device, which has 32.0 MiB", line)
     advised = int(re.search(r"about (\d+) would fit \(trials_at_once\)", line)[1])
     assert 8 <= advised < 10_000 and advised % 8 == 0
@@ -217,9 +217,9 @@ def test_a_resumed_chunk_that_no_longer_fits_gets_advice_that_can_be_followed(
     monkeypatch.undo()
     few = plan(trials_at_once=jax.device_count()).memory.total
     monkeypatch.setattr(forecasts, "memory_of", lambda device: few)
-    with pytest.raises(ej.InputError, match="its checkpoint goes on with as many alone") as told:
+    with pytest.raises(ej.InputError, match="its checkpoint goes on with as many alone") as caught:
         train("float32", **options | {"trials_at_once": 2})
-    assert "use more devices or more memory; begun again (--overwrite), about" in str(told.value)
+    assert "use more devices or more memory; begun again (--overwrite), about" in str(caught.value)
 
 
 def test_a_host_without_room_for_what_is_kept_is_refused_with_advice(monkeypatch):

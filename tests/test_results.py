@@ -162,8 +162,8 @@ def test_every_flipped_bit_of_arrays_is_noticed(tmp_path):
 
 
 def test_provenance_says_command_versions_device_and_commit():
-    told = provenance({"epochs": 3})
-    assert json.loads(told["configuration"]) == {"epochs": 3}
-    assert json.loads(told["versions"])["numpy"] == np.__version__
-    assert told["command"].startswith("python ") and " x " in told["device"]
-    assert told["commit"] == "unknown" or len(told["commit"].rstrip("+")) == 40
+    found = provenance({"epochs": 3})
+    assert json.loads(found["configuration"]) == {"epochs": 3}
+    assert json.loads(found["versions"])["numpy"] == np.__version__
+    assert found["command"].startswith("python ") and " x " in found["device"]
+    assert found["commit"] == "unknown" or len(found["commit"].rstrip("+")) == 40

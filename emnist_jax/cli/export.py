@@ -28,7 +28,7 @@ class Options:
     to: tuple[Literal["csv", "parquet", "tensorboard", "wandb"], ...] = ("csv",)
     """what to write, several at once if you like"""
     each: Literal["trial", "setting"] = "trial"
-    """trackers: a run a trial, or a run a setting with means over seeds"""
+    """trackers: a run per trial, or a run per setting with means over seeds"""
     project: str = "emnist_jax"
     """Weights & Biases: the project"""
 

@@ -65,7 +65,7 @@ def is_own(text: str) -> bool:
 
 
 def own_model(text: str) -> type[nn.Module]:
-    """Return the class of networks that `text` names, adapted where it is no linen class.
+    """Return the class of networks that `text` names, adapted where it is not a linen class.
 
     None, or one with a field without a default is an `InputError`.
     """

@@ -112,7 +112,7 @@ class Chosen(NamedTuple):
 
 
 def parse(args: Sequence[str], about: str = "") -> Chosen | None:
-    """Return what a command line comes to; None if that was a list, now printed.
+    """Parse a command line; None if `--list` was given and has been printed.
 
     An unknown option or name, or an invalid value is an `InputError`.
     """

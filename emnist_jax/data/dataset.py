@@ -11,7 +11,7 @@ from emnist_jax.errors import InputError, check_choice
 
 SPLITS = ("paper", "official")
 SPLIT_SEED = 2017
-_PAPER_HELD_OUT = (15_800, 131_600)  # validation, and again test, of the whole pool
+_POOLED_HELD_OUT = (15_800, 131_600)  # validation, and again test, of the whole pool
 _OFFICIAL_VALID = (15_800, 115_800)  # validation of the official train part
 _MAX_LISTED = 5
 
@@ -170,7 +170,7 @@ def split_indices(
     n_train, n_valid, n_test = parts
     if split == "paper":
         order = permutation(total)[:size]
-        held = _share(size, _PAPER_HELD_OUT)
+        held = _share(size, _POOLED_HELD_OUT)
         indices = tuple(np.split(order, [size - 2 * held, size - held]))
     else:
         if not n_test:

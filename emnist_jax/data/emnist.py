@@ -82,8 +82,8 @@ def as_source(
         images = part.images.swapaxes(1, 2) if turn else part.images
         images = freeze(np.array(images, order="C"))
         splits[key] = as_split((images, _numbered(part, codes)), part.name)
-    told = train.images.shape[1:3] == _SIZE or why
-    notes = (_orientation(where, why, transposed),) if told else ()
+    noted = train.images.shape[1:3] == _SIZE or why
+    notes = (_orientation(where, why, transposed),) if noted else ()
     name = re.sub("^emnist-", "emnist/", name, flags=re.IGNORECASE)
     return Source(name, tuple(map(str, codes.values())), **splits, notes=notes)
 

@@ -114,7 +114,7 @@ def _check_types(before: train.Trial, after: train.Trial) -> None:
 
 
 def _measured(name: str, metric: train.Metric, logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Return a metric of traced logits; refuse what is no number an image."""
+    """Return a metric of traced logits; refuse one that does not return one number per image."""
     try:
         values = metric(logits, labels)
     except Exception as error:  # the caller's own code raises whatever it likes

@@ -260,7 +260,7 @@ def _report_growth(stored: growth.Finished, state: State, job: Job) -> None:
 
 
 def _names(job: Job) -> list[str]:
-    """Return a name a setting: the numbers it differs in from others, else the rule's."""
+    """Return one name per setting: the numbers it differs in from others, else the rule's."""
     settings = job.grid.settings
     varied = [name for name in settings[0] if len({setting[name] for setting in settings}) > 1]
     return [

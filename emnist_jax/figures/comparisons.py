@@ -279,7 +279,7 @@ def plot_pairs(
     Args:
       x: scores in percent with the dimension of the settings and `seed`.
       y: scores of the same settings, in the same order.
-      groups: a name a setting, shown by colour and marker.
+      groups: one name per setting, shown by colour and marker.
       labels: of the two axes.
       ranks: of the two axes of the panel of ranks, 1 for the highest mean score.
       note: text for the caption.

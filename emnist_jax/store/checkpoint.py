@@ -214,7 +214,9 @@ def check_same(
     between these the caller's own code is compared. The `InputError` names what differs.
     """
     begun, now = OLDER | dict(begun), OLDER | json.loads(json.dumps(now))
-    if "images" not in begun or "images" not in now:  # of an older version: the hashes tell
+    if (
+        "images" not in begun or "images" not in now
+    ):  # not recorded by older versions; the hashes cover it
         ignore = (*ignore, "images")
     alike = all(begun.get(name) == now.get(name) for name in ("code", "versions"))
     code = "own_code" if alike and "program" in begun else "program"

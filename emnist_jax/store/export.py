@@ -74,7 +74,7 @@ def to_tensorboard(curves: xr.Dataset, folder: str | Path, each: str = "trial") 
     Args:
         curves: as a sweep returned them.
         folder: for `tensorboard --logdir`.
-        each: "trial", a run a trial; "setting", a run a setting, means over seeds.
+        each: "trial", a run per trial; "setting", a run per setting, means over seeds.
 
     Returns:
         The files.
@@ -122,8 +122,8 @@ def to_wandb(
     Args:
         curves: as a sweep returned them.
         folder: where W&B writes its `wandb` folder; `wandb sync folder/wandb/offline-*` uploads it.
-        each: "trial", a run a trial, the seeds of a setting as a group; "setting", a run a setting,
-            means over seeds.
+        each: "trial", a run per trial, the seeds of a setting as a group; "setting", a run per
+            setting, means over seeds.
         project: W&B's project.
         mode: "offline" writes files only; "online" needs an account.
 
@@ -167,7 +167,7 @@ class _Run(NamedTuple):
 
 
 def _runs(curves: xr.Dataset, each: str) -> Iterator[_Run]:
-    """Yield a run a trial, or a run a setting with the means over its seeds."""
+    """Yield a run per trial, or a run per setting with the means over its seeds."""
     _check(curves)
     check_choice(f'each="{each}"', each, EACH)
     curves = curves if "seed" in curves.dims else curves.expand_dims("seed")

@@ -231,8 +231,8 @@ def _read_flipped_networks(path: Path) -> None:
     expected, about = load_arrays(path)
 
     def equal() -> bool:
-        found, told = load_arrays(path)
-        return told == about and all(np.array_equal(found[k], expected[k]) for k in expected)
+        found, text = load_arrays(path)
+        return text == about and all(np.array_equal(found[k], expected[k]) for k in expected)
 
     _read_flipped(path, equal)
 
