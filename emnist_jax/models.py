@@ -1,10 +1,11 @@
 """Dense and convolutional networks, of any size, as Flax modules.
 
-`module(x, train=False)` gives logits; `x` is a float (batch, height, width, channels) in [0, 1]; parameters and logits take its dtype.
-`classes=None` means that the number of classes is yet to come from the data:
-`model.clone(classes=47)`. A `dropout` rate may be a traced number, for instance a hyperparameter
-under `jax.vmap`: `model.clone(dropout=rate)` inside the traced function; its random key is called
-"dropout". `batch_norm` is a template, copied before every ReLU: `MLP(batch_norm=BatchNorm())`.
+`module(x, train=False)` gives logits; `x` is a float (batch, height, width, channels) in [0, 1],
+whose dtype parameters and logits take. `classes=None` means that the number of classes is yet to
+come from the data: `model.clone(classes=47)`. A `dropout` rate may be a traced number, for instance
+a hyperparameter under `jax.vmap`: `model.clone(dropout=rate)` inside the traced function; its random
+key is called "dropout". `batch_norm` is a template, copied before every ReLU:
+`MLP(batch_norm=BatchNorm())`.
 """
 
 import ast
