@@ -3,8 +3,8 @@
 `module(x, train=False)` gives logits; `x` is a float (batch, height, width, channels) in [0, 1],
 whose dtype parameters and logits take. `classes=None` means that the number of classes is yet to
 come from the data: `model.clone(classes=47)`. A `dropout` rate may be a traced number, for instance
-a hyperparameter under `jax.vmap`: `model.clone(dropout=rate)` inside the traced function; its random
-key is called "dropout". `batch_norm` is a template, copied before every ReLU:
+a hyperparameter under `jax.vmap`: `model.clone(dropout=rate)` inside the traced function; its key
+is called "dropout". `batch_norm` is a template, copied before every ReLU:
 `MLP(batch_norm=BatchNorm())`.
 """
 
