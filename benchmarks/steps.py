@@ -49,10 +49,7 @@ def _group(data: ej.Dataset, network: str, rule: str, effort: Effort, machine: d
     part = ours.part(data, effort.images[network])
     print(f"{network}, {rule}", file=sys.stderr, flush=True)
     entries = [
-        (
-            Contestant(OURS, n, sweep.epoch, sweep.steps),
-            {"trials_at_once": min(n, sweep.at_once)},
-        )
+        (Contestant(OURS, n, sweep.epoch, sweep.steps), {"trials_at_once": min(n, sweep.at_once)})
         for n in effort.trials
         for sweep in [ours.Timed(part, model, rule, n)]
     ]

@@ -9,15 +9,7 @@ from emnist_jax.figures.tables import Table
 from experiments._data import FIFTH
 from experiments._draw import Section, counted
 from experiments._verdicts import Found, by_verdict, claims_table, entries_table, in_words, result
-from experiments.claims import (
-    BEYOND,
-    CORRECTIONS,
-    REVISED,
-    SECTIONS,
-    Judgement,
-    Verdict,
-    judge,
-)
+from experiments.claims import BEYOND, CORRECTIONS, REVISED, SECTIONS, Judgement, Verdict, judge
 
 BACK = "Back to [the answer](README.md)."
 ABOUT_CLAIMS = (

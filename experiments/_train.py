@@ -30,10 +30,8 @@ def train(experiment: Experiment, options: Options, folders: Collection[str] | N
     Raises:
         InputError: invalid options, or a folder that holds another run.
     """
-    if (
-        options.seeds is not None and options.seeds < experiment.least_seeds
-    ):  # before hours of training, not after
-        least = experiment.least_seeds
+    least = experiment.least_seeds
+    if options.seeds is not None and options.seeds < least:  # before hours of training, not after
         raise InputError(f"seeds={options.seeds}: {experiment.name} needs {least} seeds or more")
 
     @cache

@@ -63,10 +63,7 @@ SPACES: dict[str, dict[str, str]] = {
     "adopt": _ADAM,
 }
 AVERAGED = ("sgd", "momentum", "adam")
-HELP = {
-    "settings": "random settings of each rule",
-    "sample_seed": "seed of the draw of settings",
-}
+HELP = {"settings": "random settings of each rule", "sample_seed": "seed of the draw of settings"}
 
 
 def search_sweeps(

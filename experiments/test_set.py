@@ -102,12 +102,10 @@ def all_seeds(runs: Runs) -> Table:
             row[what], row[f"95 % of {what.removesuffix(' (%)')}"] = over_seeds(values)
         row["macro test (%)"] = 100 * tested.macro_accuracy.mean()
         rows.append(row | {"of 4 near the paper's": near_of(name, numbers)})
-    errors = {
-        f"{start}{part} error": ".3f"
-        for start in ("", "95 % of ")
-        for part in ("validation", "test")
-    }
-    return Table(rows, errors | {"eta of Adam": "g"})
+    errors = [
+        f"{start}{part} error" for start in ("", "95 % of ") for part in ("validation", "test")
+    ]
+    return Table(rows, dict.fromkeys(errors, ".3f") | {"eta of Adam": "g"})
 
 
 def papers_seed(runs: Runs) -> Table:

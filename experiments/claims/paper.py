@@ -26,15 +26,7 @@ from experiments.claims.measures import (
     tuned_range,
 )
 from experiments.claims.networks import BATCH_NORM, CONVNETS, DATA, TEST, times
-from experiments.claims.quantities import (
-    BEST,
-    SHARE,
-    TUNED_PEAK,
-    Measured,
-    network,
-    rmsprop,
-    run,
-)
+from experiments.claims.quantities import BEST, SHARE, TUNED_PEAK, Measured, network, rmsprop, run
 from experiments.claims.runs import Runs
 
 RULES = ("sgd", "rmsprop", "adam")
