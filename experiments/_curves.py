@@ -11,6 +11,7 @@ from flax import linen as nn
 from emnist_jax.figures import plot_intervals
 from emnist_jax.figures.style import setting
 from emnist_jax.stats import interval
+from experiments._experiment import Runs
 from experiments._names import name
 from experiments._networks import multiply_adds, parameters
 from experiments.claims.measures import best_accuracy, less_luck
@@ -64,6 +65,21 @@ def plot_differences(panels: Mapping[str, Mapping[str, Mean]], xlabel: str):
     labels, numbers = next(iter(panels.values())), np.moveaxis(rows, -1, 0)
     about = {"xlabel": xlabel, "note": "mean difference and 95 % t interval over seeds"}
     return plot_intervals(list(labels), *numbers, reference=0, titles=list(panels), **about)
+
+
+def gain(one: xr.Dataset, other: xr.Dataset) -> Mean:
+    """Return what one network or rule gains over another, in points, both at their best setting."""
+    return over_seeds(tuned(one) - tuned(other))
+
+
+def gains(runs: Runs, pairs: Mapping[str, tuple[str, str]]) -> dict[str, Mean]:
+    """Return, by words, what the first of each pair of runs gains over the second."""
+    return {words: gain(runs[one], runs[other]) for words, (one, other) in pairs.items()}
+
+
+def plot_gains(runs: Runs, pairs: Mapping[str, tuple[str, str]]):
+    """Draw the gains with their intervals."""
+    return plot_differences({"": gains(runs, pairs)}, "best validation accuracy, points")
 
 
 def size_row(model: nn.Module, curves: xr.Dataset, **more: xr.DataArray) -> dict[str, object]:

@@ -16,7 +16,7 @@ from emnist_jax.stats import (
     median_time,
     time_to_target,
 )
-from experiments._curves import Mean, over_seeds, plot_differences, tuned
+from experiments._curves import Mean, gain, over_seeds, plot_differences, tuned
 from experiments._experiment import Runs
 from experiments._names import NAMES
 from experiments.claims.beyond import NEWER, RULES, folder
@@ -97,13 +97,13 @@ def choices(runs: Runs, network: str) -> Iterator[Choice]:
             yield Choice(kind, k, lead, led, len(lost), alike, worst, lost[worst])
 
 
-def gains(runs: Runs, network: str, kind: str) -> dict[str, Mean]:
-    """Return what a kind adds to each rule that has it, in points, both at their best settings."""
+def gains(runs: Runs, kind: str) -> dict[str, Mean]:
+    """Return what a kind adds on the dense net to each rule that has it, in points."""
     found = {}
     for rule in RULES + NEWER:
-        one, plain = folder(network, rule, kind), folder(network, rule)
+        one, plain = folder("dense", rule, kind), folder("dense", rule)
         if one != plain and one in runs:
-            found[rule] = over_seeds(tuned(runs[one]) - tuned(runs[plain]))
+            found[rule] = gain(runs[one], runs[plain])
     return found
 
 
@@ -144,7 +144,7 @@ def draw_against_adam(runs: Runs, network: str):
 
 def draw_kinds(runs: Runs):
     """Draw what a cosine and an average add to each rule on the dense net."""
-    found = {kind: gains(runs, "dense", kind) for kind in ("cosine", "averaged")}
+    found = {kind: gains(runs, kind) for kind in ("cosine", "averaged")}
     none = (float("nan"), (float("nan"), float("nan")))
     panels = {
         words: {NAMES[rule]: found[kind].get(rule, none) for rule in found["cosine"]}

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax.stats import best
-from experiments._curves import over_seeds, signed, tuned
+from experiments._curves import gain, over_seeds, signed, tuned
 from experiments._experiment import Runs
 from experiments._names import NAMES
 from experiments._rules import (
@@ -30,9 +30,9 @@ def finding(runs: Runs) -> str:
 
 def _lead(runs: Runs) -> str:
     """Return what schedule-free AdamW leads Adam by: as it is, with a cosine, averaged."""
-    free = tuned(runs[folder("dense", SCHEDULE_FREE)])
+    free = runs[folder("dense", SCHEDULE_FREE)]
     less = {
-        kind: signed(over_seeds(free - tuned(runs[folder("dense", "adam", kind)])))
+        kind: signed(gain(free, runs[folder("dense", "adam", kind)]))
         for kind in ("", "cosine", "averaged")
     }
     return (
@@ -55,11 +55,11 @@ def _accuracy(runs: Runs) -> str:
             f"{words}, the best ({NAMES[lead]}) is {whole} above the worst, without it the best is "
             f"{others} above"
         )
-    gain = gains(runs, "dense", "cosine")
-    least, most = (pick(gain, key=lambda rule: gain[rule][0]) for pick in (min, max))
+    added = gains(runs, "cosine")
+    least, most = (pick(added, key=lambda rule: added[rule][0]) for pick in (min, max))
     return (
         f"**Does the rule matter for the accuracy?** {'; '.join(lines)}. A cosine adds "
-        f"{signed(gain[least], '')} ({NAMES[least]}) to {signed(gain[most], '')} points "
+        f"{signed(added[least], '')} ({NAMES[least]}) to {signed(added[most], '')} points "
         f"({NAMES[most]})."
     )
 

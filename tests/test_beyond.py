@@ -220,10 +220,10 @@ def test_dense_nets_match_in_weights_and_in_operations():
 
 def test_depth_crosses_the_papers_networks():
     assert len(depth.NETWORKS) == 12
-    assert parameters(depth.NETWORKS["conv5-10_head150"]) == 82_137
-    assert parameters(depth.NETWORKS["conv10_head576-160"]) == 1_229_683
-    for what, before, after in depth.EFFECTS:
-        assert {before, after} < set(depth.NETWORKS), what
+    assert parameters(depth.NETWORKS["depth/conv5-10_head150"]) == 82_137
+    assert parameters(depth.NETWORKS["depth/conv10_head576-160"]) == 1_229_683
+    for what, pair in depth.EFFECTS.items():
+        assert len({*pair}) == 2 and {*pair} < set(depth.NETWORKS), what
 
 
 def test_pixels_are_shuffled_by_one_fixed_bijection():
