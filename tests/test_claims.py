@@ -345,7 +345,7 @@ def test_a_setting_that_is_best_is_compared_with_the_best_other():
 
 def test_worst_step_is_the_least_gain_in_order_of_the_values():
     score = xr.DataArray([[5.0, 5.0], [1.0, 2.0], [4.0, 4.0]], {"b2": [3, 1, 2]}, ("b2", "seed"))
-    assert worst_step(score, "b2").values.tolist() == [1.0, 1.0]
+    assert worst_step(score).values.tolist() == [1.0, 1.0]
 
 
 # What runs give

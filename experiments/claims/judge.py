@@ -158,8 +158,8 @@ def held_by_reading(
     counts = {}
     for reading in READINGS:
         found = [judge_reading(claim, datasets, reading).verdict for claim in about]
-        tested = sum(verdict is not Verdict.UNTESTABLE for verdict in found)
-        counts[reading] = (sum(verdict is Verdict.HOLDS for verdict in found), tested)
+        tested = len(found) - found.count(Verdict.UNTESTABLE)
+        counts[reading] = found.count(Verdict.HOLDS), tested
     return counts
 
 
