@@ -5,11 +5,15 @@ it likes them best (PyTorch and Flax: scaled floats; no data loader is in the wa
 returns the networks' weights under Flax's names, so that tests can see that all do the same step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
+from flax.training.train_state import TrainState
 
 from emnist_jax.data import Split
 
@@ -63,11 +67,6 @@ class FlaxLoop:
     trials = 1
 
     def __init__(self, rule: str, rate: float, weights: Weights, split: Split):
-        import jax
-        import jax.numpy as jnp
-        import optax
-        from flax.training.train_state import TrainState
-
         channels = tuple(
             weights[f"conv_{i}_kernel"].shape[-1] for i in range(convolutions(weights))
         )
@@ -105,8 +104,6 @@ class FlaxLoop:
 
     def run(self, order: np.ndarray) -> None:
         """Make an update on each minibatch of `order`, (steps, 1, batch)."""
-        import jax
-
         for rows in order[:, 0]:
             self.state = self.step(self.state, self.images[rows], self.labels[rows])
         jax.block_until_ready(self.state)
@@ -117,7 +114,7 @@ class FlaxLoop:
         if self.maps:
             kernel = self._rows(params["Dense_0"]["kernel"], last=False)
             params["Dense_0"] = {"kernel": kernel, "bias": params["Dense_0"]["bias"]}
-        return [named([(params[name]["kernel"], params[name]["bias"]) for name in self.names])]
+        return [named(params[name][part] for name in self.names for part in ("kernel", "bias"))]
 
 
 def _flax_net(channels: tuple[int, ...], widths: tuple[int, ...]) -> nn.Module:
@@ -143,9 +140,10 @@ def layers(weights: Weights) -> list[tuple]:
     return layers + [(weights[name]["kernel"], weights[name]["bias"]) for name in names]
 
 
-def named(pairs: list[tuple]) -> Weights:
-    """Return layers' (kernel, bias), convolutions first, under Flax's names."""
-    pairs = [tuple(map(np.array, pair)) for pair in pairs]
+def named(arrays: Iterable) -> Weights:
+    """Return kernel and bias of each layer in turn, convolutions first, under Flax's names."""
+    arrays = list(map(np.array, arrays))
+    pairs = list(zip(arrays[::2], arrays[1::2], strict=True))
     convs = [pair for pair in pairs if pair[0].ndim == 4]
     dense = pairs[len(convs) :]
     found: dict[str, object] = {}

@@ -35,8 +35,8 @@ def _filled(layer: nn.Module, kernel: np.ndarray, bias: np.ndarray) -> nn.Module
     return layer
 
 
-def _back(weight: np.ndarray) -> np.ndarray:
-    return weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T
+def _back(array: np.ndarray) -> np.ndarray:
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T  # a bias stays as it is
 
 
 def _data(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,11 +47,6 @@ def _data(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
 def _optimizer(rule: str, params, rate: float, fused: bool) -> torch.optim.Optimizer:
     kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[rule]
     return kind(params, lr=rate, fused=fused)
-
-
-def forget_compiled() -> None:
-    """Forget what torch.compile has made: it gives up on code that it meets in many shapes."""
-    torch.compiler.reset()
 
 
 class _Loop:
@@ -113,8 +108,7 @@ class Eager(_Loop):
 
     def weights(self) -> list[Weights]:
         """Return the weights of the network."""
-        arrays = [p.detach().cpu().numpy() for p in self.net.parameters()]
-        return [named([(_back(arrays[i]), arrays[i + 1]) for i in range(0, len(arrays), 2)])]
+        return [named(_back(p.detach().cpu().numpy()) for p in self.net.parameters())]
 
 
 class Ensemble(_Loop):
@@ -155,8 +149,7 @@ class Ensemble(_Loop):
     def weights(self) -> list[Weights]:
         """Return the weights of each network."""
         arrays = [p.cpu().numpy() for p in self.params.values()]
-        pairs = [(arrays[i], arrays[i + 1]) for i in range(0, len(arrays), 2)]
-        return [named([(_back(w[t]), b[t]) for w, b in pairs]) for t in range(self.trials)]
+        return [named(_back(array[t]) for array in arrays) for t in range(self.trials)]
 
 
 class Processes:

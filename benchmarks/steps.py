@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+
 import emnist_jax as ej
 from benchmarks import ours, peers, peers_numpy, peers_torch, roofline
 from benchmarks.goals import OURS
@@ -100,7 +102,7 @@ def _peers(
     def ensemble(n: int, threads: int, **options) -> peers_torch.Ensemble:
         return peers_torch.Ensemble(rule, rate, weights[:n], split, threads=threads, **options)
 
-    peers_torch.forget_compiled()
+    torch.compiler.reset()  # it gives up on code that it meets in many shapes
     # PyTorch is fastest now with one thread and now with all: both take part.
     for threads in sorted({1, cores()}):
         yield enter("PyTorch eager", eager(threads, fused=False), threads=threads)
