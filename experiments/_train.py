@@ -20,12 +20,7 @@ from experiments._options import Options, chosen
 
 
 def train(experiment: Experiment, options: Options, folders: Collection[str] | None = None) -> None:
-    """Train what is missing of an experiment in the folder of results, and test what is kept.
-
-    Args:
-        experiment: of whose sweeps.
-        options: of the experiment.
-        folders: those of its sweeps to train; None for all.
+    """Train what is missing of an experiment, in some of its folders or all, and test what is kept.
 
     Raises:
         InputError: invalid options, or a folder that holds another run.
