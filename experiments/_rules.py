@@ -144,11 +144,11 @@ def draw_against_adam(runs: Runs, network: str):
 
 def draw_kinds(runs: Runs):
     """Draw what a cosine and an average add to each rule on the dense net."""
-    found = {kind: gains(runs, kind) for kind in ("cosine", "averaged")}
+    cosine, averaged = (gains(runs, kind) for kind in ("cosine", "averaged"))
     none = (float("nan"), (float("nan"), float("nan")))
     panels = {
-        words: {NAMES[rule]: found[kind].get(rule, none) for rule in found["cosine"]}
-        for kind, words in (("cosine", "with a cosine"), ("averaged", "averaged weights"))
+        "with a cosine": {NAMES[rule]: found for rule, found in cosine.items()},
+        "averaged weights": {NAMES[rule]: averaged.get(rule, none) for rule in cosine},
     }
     return plot_differences(panels, "less the constant rate, best settings, points")
 

@@ -133,11 +133,7 @@ EXPERIMENT = Experiment(
             ("test", "T", "Validation (T1a), test (T1c) and their difference (T1e)"),
         )
     },
-    tables={
-        "anomalies": lambda runs: Table(
-            [*measured(runs)], dict.fromkeys(("measured", "95 %"), ".4g")
-        )
-    },
+    tables={"anomalies": lambda runs: Table([*measured(runs)], {"measured": ".4g", "95 %": ".4g"})},
     finding=finding,
     cost="25 minutes on two CPU cores",
 )
