@@ -32,16 +32,6 @@ class Peer(Protocol):
         """Return the weights of each network."""
 
 
-def dense_names(weights: Weights) -> list[str]:
-    """Return the names of a network's dense layers, first to last."""
-    return [*sorted(n for n in weights if n.startswith("dense_")), "logits"]
-
-
-def convolutions(weights: Weights) -> int:
-    """Return the number of a network's convolutions."""
-    return sum(name.endswith("_kernel") for name in weights)
-
-
 def floats(split: Split, dtype: type = np.float32) -> np.ndarray:
     """Return images (n, height, width, channels) scaled to [0, 1]."""
     return split.images.astype(dtype) / dtype(255)
@@ -67,17 +57,15 @@ class FlaxLoop:
     trials = 1
 
     def __init__(self, rule: str, rate: float, weights: Weights, split: Split):
-        channels = tuple(
-            weights[f"conv_{i}_kernel"].shape[-1] for i in range(convolutions(weights))
-        )
-        hidden = tuple(weights[name]["bias"].size for name in dense_names(weights))
+        convs, dense = layers(weights)
+        channels, widths = (tuple(len(bias) for _, bias in of) for of in (convs, dense))
         self.images, self.labels = jnp.asarray(floats(split)), jnp.asarray(split.labels)
-        net = _flax_net(channels, hidden)
+        net = _flax_net(channels, widths)
         self.names = [f"Conv_{i}" for i in range(len(channels))]
-        self.names += [f"Dense_{i}" for i in range(len(hidden))]
+        self.names += [f"Dense_{i}" for i in range(len(widths))]
         params = {
             name: {"kernel": jnp.array(kernel), "bias": jnp.array(bias)}
-            for name, (kernel, bias) in zip(self.names, layers(weights), strict=True)
+            for name, (kernel, bias) in zip(self.names, convs + dense, strict=True)
         }
         self.maps = channels[-1] if channels else 0
         if channels:
@@ -132,12 +120,14 @@ def _flax_net(channels: tuple[int, ...], widths: tuple[int, ...]) -> nn.Module:
     return Net()
 
 
-def layers(weights: Weights) -> list[tuple]:
-    """Return (kernel, bias) of each layer, convolutions first."""
-    n = range(convolutions(weights))
-    layers = [(weights[f"conv_{i}_kernel"], weights[f"conv_{i}_bias"]) for i in n]
-    names = dense_names(weights)
-    return layers + [(weights[name]["kernel"], weights[name]["bias"]) for name in names]
+def layers(weights: Weights) -> tuple[list[tuple], list[tuple]]:
+    """Return (kernel, bias) of each convolution, and of each dense layer, first to last."""
+    convs = range(sum(name.endswith("_kernel") for name in weights))
+    dense = [*sorted(name for name in weights if name.startswith("dense_")), "logits"]
+    return (
+        [(weights[f"conv_{i}_kernel"], weights[f"conv_{i}_bias"]) for i in convs],
+        [(weights[name]["kernel"], weights[name]["bias"]) for name in dense],
+    )
 
 
 def named(arrays: Iterable) -> Weights:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import convolve2d, correlate2d
 
-from benchmarks.peers import Weights, convolutions, floats, layers, named
+from benchmarks.peers import Weights, floats, layers, named
 from emnist_jax.data import Split
 
 
@@ -14,8 +14,9 @@ class Numpy:
 
     def __init__(self, rule: str, rate: float, weights: Weights, split: Split):
         self.images, self.labels = floats(split, np.float64).transpose(0, 3, 1, 2), split.labels
-        self.convs = convolutions(weights)
-        self.params = [np.array(p, np.float64) for layer in layers(weights) for p in layer]
+        convs, dense = layers(weights)
+        self.convs = len(convs)
+        self.params = [np.array(p, np.float64) for layer in convs + dense for p in layer]
         self.rule, self.rate, self.count = rule, rate, 0
         self.m = [np.zeros_like(p) for p in self.params]
         self.v = [np.zeros_like(p) for p in self.params]

@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional as F
 
-from benchmarks.peers import Weights, convolutions, floats, layers, named
+from benchmarks.peers import Weights, floats, layers, named
 from emnist_jax.data import Split
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -16,14 +16,14 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 def network(weights: Weights) -> nn.Sequential:
     """Return a network with these weights."""
-    found = layers(weights)
+    convs, dense = layers(weights)
     modules: list[nn.Module] = []
-    for kernel, bias in found[: convolutions(weights)]:
+    for kernel, bias in convs:
         rows, columns, inputs, outputs = kernel.shape
         conv = nn.Conv2d(inputs, outputs, (rows, columns), padding=rows // 2)
         modules += [_filled(conv, kernel.transpose(3, 2, 0, 1), bias), nn.ReLU(), nn.MaxPool2d(2)]
     modules.append(nn.Flatten())
-    for kernel, bias in found[convolutions(weights) :]:
+    for kernel, bias in dense:
         modules += [_filled(nn.Linear(*kernel.shape), kernel.T, bias), nn.ReLU()]
     return nn.Sequential(*modules[:-1]).to(DEVICE)
 

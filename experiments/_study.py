@@ -128,13 +128,10 @@ def run_all(
         values |= {key: value for key, value in own.items() if value is not None}
         return options_of(experiments[name])(**values)
 
-    done: set[str] = set()
-    for name in options.only or experiments:
-        for folder in experiments[name].make():
-            if folder not in done:
-                first = owner[folder]
-                train(experiments[first], options_for(first), {folder})
-                done.add(folder)
+    names = options.only or experiments
+    for folder in dict.fromkeys(folder for name in names for folder in experiments[name].make()):
+        first = owner[folder]
+        train(experiments[first], options_for(first), {folder})
 
 
 def _draw_beyond(experiment: Experiment, runs: Runs, out: Path) -> Section:
