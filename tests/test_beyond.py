@@ -18,7 +18,6 @@ from emnist_jax.engine.grid import make_grid
 from emnist_jax.figures import plot_budget, plot_pairs, plot_settings
 from experiments import (
     _rules,
-    _rules_finding,
     cifar10,
     depth,
     regularisation,
@@ -391,7 +390,7 @@ def test_which_rule_to_take_at_which_budget():
 
 
 def test_what_of_the_lead_a_cosine_and_an_average_leave():
-    words = _rules_finding.finding(WORLD)
+    words = rules_compared.finding(WORLD)
     assert "over Adam at a constant rate +0.45 points" in words
     assert "over Adam with a cosine +0.25 points" in words
     assert "over Adam averaged +0.25 points" in words
