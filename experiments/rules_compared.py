@@ -27,14 +27,13 @@ from emnist_jax import Sweep, schedules
 from emnist_jax.engine import ranges
 from emnist_jax.errors import check_count
 from emnist_jax.figures.tables import Table
-from emnist_jax.stats import best
+from emnist_jax.stats import best, best_setting
 from experiments._curves import gain, over_seeds, signed, tuned
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import NAMES
 from experiments._networks import DENSE, float32_sweep
 from experiments._rules import (
     KINDS,
-    at_best_setting,
     choice_table,
     draw_against_adam,
     draw_budgets,
@@ -178,7 +177,8 @@ def _accuracy(runs: Runs) -> str:
 def _pace(runs: Runs) -> str:
     """Return how long the fastest and the slowest rule take to an accuracy that all can reach."""
     lines = [
-        f"{words}, {_times(epochs_to(runs, 'dense', min, kind))}" for kind, words in KINDS.items()
+        f"{words}, {_times(epochs_to(searched(runs, 'dense', kind), min))}"
+        for kind, words in KINDS.items()
     ]
     return (
         "**And for the time?** To a point below the worst rule's best, which all can reach: "
@@ -203,7 +203,8 @@ def _open(runs: Runs) -> str:
     """Return what the few epochs and the ranges leave open."""
     late, edge = [], []
     for kind, words in KINDS.items():
-        own, curves = scores(runs, "dense", kind), at_best_setting(runs, "dense", kind)
+        found = searched(runs, "dense", kind)
+        own, curves = scores(found), {rule: best_setting(one) for rule, one in found.items()}
         last = int(curves["sgd"].epoch[-1])
         if not kind:
             rising = [r for r, one in curves.items() if (best(one).best_epoch == last).mean() > 0.5]
