@@ -3,7 +3,7 @@
 import gc
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -57,10 +57,7 @@ def _group(data: ej.Dataset, network: str, rule: str, effort: Effort, machine: d
     ]
     opened: list[peers_torch.Processes] = []
     entries += _peers(part, network, rule, effort, opened)
-    named = [
-        Contestant(f"{c.name}, {c.trials} trials, {more}", c.trials, c.run, c.steps)
-        for c, more in entries
-    ]
+    named = [replace(c, name=f"{c.name}, {c.trials} trials, {more}") for c, more in entries]
     timings = race(named, effort.seconds, effort.rounds, effort.limit)
     for processes in opened:
         processes.close()
