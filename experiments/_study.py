@@ -47,7 +47,6 @@ from experiments._pages import (
 )
 from experiments._train import collect, train
 from experiments._verdicts import READING_NAMES, find
-from experiments.claims import PAPER as CLAIMS
 from experiments.claims import forest
 from experiments.report import paper_figures, report
 
@@ -165,7 +164,7 @@ def write_report(out: Path) -> Path:
     others = {name for one in (ALONE | BEYOND).values() for name in one.folders}
     own = {name: c for name, c in runs.items() if name not in others and FIFTH not in name}
     found = find(own or runs)
-    if rows := forest(CLAIMS, found.runs, found.fitting):
+    if rows := forest(found.judged, found.runs, found.fitting):
         about = READING_NAMES[found.fitting], protocol(list(found.runs.values()))
         show(save_figure(draw_forest(rows, *about), out / "forest")[0])
     pages = {
