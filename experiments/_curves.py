@@ -18,6 +18,7 @@ from experiments.claims.measures import best_accuracy, less_luck
 
 Mean = tuple[float, tuple[float, float]]
 """A mean over seeds and the ends of its 95 % t interval."""
+NONE: Mean = math.nan, (math.nan, math.nan)
 
 
 def together(curves: Mapping[str, xr.Dataset], dim: str, join: str = "exact") -> xr.Dataset:
@@ -59,12 +60,17 @@ def signed(found: Mean, unit: str = "points") -> str:
     return f"{mean:+.2f} {unit} [{lower:.2f}, {upper:.2f}]".replace("  ", " ")
 
 
-def plot_differences(panels: Mapping[str, Mapping[str, Mean]], xlabel: str):
-    """Draw mean differences over seeds with their intervals, a row each, in panels by title."""
+def plot_means(panels: Mapping[str, Mapping[str, Mean]], **about):
+    """Draw means over seeds with their intervals, a row each, in panels by title."""
     rows = [[(mean, *bounds) for mean, bounds in found.values()] for found in panels.values()]
     labels, numbers = next(iter(panels.values())), np.moveaxis(rows, -1, 0)
-    about = {"xlabel": xlabel, "note": "mean difference and 95 % t interval over seeds"}
-    return plot_intervals(list(labels), *numbers, reference=0, titles=list(panels), **about)
+    return plot_intervals(list(labels), *numbers, titles=list(panels), **about)
+
+
+def plot_differences(panels: Mapping[str, Mapping[str, Mean]], xlabel: str):
+    """Draw mean differences over seeds with their intervals."""
+    note = "mean difference and 95 % t interval over seeds"
+    return plot_means(panels, reference=0, xlabel=xlabel, note=note)
 
 
 def gain(one: xr.Dataset, other: xr.Dataset) -> Mean:

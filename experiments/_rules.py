@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import xarray as xr
 
-from emnist_jax.figures import plot_budget, plot_intervals, plot_settings
+from emnist_jax.figures import plot_budget, plot_settings
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import (
     best,
@@ -16,14 +16,13 @@ from emnist_jax.stats import (
     median_time,
     time_to_target,
 )
-from experiments._curves import Mean, gain, over_seeds, plot_differences, tuned
+from experiments._curves import NONE, Mean, gain, over_seeds, plot_differences, plot_means, tuned
 from experiments._experiment import Runs
 from experiments._names import NAMES
 from experiments.claims.beyond import NEWER, RULES, folder
 from experiments.claims.measures import target_of
 
 KINDS = {"": "at a constant rate", "cosine": "with a cosine"}
-ENDS = ("difference", "lower", "upper")
 BOOTSTRAP = "95 % bootstrap over seeds and settings"
 
 
@@ -122,27 +121,24 @@ def draw_budgets(runs: Runs, network: str, kind: str = ""):
 
 def draw_against_adam(runs: Runs, network: str):
     """Draw each rule less Adam (points) with half the settings tried, a panel each kind."""
-    own = {kind: scores(searched(runs, network, kind)) for kind in KINDS}
-    others = [rule for rule in own[""] if rule != "adam"]
-    k = max(1, own[""]["adam"].sizes["sample"] // 2)
-    less = [[less_after_k(of[rule], of["adam"], k) for rule in others] for of in own.values()]
-    return plot_intervals(
-        [NAMES[rule] for rule in others],
-        *([[100 * float(x[end]) for x in row] for row in less] for end in ENDS),
-        reference=0,
-        titles=list(KINDS.values()),
-        xlabel=f"best after {k} settings less Adam's, points",
-        note=f"{about(runs, network)} · {BOOTSTRAP}",
-    )
+    panels: dict[str, dict[str, Mean]] = {}
+    k = max(1, runs[folder(network, "adam")].sizes["sample"] // 2)
+    for kind, words in KINDS.items():
+        own = scores(searched(runs, network, kind))
+        adam = own.pop("adam")
+        less = {NAMES[rule]: less_after_k(one, adam, k) for rule, one in own.items()}
+        panels[words] = {of: (100 * float(x.difference), percent(x)) for of, x in less.items()}
+    xlabel = f"best after {k} settings less Adam's, points"
+    note = f"{about(runs, network)} · {BOOTSTRAP}"
+    return plot_means(panels, reference=0, xlabel=xlabel, note=note)
 
 
 def draw_kinds(runs: Runs):
     """Draw what a cosine and an average add to each rule on the dense net."""
     cosine, averaged = (gains(runs, kind) for kind in ("cosine", "averaged"))
-    none = (float("nan"), (float("nan"), float("nan")))
     panels = {
         "with a cosine": {NAMES[rule]: found for rule, found in cosine.items()},
-        "averaged weights": {NAMES[rule]: averaged.get(rule, none) for rule in cosine},
+        "averaged weights": {NAMES[rule]: averaged.get(rule, NONE) for rule in cosine},
     }
     return plot_differences(panels, "less the constant rate, best settings, points")
 
