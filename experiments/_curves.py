@@ -93,7 +93,7 @@ def size_row(model: nn.Module, curves: xr.Dataset, **more: xr.DataArray) -> dict
     mean, bounds = over_seeds(tuned(curves))
     row = {
         "parameters": parameters(model),
-        "multiply-adds an image": multiply_adds(model),
+        "multiply-adds an image": sum(multiply_adds(model)),
         "best (%)": mean,
         "95 %": bounds,
     }

@@ -205,7 +205,7 @@ def test_pooled_settings_are_all_of_all_rules():
 def test_dense_nets_match_in_weights_and_in_operations():
     nets = weights_or_convolution.NETWORKS
     count = {name: parameters(model) for name, model in nets.items()}
-    work = {name: multiply_adds(model) for name, model in nets.items()}
+    work = {name: sum(multiply_adds(model)) for name, model in nets.items()}
     assert (count["c1"], count["c1_weights"]) == (1_229_683, 1_229_615)
     assert (count["c2"], count["c2_weights"]) == (82_137, 82_105)
     assert work["c1_head"] == 784 * 576 + 576 * 160 + 160 * 47
