@@ -70,22 +70,14 @@ def _race(steps, network: str, rule: str, trials: int) -> Iterator[Goal]:
         yield Goal(text, "not measured", None)
         return
     (ours,) = ours
-    times, low, high = times_as_fast(peer, ours)
+    times = peer["ms"] / ours["ms"]
+    low, high = peer["least"] / ours["most"], peer["most"] / ours["least"]
     measured = f"{times:.2f} x ({low:.2f} to {high:.2f}); {peer['name']}, {peer['trials']} trials"
     yield Goal(text, measured, times >= TIMES, WHY[network])
     if RACES[network, rule, trials]:
         name, least = RACES[network, rule, trials]
         text = f"{what}: at least {least:.0%} {NAMES[name]}"
         yield Goal(text, f"{ours[name]:.0%}", ours[name] >= least, WHY[network])
-
-
-def times_as_fast(peer: Mapping, ours: Mapping) -> tuple[float, float, float]:
-    """Return how many times faster ours is: by medians, and the extremes of both ranges."""
-    return (
-        peer["ms"] / ours["ms"],
-        peer["least"] / ours["most"],
-        peer["most"] / ours["least"],
-    )
 
 
 def _scaling(scaling: Mapping) -> Iterator[Goal]:

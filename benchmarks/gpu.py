@@ -107,15 +107,12 @@ def render(found: dict) -> str:
     }
     lines = []
     for r in found["steps"]:
-        step, case = Timing(*r["step_ms"]), (r["network"], r["rule"])
-
-        def times(peer: str, each=step.median / r["trials"], case=case) -> str:
-            return f"{alone[*case, peer] / each:,.0f} x" if (*case, peer) in alone else ""
-
-        moved = max(r["bytes"], r["least"])
+        step, moved = Timing(*r["step_ms"]), max(r["bytes"], r["least"])
+        case, each = (r["network"], r["rule"]), step.median / r["trials"]
+        rivals = [alone.get((*case, peer)) for peer in ("PyTorch eager", "torch.func ensemble")]
         lines.append(
             (
-                f"{r['network']}, {r['rule']}",
+                ", ".join(case),
                 r["precision"],
                 str(r["trials"]),
                 f"{step.median:.3f} ({step.least:.3f} to {step.most:.3f})",
@@ -124,8 +121,7 @@ def render(found: dict) -> str:
                 f"{r['least'] / 1e6:,.0f}",
                 f"{1000 * moved / rate:.3f}" if rate else "",
                 f"{Timing(*r['evaluation_us']).median:.4f}",
-                times("PyTorch eager"),
-                times("torch.func ensemble"),
+                *(f"{rival / each:,.0f} x" if rival else "" for rival in rivals),
                 f"{r['memory'] / 2**20:,.0f}",
                 f"{r['forecast'] / 2**20:,.0f}",
             )

@@ -12,12 +12,9 @@ from emnist_jax import train
 from emnist_jax.data import Split
 from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.job import make_job
+from experiments._networks import C1, C2, DENSE
 
-NETWORKS: dict[str, nn.Module] = {
-    "dense": ej.MLP(hidden=(100, 100)),
-    "C1": ej.ConvNet(channels=(10,), hidden=(576, 160)),
-    "C2": ej.ConvNet(channels=(5, 10), hidden=(150,)),
-}
+NETWORKS: dict[str, nn.Module] = {"dense": DENSE, "C1": C1, "C2": C2}
 RATES = {"sgd": 0.03, "rmsprop": 1e-3, "adam": 1e-3}
 BATCH, PAPER_IMAGES = 50, 100_000
 SEEDS = 5  # of every setting, where there are as many trials
@@ -53,8 +50,8 @@ class Timed:
         self.trials, self.steps = trials, len(data.train) // BATCH
         self.at_once = max(len(np.unique(one)) for one in rows)
         counts = Counter(one.shape for one in rows)
-        self.chunks = [_Chunk(runner, one, counts.pop(one.shape, 0)) for one in rows]
-        self.chunks = [chunk for chunk in self.chunks if chunk.times]
+        first = {one.shape: one for one in reversed(rows)}
+        self.chunks = [_Chunk(runner, first[shape], times) for shape, times in counts.items()]
 
     def epoch(self, _=None) -> None:
         """Train every trial for one epoch."""
@@ -77,10 +74,9 @@ class Timed:
 class _Chunk:
     def __init__(self, runner: Runner, rows: np.ndarray, times: int):
         self.rows, self.times = rows, times
-        if times:
-            self.runner = runner.for_chunk(rows)
-            self.placed = self.runner.chunk(rows)
-            self.trials = self.runner.start(self.placed, [])
+        self.runner = runner.for_chunk(rows)
+        self.placed = self.runner.chunk(rows)
+        self.trials = self.runner.start(self.placed, [])
 
 
 def part(data: ej.Dataset, images: int) -> ej.Dataset:

@@ -5,11 +5,15 @@ it likes them best (PyTorch and Flax: scaled floats; no data loader is in the wa
 returns the networks' weights under Flax's names, so that tests can see that all do the same step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
+from flax.training.train_state import TrainState
 
 from emnist_jax.data import Split
 
@@ -26,16 +30,6 @@ class Peer(Protocol):
 
     def weights(self) -> list[Weights]:
         """Return the weights of each network."""
-
-
-def dense_names(weights: Weights) -> list[str]:
-    """Return the names of a network's dense layers, first to last."""
-    return [*sorted(n for n in weights if n.startswith("dense_")), "logits"]
-
-
-def convolutions(weights: Weights) -> int:
-    """Return the number of a network's convolutions."""
-    return sum(name.endswith("_kernel") for name in weights)
 
 
 def floats(split: Split, dtype: type = np.float32) -> np.ndarray:
@@ -63,22 +57,15 @@ class FlaxLoop:
     trials = 1
 
     def __init__(self, rule: str, rate: float, weights: Weights, split: Split):
-        import jax
-        import jax.numpy as jnp
-        import optax
-        from flax.training.train_state import TrainState
-
-        channels = tuple(
-            weights[f"conv_{i}_kernel"].shape[-1] for i in range(convolutions(weights))
-        )
-        hidden = tuple(weights[name]["bias"].size for name in dense_names(weights))
+        convs, dense = layers(weights)
+        channels, widths = (tuple(len(bias) for _, bias in of) for of in (convs, dense))
         self.images, self.labels = jnp.asarray(floats(split)), jnp.asarray(split.labels)
-        net = _flax_net(channels, hidden)
+        net = _flax_net(channels, widths)
         self.names = [f"Conv_{i}" for i in range(len(channels))]
-        self.names += [f"Dense_{i}" for i in range(len(hidden))]
+        self.names += [f"Dense_{i}" for i in range(len(widths))]
         params = {
             name: {"kernel": jnp.array(kernel), "bias": jnp.array(bias)}
-            for name, (kernel, bias) in zip(self.names, layers(weights), strict=True)
+            for name, (kernel, bias) in zip(self.names, convs + dense, strict=True)
         }
         self.maps = channels[-1] if channels else 0
         if channels:
@@ -105,8 +92,6 @@ class FlaxLoop:
 
     def run(self, order: np.ndarray) -> None:
         """Make an update on each minibatch of `order`, (steps, 1, batch)."""
-        import jax
-
         for rows in order[:, 0]:
             self.state = self.step(self.state, self.images[rows], self.labels[rows])
         jax.block_until_ready(self.state)
@@ -117,7 +102,7 @@ class FlaxLoop:
         if self.maps:
             kernel = self._rows(params["Dense_0"]["kernel"], last=False)
             params["Dense_0"] = {"kernel": kernel, "bias": params["Dense_0"]["bias"]}
-        return [named([(params[name]["kernel"], params[name]["bias"]) for name in self.names])]
+        return [named(params[name][part] for name in self.names for part in ("kernel", "bias"))]
 
 
 def _flax_net(channels: tuple[int, ...], widths: tuple[int, ...]) -> nn.Module:
@@ -135,17 +120,20 @@ def _flax_net(channels: tuple[int, ...], widths: tuple[int, ...]) -> nn.Module:
     return Net()
 
 
-def layers(weights: Weights) -> list[tuple]:
-    """Return (kernel, bias) of each layer, convolutions first."""
-    n = range(convolutions(weights))
-    layers = [(weights[f"conv_{i}_kernel"], weights[f"conv_{i}_bias"]) for i in n]
-    names = dense_names(weights)
-    return layers + [(weights[name]["kernel"], weights[name]["bias"]) for name in names]
+def layers(weights: Weights) -> tuple[list[tuple], list[tuple]]:
+    """Return (kernel, bias) of each convolution, and of each dense layer, first to last."""
+    convs = range(sum(name.endswith("_kernel") for name in weights))
+    dense = [*sorted(name for name in weights if name.startswith("dense_")), "logits"]
+    return (
+        [(weights[f"conv_{i}_kernel"], weights[f"conv_{i}_bias"]) for i in convs],
+        [(weights[name]["kernel"], weights[name]["bias"]) for name in dense],
+    )
 
 
-def named(pairs: list[tuple]) -> Weights:
-    """Return layers' (kernel, bias), convolutions first, under Flax's names."""
-    pairs = [tuple(map(np.array, pair)) for pair in pairs]
+def named(arrays: Iterable) -> Weights:
+    """Return kernel and bias of each layer in turn, convolutions first, under Flax's names."""
+    arrays = list(map(np.array, arrays))
+    pairs = list(zip(arrays[::2], arrays[1::2], strict=True))
     convs = [pair for pair in pairs if pair[0].ndim == 4]
     dense = pairs[len(convs) :]
     found: dict[str, object] = {}

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import convolve2d, correlate2d
 
-from benchmarks.peers import Weights, convolutions, floats, layers, named
+from benchmarks.peers import Weights, floats, layers, named
 from emnist_jax.data import Split
 
 
@@ -14,8 +14,9 @@ class Numpy:
 
     def __init__(self, rule: str, rate: float, weights: Weights, split: Split):
         self.images, self.labels = floats(split, np.float64).transpose(0, 3, 1, 2), split.labels
-        self.convs = convolutions(weights)
-        self.params = [np.array(p, np.float64) for layer in layers(weights) for p in layer]
+        convs, dense = layers(weights)
+        self.convs = len(convs)
+        self.params = [np.array(p, np.float64) for layer in convs + dense for p in layer]
         self.rule, self.rate, self.count = rule, rate, 0
         self.m = [np.zeros_like(p) for p in self.params]
         self.v = [np.zeros_like(p) for p in self.params]
@@ -27,8 +28,7 @@ class Numpy:
 
     def weights(self) -> list[Weights]:
         """Return the weights of the network."""
-        pairs = range(0, len(self.params), 2)
-        return [named([(self.params[i], self.params[i + 1]) for i in pairs])]
+        return [named(self.params)]
 
     def update(self, grads: list[np.ndarray]) -> None:
         """Apply the learning rule in place."""
@@ -48,7 +48,7 @@ class Numpy:
 
     def gradients(self, x: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
         """Return the gradients of the mean cross-entropy: images (n, channels, height, width)."""
-        pairs = [(self.params[i], self.params[i + 1]) for i in range(0, len(self.params), 2)]
+        pairs = list(zip(self.params[::2], self.params[1::2], strict=True))
         convs, dense = pairs[: self.convs], pairs[self.convs :]
         maps, inputs = [], []
         for kernel, bias in convs:
@@ -57,13 +57,10 @@ class Numpy:
             maps.append((x, y, winner))
             x = pooled
         shape, x = x.shape, x.reshape(len(x), -1)
-        for kernel, bias in dense:
+        for i, (kernel, bias) in enumerate(dense):
+            x = np.maximum(x, 0) if i else x
             inputs.append(x)
-            x = (
-                np.maximum(x @ kernel + bias, 0)
-                if kernel is not dense[-1][0]
-                else x @ kernel + bias
-            )
+            x = x @ kernel + bias
         x = np.exp(x - x.max(1, keepdims=True))
         x /= x.sum(1, keepdims=True)
         x[np.arange(len(labels)), labels] -= 1
@@ -78,8 +75,8 @@ class Numpy:
         for i in reversed(range(self.convs)):
             x, y, winner = maps[i]
             g = pool_backward(g, winner) * (y > 0)
-            g, kernel_gradient = conv_backward(x, convs[i][0], g, inputs=i > 0)
-            grads = [kernel_gradient[0], kernel_gradient[1], *grads]
+            g, own = conv_backward(x, convs[i][0], g, inputs=i > 0)
+            grads = [*own, *grads]
         return grads
 
 

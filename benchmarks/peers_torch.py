@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional as F
 
-from benchmarks.peers import Weights, convolutions, floats, layers, named
+from benchmarks.peers import Weights, floats, layers, named
 from emnist_jax.data import Split
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -16,14 +16,14 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 def network(weights: Weights) -> nn.Sequential:
     """Return a network with these weights."""
-    found = layers(weights)
+    convs, dense = layers(weights)
     modules: list[nn.Module] = []
-    for kernel, bias in found[: convolutions(weights)]:
+    for kernel, bias in convs:
         rows, columns, inputs, outputs = kernel.shape
         conv = nn.Conv2d(inputs, outputs, (rows, columns), padding=rows // 2)
         modules += [_filled(conv, kernel.transpose(3, 2, 0, 1), bias), nn.ReLU(), nn.MaxPool2d(2)]
     modules.append(nn.Flatten())
-    for kernel, bias in found[convolutions(weights) :]:
+    for kernel, bias in dense:
         modules += [_filled(nn.Linear(*kernel.shape), kernel.T, bias), nn.ReLU()]
     return nn.Sequential(*modules[:-1]).to(DEVICE)
 
@@ -35,8 +35,8 @@ def _filled(layer: nn.Module, kernel: np.ndarray, bias: np.ndarray) -> nn.Module
     return layer
 
 
-def _back(weight: np.ndarray) -> np.ndarray:
-    return weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T
+def _back(array: np.ndarray) -> np.ndarray:
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T  # a bias stays as it is
 
 
 def _data(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,11 +47,6 @@ def _data(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
 def _optimizer(rule: str, params, rate: float, fused: bool) -> torch.optim.Optimizer:
     kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[rule]
     return kind(params, lr=rate, fused=fused)
-
-
-def forget_compiled() -> None:
-    """Forget what torch.compile has made: it gives up on code that it meets in many shapes."""
-    torch.compiler.reset()
 
 
 class _Loop:
@@ -113,8 +108,7 @@ class Eager(_Loop):
 
     def weights(self) -> list[Weights]:
         """Return the weights of the network."""
-        arrays = [p.detach().cpu().numpy() for p in self.net.parameters()]
-        return [named([(_back(arrays[i]), arrays[i + 1]) for i in range(0, len(arrays), 2)])]
+        return [named(_back(p.detach().cpu().numpy()) for p in self.net.parameters())]
 
 
 class Ensemble(_Loop):
@@ -155,8 +149,7 @@ class Ensemble(_Loop):
     def weights(self) -> list[Weights]:
         """Return the weights of each network."""
         arrays = [p.cpu().numpy() for p in self.params.values()]
-        pairs = [(arrays[i], arrays[i + 1]) for i in range(0, len(arrays), 2)]
-        return [named([(_back(w[t]), b[t]) for w, b in pairs]) for t in range(self.trials)]
+        return [named(_back(array[t]) for array in arrays) for t in range(self.trials)]
 
 
 class Processes:

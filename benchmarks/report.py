@@ -16,8 +16,7 @@ def render(results: Mapping) -> str:
         _conditions(results),
         "## Goals",
         table(
-            ("goal", "measured", ""),
-            [(g.text, g.measured, g.verdict()) for g in goals(results)],
+            ("goal", "measured", ""), ((g.text, g.measured, g.verdict()) for g in goals(results))
         ),
     ]
     sections += _steps(results["steps"])
@@ -84,7 +83,6 @@ def _steps(rows: list[Mapping]) -> list[str]:
 
 def _scaling(scaling: Mapping) -> list[str]:
     """Return the tables of the scaling studies."""
-    start, paper = scaling["start"], scaling["paper"]
     sections = ["## Scaling", "Milliseconds a step a model: median (least to most)."]
     for name, title, columns in (
         (
@@ -117,15 +115,15 @@ def _scaling(scaling: Mapping) -> list[str]:
     ]
     head = ("network", "rule", "trials", "training images", "epoch, s", "evaluation, s", "share")
     sections += ["### Evaluation of all training and validation images", table(head, evaluation)]
-    sections += ["### Around training", table(("", "seconds"), _around(scaling, start))]
+    sections += ["### Around training", table(("", "seconds"), _around(scaling))]
     hours = [
         (
             *(r["experiment"], r["network"], r["rule"], f"{r['trials']}", f"{r['epochs']}"),
             *(f"{r[name]:.2f}" if r[name] else "" for name in ("hours", "eager_hours")),
         )
-        for r in paper
+        for r in scaling["paper"]
     ]
-    totals = [sum(r[name] or 0 for r in paper) for name in ("hours", "eager_hours")]
+    totals = [sum(r[name] or 0 for r in scaling["paper"]) for name in ("hours", "eager_hours")]
     hours.append(("all", "", "", "", "", *(f"{total:.2f}" for total in totals)))
     sections += [
         "### The whole paper at five seeds, projected",
@@ -159,7 +157,7 @@ def _memory(rows: list[Mapping]) -> list[str]:
     ]
 
 
-def _around(scaling: Mapping, start: Mapping) -> list[tuple[str, str]]:
+def _around(scaling: Mapping) -> list[tuple[str, str]]:
     lines = []
     for row in scaling["checkpoint"]:
         what = f"checkpoint of {row['trials']} x {row['network']}, Adam ({row['mib']:.0f} MiB)"
@@ -169,7 +167,7 @@ def _around(scaling: Mapping, start: Mapping) -> list[tuple[str, str]]:
         lines.append((what, span(row)))
     return lines + [
         (_STARTED.get(name, f"`python -c '{name}'`"), span(timing))
-        for name, timing in start.items()
+        for name, timing in scaling["start"].items()
     ]
 
 

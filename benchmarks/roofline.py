@@ -1,5 +1,6 @@
 """The machine's measured limits, and what a training step must spend of them."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import flax.linen as nn
 
 from benchmarks.timing import Timing, alternate, seconds_of
 from emnist_jax._setup import cores
-from emnist_jax.models import ConvNet
+from experiments._networks import Shape, multiply_adds, parameters
 
 
 class Cost(NamedTuple):
@@ -25,32 +26,18 @@ class Cost(NamedTuple):
 STATE_ARRAYS = {"sgd": 1, "rmsprop": 2, "adam": 3}  # the parameters, and the rule's moments
 
 
-def cost(
-    model: nn.Module, rule: str, image: tuple[int, int, int], classes: int, batch: int
-) -> Cost:
-    """Count a step's operations and bytes; images are (height, width, channels).
+def cost(model: nn.Module, rule: str, image: Shape, classes: int, batch: int) -> Cost:
+    """Count a step's operations and bytes.
 
     Forward, gradient of the weights and gradient of the inputs (but the first layer's) are one
     product each of the same size. Elementwise work is left out: it is below 2 %. Parameters and
     moments (float32) are read once and written once a step; activations and gradients could stay in
     the cache.
     """
-    height, width, inputs = image
-    parameters = multiply_adds = 0
-    products = 2  # the first layer needs no gradient of its inputs
-    for outputs in model.channels if isinstance(model, ConvNet) else ():
-        weights = model.kernel**2 * inputs * outputs
-        parameters += weights + outputs
-        multiply_adds += products * weights * height * width
-        height, width, inputs, products = height // 2, width // 2, outputs, 3
-    inputs = height * width * inputs
-    for outputs in (*model.hidden, classes):
-        parameters += inputs * outputs + outputs
-        multiply_adds += products * inputs * outputs
-        inputs, products = outputs, 3
-    pixels = batch * image[0] * image[1] * image[2]
-    moved = 2 * 4 * parameters * STATE_ARRAYS[rule] + pixels
-    return Cost(parameters, 2 * batch * multiply_adds, moved)
+    first, *others = multiply_adds(model, image, classes)
+    count = parameters(model, image, classes)
+    moved = 2 * 4 * count * STATE_ARRAYS[rule] + batch * math.prod(image)
+    return Cost(count, 2 * batch * (2 * first + 3 * sum(others)), moved)
 
 
 def machine(rounds: int = 7) -> dict[str, object]:

@@ -22,10 +22,11 @@ from benchmarks.timing import Timing, alternate, seconds_of
 from emnist_jax import watch
 from emnist_jax.engine.memory import bytes_of
 from emnist_jax.store.checkpoint import Checkpoints
+from experiments._networks import DENSE
 from experiments._study import PAPER
 
-DENSE, NORM = "dense", "dense, batch norm"
-MODELS = ours.NETWORKS | {NORM: ej.MLP(hidden=(100, 100), batch_norm=ej.BatchNorm())}
+NORM = "dense, batch norm"
+MODELS = ours.NETWORKS | {NORM: DENSE.clone(batch_norm=ej.BatchNorm())}
 ROUNDS, LIMIT = 3, 4.0
 
 
@@ -63,18 +64,16 @@ def _row(timing: Timing, **more) -> dict:
 def evaluation(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time an epoch, and the evaluation of all images that follows it."""
     many, rows = 5 if quick else 25, []
-    settings = [(DENSE, rule, many, 20_000) for rule in ours.RATES]
+    settings = [("dense", rule, many, 20_000) for rule in ours.RATES]
     settings += [(NORM, "adam", 10, 10_000), ("C1", "adam", 5, 1000), ("C2", "adam", 5, 1000)]
     for network, rule, n, size in settings:
         sweep = ours.Timed(ours.part(data, size), MODELS[network], rule, n)
         sweep.epoch()
         sweep.evaluate()
         timed = alternate({"epoch": sweep.epoch, "evaluation": sweep.evaluate}, ROUNDS, LIMIT)
-        epoch, evaluating = timed["epoch"], timed["evaluation"]
         row = {"network": network, "rule": rule, "trials": n, "images": size}
-        row |= {"epoch": epoch, "evaluation": evaluating}
-        row = {k: v._asdict() if isinstance(v, Timing) else v for k, v in row.items()}
-        rows.append(row | {"share": evaluating.median / epoch.median})
+        row |= {name: timing._asdict() for name, timing in timed.items()}
+        rows.append(row | {"share": timed["evaluation"].median / timed["epoch"].median})
     return rows
 
 
@@ -98,8 +97,7 @@ def watching(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time of a step with what a sweep may watch of the training."""
     part, many = ours.part(data, 2000 if quick else 10_000), 5 if quick else 25
     watched = {"nothing": (), "norms and ratio": watch.NAMES[:-1], "all": watch.NAMES}
-    dense = ours.NETWORKS[DENSE]
-    made = {name: ours.Timed(part, dense, "adam", many, watch=w) for name, w in watched.items()}
+    made = {name: ours.Timed(part, DENSE, "adam", many, watch=w) for name, w in watched.items()}
     return _study("watched", made)
 
 
@@ -114,16 +112,14 @@ def trials(data: ej.Dataset, quick: bool) -> list[dict]:
             "scratch_mib": used.temp_size_in_bytes / 2**20 if used else None,
         }
 
-    dense = ours.NETWORKS[DENSE]
-    made = {n: ours.Timed(part, dense, "adam", n, at_once=n) for n in counts}
+    made = {n: ours.Timed(part, DENSE, "adam", n, at_once=n) for n in counts}
     return _study("trials", made, memory)
 
 
 def chunks(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time of a large Adam sweep against how many trials are trained at once."""
     part, sizes = ours.part(data, 2000), (None, *((5, 40) if quick else (2, 5, 10, 20, 40)))
-    dense = ours.NETWORKS[DENSE]
-    made = {size: ours.Timed(part, dense, "adam", 40, at_once=size) for size in sizes}
+    made = {size: ours.Timed(part, DENSE, "adam", 40, at_once=size) for size in sizes}
     return _study(
         "trials_at_once",
         made,
@@ -134,8 +130,7 @@ def chunks(data: ej.Dataset, quick: bool) -> list[dict]:
 def images(data: ej.Dataset, quick: bool) -> list[dict]:
     """Time of a step against the number of training images."""
     counts = (1000, 10_000) if quick else (1000, 10_000, ours.PAPER_IMAGES)
-    dense = ours.NETWORKS[DENSE]
-    return _study("images", {n: ours.Timed(ours.part(data, n), dense, "sgd", 10) for n in counts})
+    return _study("images", {n: ours.Timed(ours.part(data, n), DENSE, "sgd", 10) for n in counts})
 
 
 def width(data: ej.Dataset, machine: dict, quick: bool) -> list[dict]:
@@ -156,8 +151,7 @@ def devices(data: ej.Dataset) -> list[dict]:
     """Time of a step against the number of devices that share the trials."""
     part, present = ours.part(data, 5000), len(jax.devices())
     counts = sorted({1, *(n for n in (2, 4, 8, 16) if n < present), present})
-    dense = ours.NETWORKS[DENSE]
-    rows = _study("devices", {n: ours.Timed(part, dense, "sgd", 10 * n, devices=n) for n in counts})
+    rows = _study("devices", {n: ours.Timed(part, DENSE, "sgd", 10 * n, devices=n) for n in counts})
     one = rows[0]["seconds"]
     return [row | {"efficiency": one / row["devices"] / row["seconds"]} for row in rows]
 
@@ -208,9 +202,8 @@ def start(quick: bool) -> dict[str, dict]:
     """Time, in fresh processes: import, first and second load of data, first and second start.
 
     A start is timed from before Python until the first epoch of the first chunk of 25 dense trials
-    ends, less the time
-    of the second epoch: so it holds data (already drawn), compilation or its cache, and the first
-    evaluation. Each round begins with an empty cache.
+    ends, less the time of the second epoch: so it holds data (already drawn), compilation or its
+    cache, and the first evaluation. Each round begins with an empty cache.
     """
     times: defaultdict[str, list[float]] = defaultdict(list)
     for _ in range(1 if quick else 3):

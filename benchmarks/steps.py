@@ -3,7 +3,9 @@
 import gc
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 import emnist_jax as ej
 from benchmarks import ours, peers, peers_numpy, peers_torch, roofline
@@ -49,19 +51,13 @@ def _group(data: ej.Dataset, network: str, rule: str, effort: Effort, machine: d
     part = ours.part(data, effort.images[network])
     print(f"{network}, {rule}", file=sys.stderr, flush=True)
     entries = [
-        (
-            Contestant(OURS, n, sweep.epoch, sweep.steps),
-            {"trials_at_once": min(n, sweep.at_once)},
-        )
+        (Contestant(OURS, n, sweep.epoch, sweep.steps), {"trials_at_once": min(n, sweep.at_once)})
         for n in effort.trials
         for sweep in [ours.Timed(part, model, rule, n)]
     ]
     opened: list[peers_torch.Processes] = []
     entries += _peers(part, network, rule, effort, opened)
-    named = [
-        Contestant(f"{c.name}, {c.trials} trials, {more}", c.trials, c.run, c.steps)
-        for c, more in entries
-    ]
+    named = [replace(c, name=f"{c.name}, {c.trials} trials, {more}") for c, more in entries]
     timings = race(named, effort.seconds, effort.rounds, effort.limit)
     for processes in opened:
         processes.close()
@@ -103,7 +99,7 @@ def _peers(
     def ensemble(n: int, threads: int, **options) -> peers_torch.Ensemble:
         return peers_torch.Ensemble(rule, rate, weights[:n], split, threads=threads, **options)
 
-    peers_torch.forget_compiled()
+    torch.compiler.reset()  # it gives up on code that it meets in many shapes
     # PyTorch is fastest now with one thread and now with all: both take part.
     for threads in sorted({1, cores()}):
         yield enter("PyTorch eager", eager(threads, fused=False), threads=threads)

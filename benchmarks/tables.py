@@ -18,11 +18,7 @@ def milliseconds(row: Mapping | None) -> str:
 
 def in_ms(row: Mapping) -> dict:
     """Return a row of seconds in milliseconds."""
-    return {
-        "ms": row["seconds"] * 1000,
-        "least": row["least"] * 1000,
-        "most": row["most"] * 1000,
-    }
+    return {"ms": row["seconds"] * 1000, "least": row["least"] * 1000, "most": row["most"] * 1000}
 
 
 def span(timing: Mapping) -> str:

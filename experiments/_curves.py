@@ -11,12 +11,14 @@ from flax import linen as nn
 from emnist_jax.figures import plot_intervals
 from emnist_jax.figures.style import setting
 from emnist_jax.stats import interval
+from experiments._experiment import Runs
 from experiments._names import name
 from experiments._networks import multiply_adds, parameters
 from experiments.claims.measures import best_accuracy, less_luck
 
 Mean = tuple[float, tuple[float, float]]
 """A mean over seeds and the ends of its 95 % t interval."""
+NONE: Mean = math.nan, (math.nan, math.nan)
 
 
 def together(curves: Mapping[str, xr.Dataset], dim: str, join: str = "exact") -> xr.Dataset:
@@ -58,12 +60,32 @@ def signed(found: Mean, unit: str = "points") -> str:
     return f"{mean:+.2f} {unit} [{lower:.2f}, {upper:.2f}]".replace("  ", " ")
 
 
-def plot_differences(panels: Mapping[str, Mapping[str, Mean]], xlabel: str):
-    """Draw mean differences over seeds with their intervals, a row each, in panels by title."""
+def plot_means(panels: Mapping[str, Mapping[str, Mean]], **about):
+    """Draw means over seeds with their intervals, a row each, in panels by title."""
     rows = [[(mean, *bounds) for mean, bounds in found.values()] for found in panels.values()]
     labels, numbers = next(iter(panels.values())), np.moveaxis(rows, -1, 0)
-    about = {"xlabel": xlabel, "note": "mean difference and 95 % t interval over seeds"}
-    return plot_intervals(list(labels), *numbers, reference=0, titles=list(panels), **about)
+    return plot_intervals(list(labels), *numbers, titles=list(panels), **about)
+
+
+def plot_differences(panels: Mapping[str, Mapping[str, Mean]], xlabel: str):
+    """Draw mean differences over seeds with their intervals."""
+    note = "mean difference and 95 % t interval over seeds"
+    return plot_means(panels, reference=0, xlabel=xlabel, note=note)
+
+
+def gain(one: xr.Dataset, other: xr.Dataset) -> Mean:
+    """Return what one network or rule gains over another, in points, both at their best setting."""
+    return over_seeds(tuned(one) - tuned(other))
+
+
+def gains(runs: Runs, pairs: Mapping[str, tuple[str, str]]) -> dict[str, Mean]:
+    """Return, by words, what the first of each pair of runs gains over the second."""
+    return {words: gain(runs[one], runs[other]) for words, (one, other) in pairs.items()}
+
+
+def plot_gains(runs: Runs, pairs: Mapping[str, tuple[str, str]]):
+    """Draw the gains with their intervals."""
+    return plot_differences({"": gains(runs, pairs)}, "best validation accuracy, points")
 
 
 def size_row(model: nn.Module, curves: xr.Dataset, **more: xr.DataArray) -> dict[str, object]:
@@ -71,7 +93,7 @@ def size_row(model: nn.Module, curves: xr.Dataset, **more: xr.DataArray) -> dict
     mean, bounds = over_seeds(tuned(curves))
     row = {
         "parameters": parameters(model),
-        "multiply-adds an image": multiply_adds(model),
+        "multiply-adds an image": sum(multiply_adds(model)),
         "best (%)": mean,
         "95 %": bounds,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import emnist_jax as ej
@@ -19,20 +20,14 @@ class Source(NamedTuple):
 
     def then(self, change: Change) -> "Source":
         """Return these data changed once more."""
-        first = self.change
-        return Source(self.option, (lambda data: change(first(data))) if first else change)
+        own = self.change
+        return Source(self.option, (lambda data: change(own(data))) if own else change)
 
 
-def fifth(data: ej.Dataset) -> ej.Dataset:
-    """Return the first fifth of the training images, 20,000 of EMNIST's; the rest as it is."""
-    return _first(data, 5)
-
-
-def half(data: ej.Dataset) -> ej.Dataset:
-    """Return the first half of the training images; the rest as it is."""
-    return _first(data, 2)
-
-
-def _first(data: ej.Dataset, of: int) -> ej.Dataset:
+def first(data: ej.Dataset, of: int) -> ej.Dataset:
+    """Return the first of so many parts of the training images, and the rest as it is."""
     count = len(data.train) // of
     return replace(data, train=Split(data.train.images[:count], data.train.labels[:count]))
+
+
+fifth, half = partial(first, of=5), partial(first, of=2)  # 20,000 and 50,000 of EMNIST's

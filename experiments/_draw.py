@@ -38,10 +38,7 @@ def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
     folder = out / experiment.name
     figures, tables, about = [], {}, _protocol(experiment, runs)
     for name, figure in experiment.figures.items():
-        path = next(
-            one for one in save_figure(figure.draw(runs), folder / name) if one.suffix == ".png"
-        )
-        show(path)
+        show(save_figure(figure.draw(runs), folder / name)[0])
         own = _protocol(experiment, runs, figure.of)
         caption = figure.caption if own == about else f"{figure.caption} {own}"
         figures.append((f"{experiment.name}/{name}.png", caption))

@@ -89,7 +89,6 @@ class Experiment:
 
 def main(experiment: Experiment, about: str) -> None:
     """Run an experiment from the command line: train what is missing, draw, report."""
-
     from experiments._draw import draw
     from experiments._options import options_of
     from experiments._train import collect, train

@@ -15,10 +15,7 @@ LIMIT = 6  # tolerances; what lies further out is an arrow with its number
 def draw_forest(rows: Sequence[ForestRow], fitting: str, note: str = ""):
     """Draw one row per claim: 0 is the paper's number, the band ends at the claim's bounds.
 
-    Args:
-        rows: means and intervals in tolerances, under the printed and another reading of Adam.
-        fitting: name of the other.
-        note: text for the caption.
+    `fitting` is the name of the reading of Adam that is drawn beside the printed one.
     """
     figure = new_figure(9, 1.3 + 0.27 * len(rows))
     axes = figure.subplots()

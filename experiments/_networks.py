@@ -13,6 +13,8 @@ import emnist_jax as ej
 from emnist_jax import train
 from emnist_jax.engine.grid import GridLike
 
+Shape = tuple[int, int, int]  # height, width, channels
+IMAGE = (28, 28, 1)
 DENSE = ej.MLP(hidden=(100, 100))
 C1 = ej.ConvNet(channels=(10,), hidden=(576, 160))
 C2 = ej.ConvNet(channels=(5, 10), hidden=(150,))
@@ -38,26 +40,26 @@ def paper_sweep(model: nn.Module, rule: str, grid: GridLike, **fields: Any) -> e
     return float32_sweep(model, rule, grid, metrics=metrics, **fields)
 
 
-def multiply_adds(model: nn.Module, height: int = 28, width: int = 28, classes: int = 47) -> int:
-    """Return the multiplications with additions of one image's forward pass, by layer shapes.
+def multiply_adds(model: nn.Module, image: Shape = IMAGE, classes: int = 47) -> list[int]:
+    """Return the multiplications with additions of one image's forward pass, layer by layer.
 
     A dense layer has inputs x outputs; a convolution that keeps the size has rows x columns of its
     image for every element of its kernel. Biases, activations and pooling are left out.
     """
-    total = 0
-    for path, leaf in sorted(flatten_dict(_shapes(model, height, width, classes)).items()):
+    found = []
+    for path, leaf in sorted(flatten_dict(_shapes(model, image, classes)).items()):
         if path[-1].endswith("kernel"):
             layer = int(path[-1].split("_")[1]) if leaf.ndim == 4 else 0
-            positions = (height >> layer) * (width >> layer) if leaf.ndim == 4 else 1
-            total += positions * math.prod(leaf.shape)
-    return total
+            positions = (image[0] >> layer) * (image[1] >> layer) if leaf.ndim == 4 else 1
+            found.append(positions * math.prod(leaf.shape))
+    return found
 
 
-def parameters(model: nn.Module, classes: int = 47) -> int:
-    """Return the number of parameters on 28x28 images."""
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(_shapes(model, 28, 28, classes)))
+def parameters(model: nn.Module, image: Shape = IMAGE, classes: int = 47) -> int:
+    """Return the number of parameters."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(_shapes(model, image, classes)))
 
 
-def _shapes(model: nn.Module, height: int, width: int, classes: int) -> dict:
-    images = np.zeros((1, height, width, 1))
+def _shapes(model: nn.Module, image: Shape, classes: int) -> dict:
+    images = np.zeros((1, *image))
     return jax.eval_shape(model.clone(classes=classes).init, jax.random.key(0), images)["params"]

@@ -10,8 +10,6 @@ from emnist_jax.cli.options import Options, option
 if TYPE_CHECKING:
     from experiments._experiment import Experiment
 
-
-EACH = "as each has"
 HELP = {
     "size": "use a fixed random subset of so many images in all (glyphs: draw so many)",
     "seeds": "random initialisations and orders of every setting: seeds 0, 1, ...",
@@ -33,7 +31,7 @@ def options_of(experiment: "Experiment") -> type[Options]:
         usual[name] = own.pop(name, values.pop() if len(values) == 1 else None)
     added = []
     for name, default in usual.items():
-        none = "" if default else "all" if name == "size" else EACH
+        none = "" if default else "all" if name == "size" else "as each has"
         added.append((name, option(int | None, none, "INT", HELP[name]), default))
     own |= {name: values for name, (_, values) in axes(sweeps).items()}
     for name, default in own.items():

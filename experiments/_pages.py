@@ -9,15 +9,7 @@ from emnist_jax.figures.tables import Table
 from experiments._data import FIFTH
 from experiments._draw import Section, counted
 from experiments._verdicts import Found, by_verdict, claims_table, entries_table, in_words, result
-from experiments.claims import (
-    BEYOND,
-    CORRECTIONS,
-    REVISED,
-    SECTIONS,
-    Judgement,
-    Verdict,
-    judge,
-)
+from experiments.claims import BEYOND, CORRECTIONS, REVISED, SECTIONS, Judgement, Verdict, judge
 
 BACK = "Back to [the answer](README.md)."
 ABOUT_CLAIMS = (
@@ -47,14 +39,7 @@ ABOUT_BEYOND = (
 )
 QUESTION = ("claim", "says", "measured", "why these bounds", "result", "verdict")
 # Attributes of curves that tell where they come from, and how much of each is shown.
-ORIGIN = (
-    ("rule", 99),
-    ("data", 99),
-    ("data_hash", 12),
-    ("split_hash", 12),
-    ("device", 99),
-    ("commit", 10),
-)
+ORIGIN = {"rule": 99, "data": 99, "data_hash": 12, "split_hash": 12, "device": 99, "commit": 10}
 
 
 # Parts of every page
@@ -100,9 +85,7 @@ def body(section: Section) -> list[str]:
 def claims_page(found: Found, figures: Collection[int]) -> str:
     """Return every claim with its verdicts, the text's slips, and the definitions changed.
 
-    Args:
-        found: the verdicts.
-        figures: numbers of the paper's figures that the first page shows.
+    `figures` are the numbers of the paper's that the first page shows.
     """
     lines = [*head("Every claim", found.runs), BACK, "", ABOUT_CLAIMS, ""]
     judged = {j.claim.id: j for j in found.judged}
@@ -192,5 +175,6 @@ def runs_table(runs: Mapping[str, xr.Dataset]) -> Table:
                 "s an epoch and network": curves.attrs.get("seconds_per_epoch"),
                 "minutes": None if seconds is None else seconds / 60,
             }
-            rows.append(row | {name: str(curves.attrs.get(name, ""))[:end] for name, end in ORIGIN})
+            origin = {name: str(curves.attrs.get(name, ""))[:end] for name, end in ORIGIN.items()}
+            rows.append(row | origin)
     return Table(rows, {"s an epoch and network": ".3g", "minutes": ".1f"})

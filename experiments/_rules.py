@@ -1,11 +1,11 @@
 """What searches of rules show: scores, choices at budgets, figures, tables, and findings."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import xarray as xr
 
-from emnist_jax.figures import plot_budget, plot_intervals, plot_settings
+from emnist_jax.figures import plot_budget, plot_settings
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import (
     best,
@@ -16,14 +16,13 @@ from emnist_jax.stats import (
     median_time,
     time_to_target,
 )
-from experiments._curves import Mean, over_seeds, plot_differences, tuned
+from experiments._curves import NONE, Mean, gain, over_seeds, plot_differences, plot_means, tuned
 from experiments._experiment import Runs
 from experiments._names import NAMES
 from experiments.claims.beyond import NEWER, RULES, folder
 from experiments.claims.measures import target_of
 
 KINDS = {"": "at a constant rate", "cosine": "with a cosine"}
-ENDS = ("difference", "lower", "upper")
 BOOTSTRAP = "95 % bootstrap over seeds and settings"
 
 
@@ -33,15 +32,9 @@ def searched(runs: Runs, network: str, kind: str = "") -> dict[str, xr.Dataset]:
     return {rule: runs[name] for rule, name in names.items() if name in runs}
 
 
-def scores(runs: Runs, network: str, kind: str = "") -> dict[str, xr.DataArray]:
+def scores(curves: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
     """Return each rule's best validation accuracies (0 to 1), by setting and seed."""
-    found = searched(runs, network, kind)
-    return {rule: best(one).valid_accuracy.fillna(0) for rule, one in found.items()}
-
-
-def at_best_setting(runs: Runs, network: str, kind: str = "") -> dict[str, xr.Dataset]:
-    """Return each rule's curves at its best setting."""
-    return {rule: best_setting(curves) for rule, curves in searched(runs, network, kind).items()}
+    return {rule: best(one).valid_accuracy.fillna(0) for rule, one in curves.items()}
 
 
 def less_after_k(one: xr.DataArray, other: xr.DataArray, k: int) -> xr.Dataset:
@@ -50,17 +43,17 @@ def less_after_k(one: xr.DataArray, other: xr.DataArray, k: int) -> xr.Dataset:
 
 
 def epochs_to(
-    runs: Runs, network: str, pick: Callable[[Iterable[float]], float] = max, kind: str = ""
+    curves: Mapping[str, xr.Dataset], pick: Callable[[Iterable[float]], float] = max
 ) -> dict[str, xr.DataArray]:
     """Return when each rule, at its best setting, is within a point of the best rule's best.
 
     `pick`: of which rule's; min for the worst's, which all can reach.
     """
-    own = {rule: 100 * score for rule, score in scores(runs, network, kind).items()}
+    own = {rule: 100 * score for rule, score in scores(curves).items()}
     target = target_of(own, pick) / 100
     return {
-        rule: time_to_target(curves, target).epochs.reset_coords(drop=True)
-        for rule, curves in at_best_setting(runs, network, kind).items()
+        rule: time_to_target(best_setting(one), target).epochs.reset_coords(drop=True)
+        for rule, one in curves.items()
     }
 
 
@@ -86,7 +79,7 @@ def budgets(settings: int) -> list[int]:
 def choices(runs: Runs, network: str) -> Iterator[Choice]:
     """Yield for each kind and budget the best rule, and those that may be as good."""
     for kind in KINDS:
-        own = scores(runs, network, kind)
+        own = scores(searched(runs, network, kind))
         after = {rule: best_after_k(score, resample="both") for rule, score in own.items()}
         for k in budgets(own["sgd"].sizes["sample"]):
             ranked = sorted(own, key=lambda rule: -float(after[rule].sel(k=k).expected))
@@ -97,13 +90,13 @@ def choices(runs: Runs, network: str) -> Iterator[Choice]:
             yield Choice(kind, k, lead, led, len(lost), alike, worst, lost[worst])
 
 
-def gains(runs: Runs, network: str, kind: str) -> dict[str, Mean]:
-    """Return what a kind adds to each rule that has it, in points, both at their best settings."""
+def gains(runs: Runs, kind: str) -> dict[str, Mean]:
+    """Return what a kind adds on the dense net to each rule that has it, in points."""
     found = {}
     for rule in RULES + NEWER:
-        one, plain = folder(network, rule, kind), folder(network, rule)
+        one, plain = folder("dense", rule, kind), folder("dense", rule)
         if one != plain and one in runs:
-            found[rule] = over_seeds(tuned(runs[one]) - tuned(runs[plain]))
+            found[rule] = gain(runs[one], runs[plain])
     return found
 
 
@@ -119,7 +112,7 @@ def about(runs: Runs, network: str) -> str:
 def draw_budgets(runs: Runs, network: str, kind: str = ""):
     """Draw what tuning buys, a panel each rule, with Adam's."""
     found = {}
-    for rule, score in scores(runs, network, kind).items():
+    for rule, score in scores(searched(runs, network, kind)).items():
         after = best_after_k(score, resample="both")
         found[NAMES[rule]] = (after.k, after.expected, after.lower, after.upper)
     note = f"{about(runs, network)} · mean over orders of trying settings · {BOOTSTRAP}"
@@ -128,27 +121,24 @@ def draw_budgets(runs: Runs, network: str, kind: str = ""):
 
 def draw_against_adam(runs: Runs, network: str):
     """Draw each rule less Adam (points) with half the settings tried, a panel each kind."""
-    own = {kind: scores(runs, network, kind) for kind in KINDS}
-    others = [rule for rule in own[""] if rule != "adam"]
-    k = max(1, own[""]["adam"].sizes["sample"] // 2)
-    less = [[less_after_k(of[rule], of["adam"], k) for rule in others] for of in own.values()]
-    return plot_intervals(
-        [NAMES[rule] for rule in others],
-        *([[100 * float(x[end]) for x in row] for row in less] for end in ENDS),
-        reference=0,
-        titles=list(KINDS.values()),
-        xlabel=f"best after {k} settings less Adam's, points",
-        note=f"{about(runs, network)} · {BOOTSTRAP}",
-    )
+    panels: dict[str, dict[str, Mean]] = {}
+    k = max(1, runs[folder(network, "adam")].sizes["sample"] // 2)
+    for kind, words in KINDS.items():
+        own = scores(searched(runs, network, kind))
+        adam = own.pop("adam")
+        less = {NAMES[rule]: less_after_k(one, adam, k) for rule, one in own.items()}
+        panels[words] = {of: (100 * float(x.difference), percent(x)) for of, x in less.items()}
+    xlabel = f"best after {k} settings less Adam's, points"
+    note = f"{about(runs, network)} · {BOOTSTRAP}"
+    return plot_means(panels, reference=0, xlabel=xlabel, note=note)
 
 
 def draw_kinds(runs: Runs):
     """Draw what a cosine and an average add to each rule on the dense net."""
-    found = {kind: gains(runs, "dense", kind) for kind in ("cosine", "averaged")}
-    none = (float("nan"), (float("nan"), float("nan")))
+    cosine, averaged = (gains(runs, kind) for kind in ("cosine", "averaged"))
     panels = {
-        words: {NAMES[rule]: found[kind].get(rule, none) for rule in found["cosine"]}
-        for kind, words in (("cosine", "with a cosine"), ("averaged", "averaged weights"))
+        "with a cosine": {NAMES[rule]: found for rule, found in cosine.items()},
+        "averaged weights": {NAMES[rule]: averaged.get(rule, NONE) for rule in cosine},
     }
     return plot_differences(panels, "less the constant rate, best settings, points")
 
@@ -156,7 +146,8 @@ def draw_kinds(runs: Runs):
 def draw_settings(runs: Runs, network: str):
     """Draw every setting's accuracy by its learning rate."""
     note = f"{about(runs, network)} · a dot: mean over seeds"
-    return plot_settings({NAMES[r]: score for r, score in scores(runs, network).items()}, note=note)
+    own = scores(searched(runs, network))
+    return plot_settings({NAMES[rule]: score for rule, score in own.items()}, note=note)
 
 
 # Tables
@@ -204,13 +195,13 @@ def tuned_table(runs: Runs, network: str) -> Table:
     """Return each rule at its best setting: accuracy, epochs, and how wide good settings lie."""
     rows = []
     for kind, words in KINDS.items():
-        own, curves = scores(runs, network, kind), at_best_setting(runs, network, kind)
         found = searched(runs, network, kind)
-        when, sooner = (epochs_to(runs, network, pick, kind) for pick in (max, min))
-        for rule, score in own.items():
+        when, sooner = (epochs_to(found, pick) for pick in (max, min))
+        for rule, score in scores(found).items():
             share = good_share(score)
             mean, bounds = over_seeds(tuned(found[rule]))
-            drawn = {k: v for k, v in curves[rule].coords.items() if v.ndim == 0 and k != "sample"}
+            coords = best_setting(found[rule]).coords
+            drawn = {k: v for k, v in coords.items() if v.ndim == 0 and k != "sample"}
             rows.append(
                 {
                     "rule": rule,

@@ -47,7 +47,6 @@ from experiments._pages import (
 )
 from experiments._train import collect, train
 from experiments._verdicts import READING_NAMES, find
-from experiments.claims import PAPER as CLAIMS
 from experiments.claims import forest
 from experiments.report import paper_figures, report
 
@@ -128,13 +127,10 @@ def run_all(
         values |= {key: value for key, value in own.items() if value is not None}
         return options_of(experiments[name])(**values)
 
-    done: set[str] = set()
-    for name in options.only or experiments:
-        for folder in experiments[name].make():
-            if folder not in done:
-                first = owner[folder]
-                train(experiments[first], options_for(first), {folder})
-                done.add(folder)
+    names = options.only or experiments
+    for folder in dict.fromkeys(folder for name in names for folder in experiments[name].make()):
+        first = owner[folder]
+        train(experiments[first], options_for(first), {folder})
 
 
 def _draw_beyond(experiment: Experiment, runs: Runs, out: Path) -> Section:
@@ -168,7 +164,7 @@ def write_report(out: Path) -> Path:
     others = {name for one in (ALONE | BEYOND).values() for name in one.folders}
     own = {name: c for name, c in runs.items() if name not in others and FIFTH not in name}
     found = find(own or runs)
-    if rows := forest(CLAIMS, found.runs, found.fitting):
+    if rows := forest(found.judged, found.runs, found.fitting):
         about = READING_NAMES[found.fitting], protocol(list(found.runs.values()))
         show(save_figure(draw_forest(rows, *about), out / "forest")[0])
     pages = {

@@ -20,20 +20,13 @@ from experiments._options import Options, chosen
 
 
 def train(experiment: Experiment, options: Options, folders: Collection[str] | None = None) -> None:
-    """Train what is missing of an experiment in the folder of results, and test what is kept.
-
-    Args:
-        experiment: of whose sweeps.
-        options: of the experiment.
-        folders: those of its sweeps to train; None for all.
+    """Train what is missing of an experiment, in some of its folders or all, and test what is kept.
 
     Raises:
         InputError: invalid options, or a folder that holds another run.
     """
-    if (
-        options.seeds is not None and options.seeds < experiment.least_seeds
-    ):  # before hours of training, not after
-        least = experiment.least_seeds
+    least = experiment.least_seeds
+    if options.seeds is not None and options.seeds < least:  # before hours of training, not after
         raise InputError(f"seeds={options.seeds}: {experiment.name} needs {least} seeds or more")
 
     @cache

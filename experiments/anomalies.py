@@ -15,11 +15,10 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from emnist_jax.figures import plot_intervals
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import two_proportions
 from experiments._anomalies import ANOMALIES, FROZEN, TRAINED, Anomaly, sweeps
-from experiments._curves import over_seeds
+from experiments._curves import NONE, over_seeds, plot_means
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments.claims import PAPER, NotTestable
 
@@ -72,17 +71,18 @@ def draw(runs: Runs, part: str):
     Errors are left out.
     """
     rows = [row for row in measured(runs) if row["claim"].startswith(part)]
-    found = {(row["claim"], row["hypothesis"]): (row["measured"], *row["95 %"]) for row in rows}
-    claims = [one for one in dict.fromkeys(dict(found.keys())) if CLAIMS[one].unit != "nats"]
+    found = {(row["claim"], row["hypothesis"]): (row["measured"], row["95 %"]) for row in rows}
+    claims = [one for one in dict(found.keys()) if CLAIMS[one].unit != "nats"]
     words = list(dict.fromkeys(row["hypothesis"] for row in rows))
-    numbers = [[found.get((claim, one), (np.nan,) * 3) for one in words] for claim in claims]
+    panels = {
+        f"{claim} ({CLAIMS[claim].unit})": {one: found.get((claim, one), NONE) for one in words}
+        for claim in claims
+    }
     curves = next(runs[name] for name in runs if name.startswith(("anomalies/", "batch_norm/")))
     note = f"{curves.attrs['data']} · {curves.sizes['seed']} seeds"
-    return plot_intervals(
-        words,
-        *np.moveaxis(numbers, -1, 0),
+    return plot_means(
+        panels,
         reference=[[_reported(claim)] * len(words) for claim in claims],
-        titles=[f"{claim} ({CLAIMS[claim].unit})" for claim in claims],
         note=f"{note} · mean and 95 % t interval over seeds",
     )
 
@@ -133,11 +133,7 @@ EXPERIMENT = Experiment(
             ("test", "T", "Validation (T1a), test (T1c) and their difference (T1e)"),
         )
     },
-    tables={
-        "anomalies": lambda runs: Table(
-            [*measured(runs)], dict.fromkeys(("measured", "95 %"), ".4g")
-        )
-    },
+    tables={"anomalies": lambda runs: Table([*measured(runs)], {"measured": ".4g", "95 %": ".4g"})},
     finding=finding,
     cost="25 minutes on two CPU cores",
 )

@@ -130,7 +130,7 @@ def costs(runs: Runs) -> Table:
     """Return sizes, operation counts and times of the three networks, each trained alone."""
     timed = {name: runs[f"times/{name}"].attrs for name in NETWORKS}
     seconds = {name: attrs["seconds_per_epoch"] for name, attrs in timed.items()}
-    work = {name: multiply_adds(model) for name, model in NETWORKS.items()}
+    work = {name: sum(multiply_adds(model)) for name, model in NETWORKS.items()}
     rows = [
         {
             "network": name,

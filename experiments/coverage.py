@@ -96,9 +96,8 @@ def draw_coverage(runs: Runs):
     """Draw the coverage of intervals over seeds with orders of their own and with a shared one."""
     figure = new_figure(8, 3.2)
     axes = figure.subplots()
-    for i, (order, found) in enumerate(
-        (("own order", own_order(runs)), ("shared order", shared_order(runs)))
-    ):
+    orders = {"own order": own_order(runs), "shared order": shared_order(runs)}
+    for i, (order, found) in enumerate(orders.items()):
         for name, shares in zip(QUANTITIES, found, strict=True):
             style = line_style(i) | {"marker": "osD"[QUANTITIES.index(name)]}
             axes.plot(DRAWN, [100 * share for share in shares], label=f"{name}, {order}", **style)

@@ -8,19 +8,19 @@ two of 5 and 10, 10 and 10, or 10 and 20 channels each get both heads. Adam as i
 b2 .9999, at eta 1e-3, which is its undamped rule at 1e-4.
 """
 
+from functools import partial
+
 from emnist_jax import ConvNet
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
 from experiments._curves import (
-    Mean,
-    over_seeds,
+    gains,
     peak_limits,
-    plot_differences,
+    plot_gains,
     signed,
     size_row,
     together,
-    tuned,
     with_names,
 )
 from experiments._experiment import Experiment, Figure, Runs, main
@@ -35,13 +35,13 @@ def dashed(numbers: tuple[int, ...]) -> str:
     return "-".join(map(str, numbers))
 
 
-def network_name(channels: tuple[int, ...], head: tuple[int, ...]) -> str:
-    """Return a network's name: conv5-10_head150 is C2, conv10_head576-160 is C1."""
-    return f"conv{dashed(channels)}_head{dashed(head)}"
+def folder(channels: tuple[int, ...], head: tuple[int, ...]) -> str:
+    """Return where a network is trained: C2 in conv5-10_head150, C1 in conv10_head576-160."""
+    return f"depth/conv{dashed(channels)}_head{dashed(head)}"
 
 
 NETWORKS = {
-    network_name(channels, head): ConvNet(channels=channels, hidden=head)
+    folder(channels, head): ConvNet(channels=channels, hidden=head)
     for head in HEADS
     for channels in CHANNELS
 }
@@ -53,37 +53,26 @@ _CHANGES = (
     ("channels of one: 10 to 20", (10,), (20,)),
     ("channels of two: 5-10 to 10-20", (5, 10), (10, 20)),
 )
-# What is changed, from and to: C1 to C2, then each difference between them alone.
-EFFECTS = (
-    ("all at once: C1 to C2", network_name((10,), (576, 160)), network_name((5, 10), (150,))),
-    *(
-        (f"{what}, head {dashed(head)}", network_name(before, head), network_name(after, head))
+# What is changed, to and from: C1 to C2, then each difference between them alone.
+EFFECTS = {
+    "all at once: C1 to C2": (folder((5, 10), (150,)), folder((10,), (576, 160))),
+    **{
+        f"{what}, head {dashed(head)}": (folder(after, head), folder(before, head))
         for what, before, after in _CHANGES
         for head in HEADS
-    ),
-    *(
-        (f"head 150 to 576-160, channels {dashed(c)}", *(network_name(c, h) for h in HEADS))
+    },
+    **{
+        f"head 150 to 576-160, channels {dashed(c)}": (folder(c, HEADS[1]), folder(c, HEADS[0]))
         for c in ((10,), (5, 10), (10, 20))
-    ),
-)
-
-
-def effects(runs: Runs) -> dict[str, Mean]:
-    """Return each effect on the best validation accuracy, in points."""
-    score = {name: tuned(runs[f"depth/{name}"]) for name in NETWORKS}
-    return {what: over_seeds(score[after] - score[before]) for what, before, after in EFFECTS}
-
-
-def draw_effects(runs: Runs):
-    """Draw the effects with their intervals."""
-    return plot_differences({"": effects(runs)}, "best validation accuracy, points")
+    },
+}
 
 
 def draw_accuracy(runs: Runs):
     """Draw the curves at the first rate, a panel each head."""
     panels = {}
     for head in HEADS:
-        own = {f"channels {dashed(c)}": runs[f"depth/{network_name(c, head)}"] for c in CHANNELS}
+        own = {f"channels {dashed(c)}": runs[folder(c, head)] for c in CHANNELS}
         first = {name: with_names(curves).isel(learning_rate=0) for name, curves in own.items()}
         panels[f"head {dashed(head)}"] = together(first, "network")
     curves = together(panels, "head")
@@ -94,7 +83,7 @@ def sizes(runs: Runs) -> Table:
     """Return the size and the accuracy of every network."""
     rows = []
     for name, model in NETWORKS.items():
-        curves = runs[f"depth/{name}"]
+        curves = runs[name]
         row = {"channels": dashed(model.channels), "head": dashed(model.hidden)}
         top = {"epoch of best": best(curves).best_epoch.mean()}
         rows.append(row | size_row(model, curves, **top))
@@ -103,7 +92,7 @@ def sizes(runs: Runs) -> Table:
 
 def finding(runs: Runs) -> str:
     """Return how C1 and C2 differ, and what each difference between them does alone."""
-    (_, whole), *single = effects(runs).items()
+    (_, whole), *single = gains(runs, EFFECTS).items()
     clear = [what for what, (_, (low, high)) in single if low > 0 or high < 0]
     some, rest = (
         "; ".join(f"{what} {signed(of)}" for what, of in single if (what in clear) is wanted)
@@ -120,14 +109,13 @@ EXPERIMENT = Experiment(
     "depth",
     "Why two convolutions are no better than one (W4)",
     sweeps={
-        f"depth/{name}": float32_sweep(model, "adam", _GRID, epochs=10)
-        for name, model in NETWORKS.items()
+        name: float32_sweep(model, "adam", _GRID, epochs=10) for name, model in NETWORKS.items()
     },
     figures={
         "effects": Figure(
             "What C2 gains over C1, and what each difference between them changes alone; same "
             "seeds.",
-            draw_effects,
+            partial(plot_gains, pairs=EFFECTS),
         ),
         "accuracy": Figure(
             "One and two convolutions, both heads: validation accuracy.", draw_accuracy

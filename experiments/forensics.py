@@ -9,12 +9,12 @@ one, are trained; and only where the paper says something of them: eta 1e-3 and 
 Twenty epochs reach past its peaks there (epoch 6, and 80 % at most).
 """
 
-import numpy as np
+from contextlib import suppress
 
-from emnist_jax.figures import plot_curves, plot_intervals
+from emnist_jax.figures import plot_curves
 from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import Table
-from experiments._curves import peak_limits, together, with_names
+from experiments._curves import NONE, peak_limits, plot_means, together, with_names
 from experiments._experiment import Experiment, Figure, main
 from experiments._experiment import Runs as Found
 from experiments._networks import DENSE, paper_sweep
@@ -32,14 +32,14 @@ REPORTED = {
 def draw_readings(runs: Found):
     """Draw each reading's numbers beside the reported ones, a panel each claim."""
     claims = {claim.id: claim for claim in PAPER}
-    found = [[judge_reading(claims[one], runs, r).estimate for r in READINGS] for one in REPORTED]
-    numbers = [[one[:3] if one else (np.nan,) * 3 for one in of] for of in found]
+    panels = {}
+    for claim, (title, _) in REPORTED.items():
+        found = {READING_NAMES[r]: judge_reading(claims[claim], runs, r).estimate for r in READINGS}
+        panels[title] = {of: (x.mean, x[1:3]) if x else NONE for of, x in found.items()}
     data = runs["adam"].attrs.get("data", "")
-    return plot_intervals(
-        [READING_NAMES[reading] for reading in READINGS],
-        *np.moveaxis(numbers, -1, 0),
+    return plot_means(
+        panels,
         reference=[[number] * len(READINGS) for _, number in REPORTED.values()],
-        titles=[title for title, _ in REPORTED.values()],
         xlabel="validation accuracy (%)",
         note=f"{data} · dense net, b1 .9, b2 .9999 · mean and 95 % t interval over seeds",
     )
@@ -49,11 +49,9 @@ def draw_curves(runs: Found):
     """Draw the curves of each reading at the paper's choice."""
     curves = {}
     for reading in READINGS:
-        try:
+        with suppress(NotTestable):
             one = Runs(runs, reading).adam(1e-4, 0.9, 0.9999).reset_coords(drop=True)
             curves[READING_NAMES[reading]] = with_names(one)
-        except NotTestable:
-            continue
     found = together(curves, "reading", join="inner")
     figure = plot_curves(found, hue="reading", ylim=peak_limits(found))
     return mark(figure, "83 % by epoch 6", 6, 83)

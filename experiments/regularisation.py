@@ -105,26 +105,26 @@ def gains_table(runs: Runs) -> Table:
     rows = []
     for network, variant, strength, curves, plain in every_setting(runs):
         at_best, (mean, bounds) = best(curves), over_seeds(best_accuracy(curves))
+        less, gap = (
+            None if variant == "plain" else paired(of(curves), of(plain))
+            for of in (best_accuracy, overfitting)
+        )
         row = {
             "network": network,
             "regulariser": variant.replace("_", " "),
             "strength": strength,
             "best (%)": mean,
             "95 %": bounds,
-        }
-        gains = [None] * 5
-        if variant != "plain":
-            of = [paired(x(curves), x(plain)) for x in (best_accuracy, overfitting)]
-            gains = [(x.difference, (x.lower, x.upper)) for x in of]
-            gains = [*gains[0], of[0].g_z, *gains[1]]
-        names = ("less plain (points)", "95 % of it", "effect size g")
-        row |= dict(zip(names, gains, strict=False))
-        row |= {
+            "less plain (points)": less and less.difference,
+            "95 % of it": less and (less.lower, less.upper),
+            "effect size g": less and less.g_z,
             "epoch of best": at_best.best_epoch.mean(),
             "gap at best epoch": 100 * (at_best.train_accuracy - at_best.valid_accuracy).mean(),
             "gap at last epoch": overfitting(curves).mean(),
+            "gap less plain": gap and gap.difference,
+            "95 % of the gap": gap and (gap.lower, gap.upper),
         }
-        rows.append(row | dict(zip(("gap less plain", "95 % of the gap"), gains[3:], strict=True)))
+        rows.append(row)
     signs = dict.fromkeys(("less plain (points)", "gap less plain"), "+.2f")
     return Table(rows, signs | {"strength": "g", "effect size g": ".1f", "epoch of best": ".1f"})
 

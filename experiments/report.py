@@ -37,13 +37,7 @@ PAGES = (
 
 
 def report(found: Found, sections: Mapping[str, Section], forest: bool = False) -> str:
-    """Return the first page as Markdown.
-
-    Args:
-        found: the verdicts on the paper's claims.
-        sections: what experiments of the paper show, by name.
-        forest: whether there is a forest plot beside the page.
-    """
+    """Return the first page as Markdown; `forest`: whether there is a forest plot beside it."""
     pictures = paper_figures(sections)
     lines = [*head("The paper's claims, measured", found.runs), PAGES, "", "## The answer", ""]
     lines += [f"{i}. {line}" for i, line in enumerate(sentences(found), 1)]

@@ -13,11 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from emnist_jax.figures import plot_intervals
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import wilson
 from experiments import batch_norm, convnets
-from experiments._curves import adam_at, of_variant, over_seeds
+from experiments._curves import Mean, adam_at, of_variant, over_seeds, plot_means
 from experiments._experiment import Experiment, Figure, Runs, main
 
 SEED, EPOCH, IMAGES = 3, 7, 15_800  # the paper's seed for T1, its epochs and test images
@@ -65,18 +64,16 @@ def near_of(name: str, numbers: Four) -> int:
 
 def draw(runs: Runs):
     """Draw test accuracies beside the reported ones with their intervals, a panel a rate."""
-    panels: dict[str, dict] = {}
+    panels: dict[str, dict[str, Mean]] = {}
+    papers: dict[str, float] = {}
     for name, rate, numbers, tested in measured(runs):
-        mean, bounds = over_seeds(numbers[2])
-        panels.setdefault(adam_at(rate), {})[name] = (mean, *bounds)
+        panels.setdefault(adam_at(rate), {})[LABELS[name]] = over_seeds(numbers[2])
+        papers[name] = REPORTED[name][2]
         seeds, about = tested.sizes["seed"], tested.attrs
-    names = list(next(iter(panels.values())))
-    reported = np.array([REPORTED[name][2] for name in names])
-    figure = plot_intervals(
-        [LABELS[name] for name in names],
-        *np.moveaxis([list(panel.values()) for panel in panels.values()], -1, 0),
+    reported = np.array(list(papers.values()))
+    figure = plot_means(
+        panels,
         reference=[reported] * len(panels),
-        titles=list(panels),
         xlabel="test accuracy (%)",
         note=f"{about['data']} · {seeds} seeds · {about['images']:,} "
         f"images · reported: Wilson's 95 % interval of one network on {IMAGES:,} images",
@@ -102,12 +99,10 @@ def all_seeds(runs: Runs) -> Table:
             row[what], row[f"95 % of {what.removesuffix(' (%)')}"] = over_seeds(values)
         row["macro test (%)"] = 100 * tested.macro_accuracy.mean()
         rows.append(row | {"of 4 near the paper's": near_of(name, numbers)})
-    errors = {
-        f"{start}{part} error": ".3f"
-        for start in ("", "95 % of ")
-        for part in ("validation", "test")
-    }
-    return Table(rows, errors | {"eta of Adam": "g"})
+    errors = [
+        f"{start}{part} error" for start in ("", "95 % of ") for part in ("validation", "test")
+    ]
+    return Table(rows, dict.fromkeys(errors, ".3f") | {"eta of Adam": "g"})
 
 
 def papers_seed(runs: Runs) -> Table:

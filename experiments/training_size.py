@@ -9,7 +9,7 @@ fifth and on half of its training images; the validation images are the same.
 from emnist_jax import Sweep
 from emnist_jax.figures.tables import Table
 from experiments import rules_compared
-from experiments._curves import Mean, over_seeds, plot_differences, tuned
+from experiments._curves import Mean, gain, plot_differences, tuned
 from experiments._data import FIFTH, HALF, Source, fifth, half
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import NAMES
@@ -32,9 +32,9 @@ def accuracy(runs: Runs, part: str) -> dict[str, float]:
 
 def less_adam(runs: Runs, part: str) -> dict[str, Mean]:
     """Return each rule less Adam, in points, both at their best settings on a part."""
-    adam = tuned(runs[part + ALL["adam"]])
-    others = {rule: tuned(runs[part + name]) for rule, name in ALL.items() if rule != "adam"}
-    return {NAMES[rule]: over_seeds(one - adam) for rule, one in others.items()}
+    adam = runs[part + ALL["adam"]]
+    others = {rule: runs[part + name] for rule, name in ALL.items() if rule != "adam"}
+    return {NAMES[rule]: gain(one, adam) for rule, one in others.items()}
 
 
 def images(runs: Runs, part: str) -> int:

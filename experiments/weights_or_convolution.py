@@ -11,6 +11,7 @@ it.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -21,14 +22,12 @@ from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, best_setting
 from experiments._curves import (
-    Mean,
-    over_seeds,
+    gains,
     peak_limits,
-    plot_differences,
+    plot_gains,
     signed,
     size_row,
     together,
-    tuned,
     with_names,
 )
 from experiments._data import Source
@@ -48,17 +47,24 @@ NETWORKS = {
     "c2_operations": ej.MLP(hidden=(357, 357)),
 }
 RIVALS = ("weights", "operations", "shuffled")
-# Each ConvNet, whose rival it is compared with, and which.
-PAIRS = (
-    *(("c1", "c1", rival) for rival in ("weights", "operations", "head", "shuffled")),
-    *(("c2", "c2", rival) for rival in RIVALS),
-    *((f"{net}_shuffled", net, "weights") for net in ("c1", "c2")),
-)
 
 
 def folder_of(name: str) -> str:
     """Return where a network's curves are."""
     return f"weights_or_convolution/{name}"
+
+
+# Each ConvNet, and what it is compared with.
+PAIRS = {
+    f"{NAMES[one]} less {NAMES[rival]}": (folder_of(one), folder_of(f"{net}_{rival}"))
+    for one, net, rivals in (
+        ("c1", "c1", ("weights", "operations", "head", "shuffled")),
+        ("c2", "c2", RIVALS),
+        ("c1_shuffled", "c1", ("weights",)),
+        ("c2_shuffled", "c2", ("weights",)),
+    )
+    for rival in rivals
+}
 
 
 def shuffle_pixels(data: ej.Dataset) -> ej.Dataset:
@@ -76,20 +82,6 @@ def shuffle_pixels(data: ej.Dataset) -> ej.Dataset:
 
     parts = {part: shuffled(getattr(data, part)) for part in ("train", "valid", "test")}
     return replace(data, **parts, name=f"{data.name}, pixels shuffled")
-
-
-def gains(runs: Runs) -> dict[str, Mean]:
-    """Return what each network gains over each it is compared with, in points."""
-    score = {name: tuned(runs[folder_of(name)]) for name in NETWORKS}
-    return {
-        f"{NAMES[one]} less {NAMES[rival]}": over_seeds(score[one] - score[f"{net}_{rival}"])
-        for one, net, rival in PAIRS
-    }
-
-
-def draw_gains(runs: Runs):
-    """Draw the gains with their intervals."""
-    return plot_differences({"": gains(runs)}, "best validation accuracy, points")
 
 
 def draw_accuracy(runs: Runs):
@@ -130,7 +122,7 @@ def finding(runs: Runs) -> str:
         if at_best(runs, name).best_epoch > runs[folder_of(name)].epoch[-1] - 0.5
     ]
     unfinished = f" Best at the last epoch, and perhaps not done: {', '.join(rising)}."
-    found = "; ".join(f"{what}: {signed(of)}" for what, of in gains(runs).items())
+    found = "; ".join(f"{what}: {signed(of)}" for what, of in gains(runs, PAIRS).items())
     return f"{found}.{unfinished * bool(rising)}"
 
 
@@ -148,7 +140,7 @@ EXPERIMENT = Experiment(
         "gains": Figure(
             "What C1 and C2 gain over dense nets of as many weights or operations, over C1's head "
             "alone, and over themselves on shuffled pixels; same seeds.",
-            draw_gains,
+            partial(plot_gains, pairs=PAIRS),
         ),
         "accuracy": Figure(
             "C1 and C2 beside dense nets, and on shuffled pixels, each at its best rate: "

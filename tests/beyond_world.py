@@ -112,7 +112,7 @@ def depths():
         "conv10-10_head150": 0.87,
         "conv10-20_head150": 0.88,
     }
-    return {f"depth/{name}": x for name, x in networks(depth.NETWORKS, best).items()}
+    return networks(depth.NETWORKS, {f"depth/{name}": peak for name, peak in best.items()})
 
 
 def world():

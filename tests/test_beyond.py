@@ -18,7 +18,6 @@ from emnist_jax.engine.grid import make_grid
 from emnist_jax.figures import plot_budget, plot_pairs, plot_settings
 from experiments import (
     _rules,
-    _rules_finding,
     cifar10,
     depth,
     regularisation,
@@ -206,7 +205,7 @@ def test_pooled_settings_are_all_of_all_rules():
 def test_dense_nets_match_in_weights_and_in_operations():
     nets = weights_or_convolution.NETWORKS
     count = {name: parameters(model) for name, model in nets.items()}
-    work = {name: multiply_adds(model) for name, model in nets.items()}
+    work = {name: sum(multiply_adds(model)) for name, model in nets.items()}
     assert (count["c1"], count["c1_weights"]) == (1_229_683, 1_229_615)
     assert (count["c2"], count["c2_weights"]) == (82_137, 82_105)
     assert work["c1_head"] == 784 * 576 + 576 * 160 + 160 * 47
@@ -220,10 +219,10 @@ def test_dense_nets_match_in_weights_and_in_operations():
 
 def test_depth_crosses_the_papers_networks():
     assert len(depth.NETWORKS) == 12
-    assert parameters(depth.NETWORKS["conv5-10_head150"]) == 82_137
-    assert parameters(depth.NETWORKS["conv10_head576-160"]) == 1_229_683
-    for what, before, after in depth.EFFECTS:
-        assert {before, after} < set(depth.NETWORKS), what
+    assert parameters(depth.NETWORKS["depth/conv5-10_head150"]) == 82_137
+    assert parameters(depth.NETWORKS["depth/conv10_head576-160"]) == 1_229_683
+    for what, pair in depth.EFFECTS.items():
+        assert len({*pair}) == 2 and {*pair} < set(depth.NETWORKS), what
 
 
 def test_pixels_are_shuffled_by_one_fixed_bijection():
@@ -391,7 +390,7 @@ def test_which_rule_to_take_at_which_budget():
 
 
 def test_what_of_the_lead_a_cosine_and_an_average_leave():
-    words = _rules_finding.finding(WORLD)
+    words = rules_compared.finding(WORLD)
     assert "over Adam at a constant rate +0.45 points" in words
     assert "over Adam with a cosine +0.25 points" in words
     assert "over Adam averaged +0.25 points" in words

@@ -345,7 +345,7 @@ def test_a_setting_that_is_best_is_compared_with_the_best_other():
 
 def test_worst_step_is_the_least_gain_in_order_of_the_values():
     score = xr.DataArray([[5.0, 5.0], [1.0, 2.0], [4.0, 4.0]], {"b2": [3, 1, 2]}, ("b2", "seed"))
-    assert worst_step(score, "b2").values.tolist() == [1.0, 1.0]
+    assert worst_step(score).values.tolist() == [1.0, 1.0]
 
 
 # What runs give
@@ -484,7 +484,8 @@ def test_times_of_unequal_runs_do_not_compare(key):
 
 
 def test_forest_puts_the_bounds_at_one_and_the_paper_at_zero():
-    rows = {row.claim.id: row for row in forest(PAPER, faster_at_ten_times_the_rate())}
+    runs = faster_at_ten_times_the_rate()
+    rows = {row.claim.id: row for row in forest([judge(claim, runs) for claim in PAPER], runs)}
     assert {"R1h", "A1p", "C1a"} <= set(rows) and not {"R1j", "B1g", "F1e"} & set(rows)
     assert rows["R1h"].printed[0] == pytest.approx(0) and rows["R1h"].fitting is None
     assert rows["A1p"].printed[0] == pytest.approx(np.interp(6, [1, 60], [30, 82]) - 83)

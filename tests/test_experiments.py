@@ -39,11 +39,11 @@ C2 = 28 * 28 * 25 * 5 + 14 * 14 * 25 * 5 * 10 + 490 * 150 + 150 * 47
 
 def test_multiply_adds_and_parameters_are_those_of_the_layers():
     networks = convnets.NETWORKS.values()
-    assert [multiply_adds(model) for model in networks] == [DENSE, C1, C2]
+    assert [sum(multiply_adds(model)) for model in networks] == [DENSE, C1, C2]
     assert [parameters(model) for model in networks] == [93_347, 1_229_683, 82_137]
     model = ej.ConvNet(channels=(3,), hidden=(4,), kernel=3)
     # 6 x 8 positions of a 3 x 3 kernel to 3 channels, pooled to 3 x 4.
-    assert multiply_adds(model, 6, 8, classes=5) == 48 * 27 + 36 * 4 + 4 * 5
+    assert multiply_adds(model, (6, 8, 1), classes=5) == [48 * 27, 36 * 4, 4 * 5]
 
 
 # The protocol

@@ -29,6 +29,7 @@ from experiments.claims import (
     ForestRow,
     Verdict,
     forest,
+    judge,
 )
 from experiments.forensics import readings_table
 from experiments.report import FIGURES, differences, paper_figures, report, sentences
@@ -219,7 +220,7 @@ def test_only_a_report_of_glyphs_alone_begins_with_what_it_is_not_about():
 def test_the_forest_shows_tolerances_and_clips_with_an_arrow_and_a_number():
     points = {0: 0.02, 8: 0.85, 100: 0.8}
     runs = altered("rmsprop", "valid_accuracy", points, learning_rate=0.001)(WORLD)
-    (row,) = forest([CLAIMS["R1h"]], runs)
+    (row,) = forest([judge(CLAIMS["R1h"], runs)], runs)
     assert row.printed[0] == pytest.approx((85 - 82.7) / 1)
     far = ForestRow(CLAIMS["A1p"], (-14.2, -15, -13.5), (0.5, 0.2, 7.1))
     axes = draw_forest([row, far], "undamped").axes[0]

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from experiments.claims.criteria import Estimate, above, at_least, at_most, below, between, near
+from experiments.claims.criteria import above, at_least, at_most, below, between, near
 from experiments.claims.judge import Claim
 from experiments.claims.measures import (
     LONG,
@@ -47,26 +47,14 @@ PASSAGE = Quantity(
 RISE = Quantity(
     f"{FALL.words} up to 44", "points", lambda c: largest_fall(c.sel(epoch=slice(0, 44)))
 )
+ALL_B2 = "mean of all b2", lambda values: values.mean("b2")
+# A b2 that never arrives does not hide when the others do.
+MEDIAN_B2 = "median of all b2, or later", lambda epochs: or_later(epochs.median("b2"))
 GAP = Quantity(
     "validation less training error, epochs 95-100",
     "nats",
     lambda c: (c.valid_error - c.train_error).sel(epoch=slice(95, 100)).mean("epoch"),
 )
-
-
-def every_b2(values: xr.DataArray) -> xr.DataArray:
-    """Return the mean of all b2."""
-    return values.mean("b2")
-
-
-def median_or_later(epochs: xr.DataArray) -> Estimate:
-    """Return the median of all b2: one that never arrives does not hide when the others do."""
-    return or_later(epochs.median("b2"))
-
-
-def behind_the_rest(scores: xr.DataArray) -> xr.DataArray:
-    """Return the score of the best other b2 less that of .9999."""
-    return -beats_the_rest(scores)
 
 
 def whole_grid(runs: Runs) -> xr.Dataset:
@@ -135,23 +123,21 @@ ADAM = (
           change("valid_accuracy", (10, 12), (96, 100))(adam(1e-3, 0.0, 0.9999)), below(0)),
     Claim("A1l", "Adam at eta 1e-3, b1 0 is best with b2 .9999",
           BEST(adam(1e-3, 0.0, epochs=20))
-          .over("the best other b2 less b2 .9999", behind_the_rest, "points"),
+          .over("the best other b2 less b2 .9999", lambda x: -beats_the_rest(x), "points"),
           at_most(MARGIN, WHY_MARGIN), figure=6),
     Claim("A1m", "Adam at eta 1e-4, b1 0 rises almost without a fall, whatever b2",
           RISE(adam(1e-4, 0.0, epochs=44)).over("the largest of all b2", highest),
           at_most(1, "a point: what 15,800 images and one minibatch of noise can do")),
     Claim("A1n", "Adam at eta 1e-4, b1 0 reaches 83.5 %",
-          BEST(adam(1e-4, 0.0)).over("mean of all b2", every_b2), near(83.5), figure=6),
+          BEST(adam(1e-4, 0.0)).over(*ALL_B2), near(83.5), figure=6),
     Claim("A1o", "Adam at eta 1e-4, b1 0 is best at epoch 44 to 52",
-          PEAK(adam(1e-4, 0.0)).over("mean of all b2", every_b2),
-          between(34, 62, f"44 to 52, {TEN_MORE}")),
+          PEAK(adam(1e-4, 0.0)).over(*ALL_B2), between(34, 62, f"44 to 52, {TEN_MORE}")),
     Claim("A1o2", "Adam at eta 1e-4, b1 0 first reaches 83.5 % at epoch 44 to 52",
-          PASSAGE(adam(1e-4, 0.0)).over("median of all b2, or later", median_or_later),
-          between(34, 62, f"44 to 52, {TEN_MORE}")),
+          PASSAGE(adam(1e-4, 0.0)).over(*MEDIAN_B2), between(34, 62, f"44 to 52, {TEN_MORE}")),
     Claim("A1p", "Adam at eta 1e-4, b1 .9, b2 .9999 learns quickly: 83 % by epoch 6",
           by(6)(adam(*CHOICE, 6)), near(83), figure=7),
     Claim("A1p2", "Adam at eta 1e-4, b1 .9, any b2, learns quickly: 83 % by epoch 6",
-          by(6)(adam(1e-4, 0.9, epochs=6)).over("mean of all b2", every_b2), near(83), figure=7),
+          by(6)(adam(1e-4, 0.9, epochs=6)).over(*ALL_B2), near(83), figure=7),
     Claim("A1q", "at eta 1e-4, b1 .9 the training error fluctuates less with a larger b2",
           BEND(adam(*CHOICE)) - BEND(adam(1e-4, 0.9, 0.9)), below(0)),
     Claim("A1r", "at eta 1e-4, b1 .9, b2 .9999 overfits most",

@@ -39,9 +39,6 @@ SGD = (
     Claim("B1g", "SGD at eta .01 is the choice for quality", BEST(sgd(0.01)) - BEST(sgd(0.1)),
           above(0), figure=2),
 )
-# fmt: on
-
-# fmt: off
 RMSPROP = (
     *(Claim(f"R1{letter}", f"RMSprop at eta {rate:g} learns nothing",
             mean("valid_accuracy", 91, 100)(rmsprop(rate)),

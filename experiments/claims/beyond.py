@@ -6,6 +6,7 @@ rules are compared at their best settings, less the luck of the choice.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 
 import numpy as np
 import xarray as xr
@@ -76,11 +77,6 @@ def folder(network: str, rule: str, kind: str = "") -> str:
     return f"{SEARCHES[network]}/{rule}{ending}"
 
 
-def _compared(network: str, rules: tuple[str, ...], kind: str = ""):
-    """Return a function that gives the runs of rules on a network."""
-    return lambda runs: {rule: runs.pick(folder(network, rule, kind)) for rule in rules}
-
-
 def _adam_over_sgd(curves: Mapping[str, xr.Dataset]) -> Estimate:
     a, b = (best_accuracy(curves[rule]) for rule in ("adam", "sgd"))
     if min(a.sizes["seed"], b.sizes["seed"]) < 2:
@@ -102,8 +98,10 @@ def _rule_claims(letters: str, network: str, rules: tuple[str, ...]) -> tuple[Cl
     newer = tuple(rule for rule in rules if rule in NEWER)
 
     def of(function, words, unit="points", rules=rules, kind=""):
-        pick = _compared(network, rules, kind)
-        return Measured(words, unit, lambda runs: function(pick(runs)))
+        def measured(runs: Runs):
+            return function({rule: runs.pick(folder(network, rule, kind)) for rule in rules})
+
+        return Measured(words, unit, measured)
 
     def adam(kind: str) -> str:
         return folder(network, "adam", kind)
@@ -147,22 +145,21 @@ def _rule_claims(letters: str, network: str, rules: tuple[str, ...]) -> tuple[Cl
 
 
 _AVERAGED = folder("dense", "adam", "averaged")
+# fmt: off
 AVERAGE_CLAIMS = (
-    Claim(
-        "X1h",
-        "schedule-free AdamW beats Adam evaluated at an average of its weights",
-        gain(folder("dense", SCHEDULE_FREE), _AVERAGED),
-        above(0),
-        section="beyond",
-    ),
-    Claim(
-        "X1i",
-        "averaging does for Adam what a cosine does",
-        gain(_AVERAGED, folder("dense", "adam", "cosine")),
-        between(-NONE_GAINED, NONE_GAINED, WHY_NONE),
-        section="beyond",
-    ),
+    Claim("X1h", "schedule-free AdamW beats Adam evaluated at an average of its weights",
+          gain(folder("dense", SCHEDULE_FREE), _AVERAGED), above(0), section="beyond"),
+    Claim("X1i", "averaging does for Adam what a cosine does",
+          gain(_AVERAGED, folder("dense", "adam", "cosine")),
+          between(-NONE_GAINED, NONE_GAINED, WHY_NONE), section="beyond"),
 )
+# fmt: on
+
+
+# X2 and W1: other images, another problem
+
+RANKS = at_least(0.7, "half the variance of the ranks is shared; noise pulls it down")
+SERVES = at_most(1, "one point; each seed's best is chosen on the other seeds")
 
 
 def _over(
@@ -190,31 +187,6 @@ def _sizes(runs: Runs) -> list[xr.DataArray]:
     return found
 
 
-SIZES = (
-    Claim(
-        "X2a",
-        "rules rank on a fifth of the training images as they do on all",
-        Measured(
-            "Spearman's correlation of nine rules' accuracies at their best settings",
-            "rho",
-            _over(rank_correlation, "correlation", _sizes),
-        ),
-        at_least(0.7, "half the variance of the ranks is shared; noise pulls it down"),
-    ),
-    Claim(
-        "X2b",
-        "the rule that is best on a fifth of the training images serves on all",
-        Measured(
-            "what it loses there to the best rule", "points", _over(regret, "held_out", _sizes)
-        ),
-        at_most(1, "one point; each seed's best is chosen on the other seeds"),
-    ),
-)
-
-
-# W1: CIFAR-10
-
-
 def _two_problems(runs: Runs, rules: tuple[str, ...] = GRIDS) -> list[xr.DataArray]:
     return [
         pooled_settings({rule: runs.pick(f"cifar10/{problem}/{rule}") for rule in rules})
@@ -228,49 +200,47 @@ def _ranks(*rules: str) -> Measured:
     return Measured(f"{words} (interval over seeds, for these settings)", "rho", of)
 
 
-RANKS = at_least(0.7, "half the variance of the ranks is shared; noise pulls it down")
+# fmt: off
+SIZES = (
+    Claim("X2a", "rules rank on a fifth of the training images as they do on all",
+          Measured("Spearman's correlation of nine rules' accuracies at their best settings", "rho",
+                   _over(rank_correlation, "correlation", _sizes)), RANKS),
+    Claim("X2b", "the rule that is best on a fifth of the training images serves on all",
+          Measured("what it loses there to the best rule", "points",
+                   _over(regret, "held_out", _sizes)), SERVES),
+)
 CIFAR10 = (
     Claim("W1a", "settings rank on CIFAR-10 as they do on EMNIST", _ranks(*GRIDS), RANKS),
     Claim("W1b", "settings of Adam rank on CIFAR-10 as they do on EMNIST", _ranks("adam"), RANKS),
-    Claim(
-        "W1c",
-        "EMNIST's best setting serves on CIFAR-10",
-        Measured(
-            "what it loses there to CIFAR-10's own best setting",
-            "points",
-            _over(regret, "held_out", lambda runs: _two_problems(runs)[::-1]),
-        ),
-        at_most(1, "one point; each seed's best is chosen on the other seeds"),
-    ),
+    Claim("W1c", "EMNIST's best setting serves on CIFAR-10",
+          Measured("what it loses there to CIFAR-10's own best setting", "points",
+                   _over(regret, "held_out", lambda runs: _two_problems(runs)[::-1])), SERVES),
 )
+# fmt: on
 
 
 # W2 to W4: regularisation, weights or convolution, depth
 
+_LETTERS = ("ag", "bh", "ci", "dj", "ek", "fl")  # of the two claims on a network and a regulariser
 
-def _regularisation_claims(number: int, network: str, variant: str) -> tuple[Claim, ...]:
+
+def _regularisation_claims(letters: str, network: str, variant: str) -> tuple[Claim, ...]:
     what, name = variant.replace("_", " ").replace("norm", "normalisation"), NAMES[network]
     one, plain = (f"regularisation/{network}/{kind}" for kind in (variant, "plain"))
+    less = LESS(run(one)) - LESS(run(plain))
     return (
-        Claim(f"W2{'abcdef'[number]}", f"{what} helps {name}", gain(one, plain), above(0)),
-        Claim(
-            f"W2{'ghijkl'[number]}",
-            f"{what} makes {name} overfit less",
-            LESS(run(one)) - LESS(run(plain)),
-            below(0),
-        ),
+        Claim(f"W2{letters[0]}", f"{what} helps {name}", gain(one, plain), above(0)),
+        Claim(f"W2{letters[1]}", f"{what} makes {name} overfit less", less, below(0)),
     )
-
-
-GAIN = above(0)
 
 
 def _gains(row: str, folder: str, *claims: tuple[str, ...]) -> tuple[Claim, ...]:
     """Return a claim for each (says, network, other, criterion): it gains, unless given, over 0."""
-    return tuple(
-        Claim(f"{row}{letter}", says, gain(f"{folder}/{one}", f"{folder}/{other}"), *(by or [GAIN]))
-        for letter, (says, one, other, *by) in zip("abcdefgh", claims, strict=False)
-    )
+    found = []
+    for letter, (says, one, other, *by) in zip("abcdefgh", claims, strict=False):
+        gained = gain(f"{folder}/{one}", f"{folder}/{other}")
+        found.append(Claim(f"{row}{letter}", says, gained, *(by or [above(0)])))
+    return tuple(found)
 
 
 C1_OWN, C1_SMALL = "conv10_head576-160", "conv10_head150"
@@ -306,10 +276,8 @@ BEYOND: Mapping[str, tuple[Claim, ...]] = {
     "cifar10": CIFAR10,
     "regularisation": tuple(
         claim
-        for number, (network, variant) in enumerate(
-            (network, variant) for network in ("dense", "c1") for variant in REGULARISED
-        )
-        for claim in _regularisation_claims(number, network, variant)
+        for letters, of in zip(_LETTERS, product(("dense", "c1"), REGULARISED), strict=True)
+        for claim in _regularisation_claims(letters, *of)
     ),
     "weights_or_convolution": WEIGHTS,
     "depth": DEPTH,

@@ -75,9 +75,7 @@ class Criterion:
         inf where no number would: the mean lies on a bound, or more epochs are needed.
         """
         df = found.df or found.seeds - 1
-        scale = math.sqrt(found.seeds) / stdtrit(
-            df, 0.5 + LEVEL / 2
-        )  # a half of the interval to sd
+        scale = math.sqrt(found.seeds) / stdtrit(df, 0.5 + LEVEL / 2)  # half an interval to sd
         return max(
             (
                 seeds_needed(abs(bound - found.mean), _half(found, bound) * scale, power=power)

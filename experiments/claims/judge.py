@@ -1,7 +1,7 @@
 """How claims are judged: one by one, under each reading of Adam, and all together."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -158,8 +158,8 @@ def held_by_reading(
     counts = {}
     for reading in READINGS:
         found = [judge_reading(claim, datasets, reading).verdict for claim in about]
-        tested = sum(verdict is not Verdict.UNTESTABLE for verdict in found)
-        counts[reading] = (sum(verdict is Verdict.HOLDS for verdict in found), tested)
+        tested = len(found) - found.count(Verdict.UNTESTABLE)
+        counts[reading] = found.count(Verdict.HOLDS), tested
     return counts
 
 
@@ -172,19 +172,16 @@ class ForestRow(NamedTuple):
 
 
 def forest(
-    claims: Sequence[Claim], datasets: Mapping[str, xr.Dataset], reading: str = "adam_undamped"
+    judged: Iterable[Judgement], datasets: Mapping[str, xr.Dataset], reading: str = "adam_undamped"
 ) -> list[ForestRow]:
     """Return (measured - paper) / tolerance of every testable claim with a number of the paper.
 
     `reading` is the one that holds most claims (see `held_by_reading`).
     """
     rows = []
-    for claim in claims:
-        if not claim.criterion.numeric:
-            continue
-        names = ("adam", reading) if claim.any_adam else ("adam",)
-        found = [judge_reading(claim, datasets, name).estimate for name in names]
-        scaled = [one and claim.criterion.scaled(one) for one in found]
+    for claim, printed in ((j.claim, j.estimate) for j in judged if j.claim.criterion.numeric):
+        other = judge_reading(claim, datasets, reading).estimate if claim.any_adam else None
+        scaled = [one and claim.criterion.scaled(one) for one in (printed, other)]
         if any(scaled):
-            rows.append(ForestRow(claim, scaled[0], scaled[1] if claim.any_adam else None))
+            rows.append(ForestRow(claim, *scaled))
     return rows

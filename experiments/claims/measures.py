@@ -103,9 +103,9 @@ def estimate(
     return found
 
 
-def or_later(epochs: xr.DataArray, last: int = LONG) -> Estimate:
+def or_later(epochs: xr.DataArray) -> Estimate:
     """Return the mean of epochs: never counts as the epoch after the last, with no upper end."""
-    found = estimate(epochs.clip(max=last + 1))
+    found = estimate(epochs.clip(max=LONG + 1))
     return found._replace(upper=INF) if np.isinf(epochs).any() else found
 
 
@@ -148,19 +148,19 @@ def highest(scores: xr.DataArray) -> xr.DataArray:
     return scores.isel(b2=int(scores.mean("seed").argmax("b2")), drop=True)
 
 
-def beats_the_rest(scores: xr.DataArray, b2: float = 0.9999) -> xr.DataArray:
-    """Return a b2's score less that of the best other b2."""
-    own = np.isclose(scores.b2, b2, rtol=1e-6)
+def beats_the_rest(scores: xr.DataArray) -> xr.DataArray:
+    """Return the score of b2 .9999 less that of the best other b2."""
+    own = np.isclose(scores.b2, 0.9999, rtol=1e-6)
     return scores.isel(b2=int(own.argmax()), drop=True) - highest(scores.isel(b2=~own))
 
 
-def worst_step(scores: xr.DataArray, along: str = "b2") -> xr.DataArray:
-    """Return the gain between successive settings `along` a dimension where its mean is lowest.
+def worst_step(scores: xr.DataArray) -> xr.DataArray:
+    """Return the gain from a b2 to the next larger one where its mean is lowest.
 
     "Always better" stands or falls with the step that gains least.
     """
-    steps = scores.sortby(along).diff(along)
-    return steps.isel({along: int(steps.mean("seed").argmin(along))}, drop=True)
+    steps = scores.sortby("b2").diff("b2")
+    return steps.isel(b2=int(steps.mean("seed").argmin("b2")), drop=True)
 
 
 def less_luck(score: xr.DataArray) -> xr.DataArray:

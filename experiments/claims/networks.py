@@ -6,7 +6,7 @@ from operator import itemgetter
 import xarray as xr
 
 from experiments.claims.baseline import BEST_SGD
-from experiments.claims.criteria import Estimate, above, at_least, at_most, below, near
+from experiments.claims.criteria import above, at_least, at_most, below, near
 from experiments.claims.judge import Claim
 from experiments.claims.measures import LONG, best_or_more, exactly, peak_gain, spread
 from experiments.claims.quantities import (
@@ -85,23 +85,16 @@ BEST_OR_MORE = Quantity(f"{BEST.words} (open above where it still rises)", "%", 
 
 def _network(name: str, letters: str, peak: float, first: float) -> tuple[Claim, ...]:
     """Return the claims on a ConvNet: its peak and its first epoch, and how soon they are."""
-    row, is_ten = name.upper(), f"{name.upper()} is best in under ten epochs"
+    row = name.upper()
+    ten = f"{row} is best in under ten epochs"
+    soon = f"{row} reaches 90 % of its best in one epoch"
     after = f"{row} reaches {first:g} % after one epoch (misprinted as its error)"
     return (
         Claim(f"{row}a", f"{row} reaches {peak:g} %", BEST_OR_MORE(cell(name)), near(peak)),
         Claim(f"{row}b", after, at(1)(cell(name, 1)), near(first)),
-        Claim(f"C3{letters[0]}", is_ten, PEAK(cell(name)), below(10, "ten")),
-        Claim(
-            f"C3{letters[1]}",
-            f"{row} reaches 90 % of its best in one epoch",
-            SHARE(cell(name)),
-            at_least(90, "ninety"),
-        ),
+        Claim(f"C3{letters[0]}", ten, PEAK(cell(name)), below(10, "ten")),
+        Claim(f"C3{letters[1]}", soon, SHARE(cell(name)), at_least(90, "ninety")),
     )
-
-
-def _second_convolution(runs: Runs) -> Estimate:
-    return peak_gain(*(cell(name).pick(runs) for name in ("c2", "c1")))
 
 
 def times(one: str, other: str) -> Measured:
@@ -123,7 +116,8 @@ CONVNETS = (
           above(100, "a hundred")),
     Claim("C3e", "a second convolution brings nothing",
           Measured(f"{BEST.words}: C2 less C1 (open where they still rise)", "points",
-                   _second_convolution, any_adam=True),
+                   lambda runs: peak_gain(*(cell(name).pick(runs) for name in ("c2", "c1"))),
+                   any_adam=True),
           at_most(NONE_GAINED, WHY_NONE)),
 )
 # fmt: on

@@ -26,15 +26,7 @@ from experiments.claims.measures import (
     tuned_range,
 )
 from experiments.claims.networks import BATCH_NORM, CONVNETS, DATA, TEST, times
-from experiments.claims.quantities import (
-    BEST,
-    SHARE,
-    TUNED_PEAK,
-    Measured,
-    network,
-    rmsprop,
-    run,
-)
+from experiments.claims.quantities import BEST, SHARE, TUNED_PEAK, Measured, network, rmsprop, run
 from experiments.claims.runs import Runs
 
 RULES = ("sgd", "rmsprop", "adam")
@@ -101,23 +93,17 @@ CONCLUSIONS = (
                    lambda runs: exactly(_weights(LAYERS[0]) / _weights(LAYERS[1]))),
           above(10, "ten")),
 )
-# fmt: on
 
-# fmt: off
 SECTIONS = {
     "Data": DATA, "SGD": SGD, "RMSprop": RMSPROP, "Adam": ADAM, "Batch normalisation": BATCH_NORM,
     "ConvNets": CONVNETS, "Test set": TEST, "Conclusions": CONCLUSIONS,
 }
-# fmt: on
 PAPER: tuple[Claim, ...] = tuple(claim for section in SECTIONS.values() for claim in section)
 # What the report shows first: numbers and conclusions that its answer rests on.
-# fmt: off
 KEY = ("R1h", "A1g", "A1i", "A1p", "A1v", "N1a", "C1a", "C2a", "C3e", "T1a", "T1c", "T2c", "F1e",
        "F1f")
-# fmt: on
 
 # What is wrong in the text itself: where, what it says, what is meant, how one knows.
-# fmt: off
 CORRECTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("Section 3", "RMSprop averages the gradient", "the squared gradient",
      "its prose says so, and the root of a signed mean does not exist"),
@@ -136,19 +122,14 @@ CORRECTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("Section 3", "exp(-x^2 / .01) has its optimum to be found from x = 1", "x = 0 is a maximum",
      "descent moves away from it"),
 )
-# fmt: on
 
 # Definitions changed after the first runs (two seeds of Adam, one minibatch order) were seen and
 # before the present ones were trained: claims, what it was, what it is, why.
 REVISED: tuple[tuple[str, str, str, str], ...] = (
-    (
-        "B1a to B1g",
-        "five seeds",
-        "ten seeds",
-        "five left B1g undecided, so that SGD's sweep grew. Its five were trained twice: on two "
-        "CPU cores B1g held (.45 points [.22, .68]), on an H200 it was undecided "
-        "(.36 [-.05, .77]); the latter, whose configuration says float32, is the one that grew",
-    ),
+    ("B1a to B1g", "five seeds", "ten seeds",
+     "five left B1g undecided, so that SGD's sweep grew. Its five were trained twice: on two "
+     "CPU cores B1g held (.45 points [.22, .68]), on an H200 it was undecided "
+     "(.36 [-.05, .77]); the latter, whose configuration says float32, is the one that grew"),
     ("R1j", "0 to 2 points", "0 to 1", "one meaning of slightly: F1e had 1"),
     ("A1l, A1u", "above 0", "a margin of .3", "one meaning of best: A1v had .3"),
     ("C3e", "at most 0", "at most .5", "no seeds show a difference of exactly 0: W3h had .5"),
@@ -157,14 +138,11 @@ REVISED: tuple[tuple[str, str, str, str], ...] = (
     ("F1f", "epoch of the best", "epochs to an accuracy all reach", "tops are flat: it was a tie"),
     ("F1f2", "", "at its fastest setting", "the second reading of what time a rule takes"),
     ("C2c, C2d", "any times", "times of as many networks at once", "others do not compare"),
-    (
-        "R1j, N1c, A1u, A1v, F1d, F1e",
-        "best setting chosen on the other seeds",
-        "less its luck",
-        "intervals of seeds that choose for each other are too narrow where settings tie",
-    ),
+    ("R1j, N1c, A1u, A1v, F1d, F1e", "best setting chosen on the other seeds", "less its luck",
+     "intervals of seeds that choose for each other are too narrow where settings tie"),
     ("A1j2, A1o2", "", "first passage of 83.5 %", "the second reading of when it is reached"),
     ("A1p2", "", "mean of all b2", "the text names no b2"),
     ("R1k, R1l, T1e, F1h, F1i", "", "new", "claims of the text that were not judged"),
     ("T1a2, T1b2", "", "new", "a reading found after the fact"),
 )
+# fmt: on
