@@ -57,7 +57,8 @@ def over_seeds(values: xr.DataArray) -> Mean:
 def signed(found: Mean, unit: str = "points") -> str:
     """Return a difference in words: +0.52 points [0.31, 0.73]."""
     mean, (lower, upper) = found
-    return f"{mean:+.2f} {unit} [{lower:.2f}, {upper:.2f}]".replace("  ", " ")
+    named = f" {unit}" if unit else ""
+    return f"{mean:+.2f}{named} [{lower:.2f}, {upper:.2f}]"
 
 
 def plot_means(panels: Mapping[str, Mapping[str, Mean]], **about):

@@ -40,14 +40,14 @@ def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
     for name, figure in experiment.figures.items():
         show(save_figure(figure.draw(runs), folder / name)[0])
         own = _protocol(experiment, runs, figure.of)
-        caption = figure.caption if own == about else f"{figure.caption} {own}"
+        caption = figure.caption if own == about else f"{figure.caption} {own}."
         figures.append((f"{experiment.name}/{name}.png", caption))
     for name, make in experiment.tables.items():
         if not (table := make(runs)).rows:
             continue  # such as the paper's seed where fewer were trained
         save_table(table, folder / name)
         tables[name.replace("_", " ").capitalize()] = table
-    return Section(experiment.title, tables, figures, experiment.finding(runs), about)
+    return Section(experiment.title, tables, figures, experiment.finding(runs), f"{about}.")
 
 
 def _protocol(experiment: Experiment, runs: Runs, of: str = "") -> str:
@@ -74,7 +74,7 @@ def protocol(datasets: Sequence[xr.Dataset]) -> str:
     if any(shared):
         which = "all seeds" if all(shared) else "seeds of some runs"
         parts.append(f"{which} with a shared order of minibatches")
-    return "; ".join(parts) + "."
+    return "; ".join(parts)
 
 
 def _either(values: Sequence[object]) -> str:

@@ -45,6 +45,13 @@ class Found(NamedTuple):
         return max(READINGS[1:], key=lambda reading: self.held[reading][0])
 
 
+PLURAL = {
+    Verdict.HOLDS: "hold",
+    Verdict.FAILS: "do not hold",
+    Verdict.UNDAMPED: "hold only for the undamped rule",
+}
+
+
 def find(runs: Runs) -> Found:
     """Return the verdicts on all claims of the paper."""
     return Found(runs, judge_all(PAPER, runs), held_by_reading(PAPER, runs))
@@ -53,11 +60,8 @@ def find(runs: Runs) -> Found:
 def count(verdicts: Iterable[Verdict]) -> str:
     """Return how many claims have each verdict: 3 hold, 1 does not hold, ..."""
     counts = Counter(verdicts)
-    return ", ".join(f"{counts[one]} {_verb(one, counts[one])}" for one in Verdict)
-
-
-def _verb(verdict: Verdict, number: int) -> str:
-    return verdict if number == 1 else verdict.replace("holds", "hold").replace("does", "do")
+    words = {one: PLURAL.get(one, one) if counts[one] != 1 else one for one in Verdict}
+    return ", ".join(f"{counts[one]} {words[one]}" for one in Verdict)
 
 
 def by_verdict(
@@ -101,12 +105,12 @@ def claims_table(judgements: Sequence[Judgement], figures: Collection[int] = ())
     """Return one row per claim; `figures` are those of the paper's that the first page shows."""
     rows = []
     for j in judgements:
-        figure = f"Figure {j.claim.figure}"
-        linked = f"[{figure}](README.md#figure-{j.claim.figure})"
-        where = j.claim.where
+        where, figure = j.claim.where, f"Figure {j.claim.figure}"
+        if j.claim.figure in figures:
+            figure = f"[{figure}](README.md#figure-{j.claim.figure})"
         row = {
             "claim": f'<a id="{j.claim.id.lower()}"></a>{j.claim.id}',
-            "where": where.replace(figure, linked) if j.claim.figure in figures else where,
+            "where": f"{where}, {figure}" if j.claim.figure else where,
             "says": j.claim.says,
             "measured": j.claim.statement,
             "why these bounds": j.claim.criterion.why,

@@ -20,6 +20,7 @@ from experiments._data import Source
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import NAMES
 from experiments._networks import DENSE, float32_sweep
+from experiments.claims import Runs as Claimed
 from experiments.claims.beyond import pooled_settings
 
 PROBLEMS = ("emnist", "cifar10")
@@ -33,8 +34,9 @@ RULES = (tuple(GRIDS), *((rule,) for rule in GRIDS))  # all together, and each
 
 def scores(runs: Runs, rules: tuple[str, ...] = RULES[0]) -> list[xr.DataArray]:
     """Return the best accuracies (%) of all settings of some rules on EMNIST and on CIFAR-10."""
+    claimed = Claimed(runs)  # where a diverged network guesses
     return [
-        pooled_settings({rule: runs[f"cifar10/{problem}/{rule}"] for rule in rules})
+        pooled_settings({rule: claimed.pick(f"cifar10/{problem}/{rule}") for rule in rules})
         for problem in PROBLEMS
     ]
 
@@ -46,7 +48,7 @@ def draw(runs: Runs):
     return plot_pairs(
         one,
         other,
-        [NAMES[str(choice).partition(",")[0]] for choice in one.choice.values],
+        [NAMES[rule] for rule in one.rule.values],
         labels=[f"best validation accuracy on {name} (%)" for name in names],
         ranks=[f"rank on {name}" for name in names],
         note=f"dense net · {one.sizes['seed']} seeds · a point: mean and 95 % t interval · "

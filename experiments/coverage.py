@@ -51,12 +51,17 @@ def own_order(runs: Runs) -> list[list[float]]:
 def shared_order(runs: Runs) -> list[list[float]]:
     """Return how often intervals of seeds that share an order hold the mean of all other seeds."""
     truth = {name: float(one.mean()) for name, one in scores(runs).items()}
-    orders = [k for k in range(ORDERS) if f"coverage/adam_order_{k}" in runs]
-    of_orders = [scores(runs, f"_order_{k}") for k in orders]
+    of_orders = [scores(runs, f"_order_{k}") for k in _orders(runs)]
     return [
         [np.mean([_covered(one[name], n, truth[name]) for one in of_orders]) for n in DRAWN]
         for name in QUANTITIES
     ]
+
+
+def _orders(runs: Runs) -> list[int]:
+    """Return the shared orders that were run."""
+    start = "coverage/adam_order_"
+    return sorted(int(name.removeprefix(start)) for name in runs if name.startswith(start))
 
 
 def _covered(values: xr.DataArray, n: int, truth: float, draws: int = 500) -> float:
@@ -107,18 +112,20 @@ def draw_coverage(runs: Runs):
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))  # beside the lines
     data = runs["coverage/adam"].attrs.get("data", "")
-    caption(figure, f"{data} · {SEEDS} seeds, and 10 of each of {ORDERS} orders · nominal: 95 %")
+    of = f"{runs['coverage/adam'].sizes['seed']} seeds, and those of {len(_orders(runs))} orders"
+    caption(figure, f"{data} · {of} · nominal: 95 %")
     return figure
 
 
 def finding(runs: Runs) -> str:
     """Return the range of the coverage with each kind of order, and how often races are wrong."""
     own, shared = np.array(own_order(runs)), np.array(shared_order(runs))
+    seeds = runs["coverage/adam"].sizes["seed"]
     raced = races_table(runs).rows
     wrong = {row["decided by"]: row["wrongly (%)"] for row in raced if row["rules"] == "adam, adam"}
     return (
         f"With an order a seed, 95 % intervals of {_listed(DRAWN)} seeds hold the mean of all "
-        f"{SEEDS} in {100 * own.min():.1f} to {100 * own.max():.1f} % of draws; with a shared "
+        f"{seeds} in {100 * own.min():.1f} to {100 * own.max():.1f} % of draws; with a shared "
         f"order in {100 * shared.min():.1f} to {100 * shared.max():.1f} %. Of races of Adam with "
         f"itself {wrong['race']:.1f} % are decided, which is wrong; peeking at t intervals "
         f"decides {wrong['peeking']:.1f} %."

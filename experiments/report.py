@@ -159,7 +159,7 @@ def differences(runs: Mapping[str, xr.Dataset]) -> list[str]:
     """Return the data and the protocol recorded in the curves, next to the paper's."""
     kinds = {json.loads(one.attrs.get("configuration", "{}")).get("dtype") for one in runs.values()}
     sizes = next(filter(None, map(_class_sizes, runs.values())), "not known")
-    here = [protocol(list(runs.values()))[:-1], f"test images a class: {sizes}"]
+    here = [protocol(list(runs.values())), f"test images a class: {sizes}"]
     there = "EMNIST Balanced, as many images of each class, split by a permutation not known"
     return [
         f"> **Here:** {'; '.join([*here, *sorted(filter(None, kinds))])}.",

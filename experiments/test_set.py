@@ -91,12 +91,12 @@ def draw(runs: Runs):
 
 def all_seeds(runs: Runs) -> Table:
     """Return the means over all seeds."""
-    names = ("validation (%)", "validation error", "test (%)", "test error")
+    names = {"validation": " (%)", "validation error": "", "test": " (%)", "test error": ""}
     rows = []
     for name, rate, numbers, tested in measured(runs):
         row = {"network": name, "eta of Adam": rate}
-        for what, values in zip(names, numbers, strict=True):
-            row[what], row[f"95 % of {what.removesuffix(' (%)')}"] = over_seeds(values)
+        for (what, unit), values in zip(names.items(), numbers, strict=True):
+            row[what + unit], row[f"95 % of {what}"] = over_seeds(values)
         row["macro test (%)"] = 100 * tested.macro_accuracy.mean()
         rows.append(row | {"of 4 near the paper's": near_of(name, numbers)})
     errors = [

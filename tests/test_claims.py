@@ -506,7 +506,7 @@ def test_statement_words_what_is_measured_and_its_bounds():
         "best validation accuracy: SGD at eta 0.01 less SGD at eta 0.1, is above 0"
     )
     assert words["R1c"] == "training error, mean of epochs 91-100, is 3.85 within 0.1"
-    assert CLAIMS["B1a"].where == "Section 2, Figure 3"
+    assert CLAIMS["B1a"].where == "Section 2"
     assert at_least(2, "").words == "2 or more"
 
 

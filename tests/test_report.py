@@ -310,9 +310,9 @@ def test_sections_show_finding_protocol_tables_and_figures_once():
 
 def test_the_protocol_names_data_seeds_and_epochs():
     found = protocol([WORLD["sgd"], WORLD["sgd"].isel(seed=slice(2), epoch=slice(11))])
-    assert found == "Data: handmade; seeds: 2 or 5; epochs: 10 or 100; minibatch 50."
+    assert found == "Data: handmade; seeds: 2 or 5; epochs: 10 or 100; minibatch 50"
     found = protocol([WORLD["sgd"].assign_attrs(order="shared order")])
-    assert found.endswith("; minibatch 50; all seeds with a shared order of minibatches.")
+    assert found.endswith("; minibatch 50; all seeds with a shared order of minibatches")
     counted = WORLD["sgd"].assign_attrs(train_images=30, valid_images=20)
     found = protocol([WORLD["test_set/c1/test"], counted])
     assert found.startswith("Data: handmade (30 training, 20 validation images); seeds: 5; epochs")

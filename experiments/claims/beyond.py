@@ -61,6 +61,7 @@ def pooled_settings(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
             for i in range(flat.sizes["setting"])
         ]
         coords = {"choice": names, "seed": flat.seed.values}
+        coords |= {"rule": ("choice", [rule] * len(names))}
         rows.append(xr.DataArray(flat.values, coords, ("choice", "seed")))
     return xr.concat(rows, "choice", join="exact")
 

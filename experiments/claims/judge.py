@@ -39,10 +39,9 @@ class Claim:
 
     @property
     def where(self) -> str:
-        """Where in the paper it is made."""
+        """The section in which it is made."""
         number = SECTION_OF.get(self.id[0])
-        section = self.section or (f"Section {number}" if number else "further work")
-        return f"{section}, Figure {self.figure}" if self.figure else section
+        return self.section or (f"Section {number}" if number else "further work")
 
     @property
     def statement(self) -> str:

@@ -2,9 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import numpy as np
 import xarray as xr
+
+from emnist_jax.errors import InputError
+from emnist_jax.models import rebuild
 
 CLASSES = 47
 # Implementations that the paper's Adam may have been; the first is its Algorithm 1.
@@ -42,7 +46,8 @@ class Runs:
     ) -> xr.Dataset:
         """Return the curves of one setting (dimensions not named are kept), NaN at chance.
 
-        A diverged network guesses: from there on its accuracy counts as 1/47, its error as ln 47.
+        A diverged network guesses: of n classes its accuracy counts as 1/n from there on, its error
+        as ln n.
         `variant` is that of the sweep's variants whose evaluation to read.
 
         Raises:
@@ -56,8 +61,8 @@ class Runs:
         if epochs and curves.epoch.max() < epochs:
             have = int(curves.epoch.max())
             raise NotTestable(f"{name} has {have} epochs, this needs {epochs}")
-        guess = {v: 1 / CLASSES if "accuracy" in v else math.log(CLASSES) for v in curves.data_vars}
-        return curves.fillna(guess)
+        n = _classes(curves)
+        return curves.fillna({v: 1 / n if "accuracy" in v else math.log(n) for v in curves})
 
     def adam(
         self, learning_rate: float, b1: float, b2: float | None = None, epochs: int = 0
@@ -146,6 +151,12 @@ class Runs:
                 if sources[v] not in curves:
                     raise NotTestable(f"{name} holds no {sources[v]}")
         return curves.assign({v: curves[source] for v, source in sources.items()})
+
+
+def _classes(curves: xr.Dataset) -> int:
+    with suppress(InputError):
+        return rebuild(curves.attrs.get("model", "")).classes or CLASSES
+    return CLASSES
 
 
 def _first(pick: Callable, names: tuple[str, ...]):
