@@ -14,7 +14,8 @@ from emnist_jax.stats import interval
 from experiments._experiment import Runs
 from experiments._names import name
 from experiments._networks import multiply_adds, parameters
-from experiments.claims.measures import best_accuracy, less_luck
+from experiments.claims.measures import best_accuracy
+from experiments.claims.tuning import less_luck
 
 Mean = tuple[float, tuple[float, float]]
 """A mean over seeds and the ends of its 95 % t interval."""

@@ -6,21 +6,18 @@ from typing import NamedTuple
 import xarray as xr
 
 from emnist_jax.figures import plot_budget, plot_settings
-from emnist_jax.figures.tables import Table
 from emnist_jax.stats import (
     best,
     best_after_k,
     best_setting,
     difference_after_k,
-    good_share,
-    median_time,
     time_to_target,
 )
-from experiments._curves import NONE, Mean, gain, over_seeds, plot_differences, plot_means, tuned
+from experiments._curves import NONE, Mean, gain, plot_differences, plot_means
 from experiments._experiment import Runs
 from experiments._names import NAMES
-from experiments.claims.beyond import NEWER, RULES, folder
-from experiments.claims.measures import target_of
+from experiments.claims.rules import NEWER, RULES, folder
+from experiments.claims.tuning import target_of
 
 KINDS = {"": "at a constant rate", "cosine": "with a cosine"}
 BOOTSTRAP = "95 % bootstrap over seeds and settings"
@@ -35,6 +32,11 @@ def searched(runs: Runs, network: str, kind: str = "") -> dict[str, xr.Dataset]:
 def scores(curves: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
     """Return each rule's best validation accuracies (0 to 1), by setting and seed."""
     return {rule: best(one).valid_accuracy.fillna(0) for rule, one in curves.items()}
+
+
+def percent(one: xr.Dataset) -> tuple[float, float]:
+    """Return the ends of an interval of fractions in percent."""
+    return 100 * float(one.lower), 100 * float(one.upper)
 
 
 def less_after_k(one: xr.DataArray, other: xr.DataArray, k: int) -> xr.Dataset:
@@ -148,112 +150,3 @@ def draw_settings(runs: Runs, network: str):
     note = f"{about(runs, network)} · a dot: mean over seeds"
     own = scores(searched(runs, network))
     return plot_settings({NAMES[rule]: score for rule, score in own.items()}, note=note)
-
-
-# Tables
-
-
-def choice_table(runs: Runs, network: str) -> Table:
-    """Return which rule to take at which budget."""
-    rows = [
-        {
-            "learning rate": KINDS[one.kind],
-            "settings to try": one.k,
-            "take": one.lead,
-            "expected best (%)": 100 * one.after.expected,
-            "95 %": percent(one.after),
-            "may be as good": "all" if len(one.alike) == one.others else ", ".join(one.alike),
-            "worst": one.worst,
-            "loses (points)": 100 * one.lost.difference,
-            "95 % of the loss": percent(one.lost),
-        }
-        for one in choices(runs, network)
-    ]
-    return Table(rows)
-
-
-def percent(one: xr.Dataset) -> tuple[float, float]:
-    """Return the ends of an interval of fractions in percent."""
-    return 100 * float(one.lower), 100 * float(one.upper)
-
-
-def kinds_table(runs: Runs) -> Table:
-    """Return each rule's accuracy of each kind on the dense net, at its best setting of it."""
-    rows = []
-    for rule in RULES + NEWER:
-        row: dict[str, object] = {"rule": rule}
-        for kind, words in {**KINDS, "averaged": "averaged"}.items():
-            name = folder("dense", rule, kind)
-            own = name in runs and (not kind or name != folder("dense", rule))
-            mean, bounds = over_seeds(tuned(runs[name])) if own else (None, None)
-            row |= {f"{words} (%)": mean, f"95 %, {words}": bounds}
-        rows.append(row)
-    return Table(rows)
-
-
-def tuned_table(runs: Runs, network: str) -> Table:
-    """Return each rule at its best setting: accuracy, epochs, and how wide good settings lie."""
-    rows = []
-    for kind, words in KINDS.items():
-        found = searched(runs, network, kind)
-        when, sooner = (epochs_to(found, pick) for pick in (max, min))
-        for rule, score in scores(found).items():
-            share = good_share(score)
-            mean, bounds = over_seeds(tuned(found[rule]))
-            coords = best_setting(found[rule]).coords
-            drawn = {k: v for k, v in coords.items() if v.ndim == 0 and k != "sample"}
-            rows.append(
-                {
-                    "rule": rule,
-                    "learning rate": words,
-                    "best setting": ", ".join(f"{k}={float(v):.5g}" for k, v in drawn.items()),
-                    "best, less the choice's luck (%)": mean,
-                    "95 %": bounds,
-                    "epochs to a point below the best rule": _time(when[rule]),
-                    "seeds that never get there": int(median_time(when[rule]).censored),
-                    "epochs to a point below the worst rule": _time(sooner[rule]),
-                    "settings within a point of its own best (%)": 100 * share.share,
-                    "95 % of those": percent(share),
-                }
-            )
-    times = ("epochs to a point below the best rule", "epochs to a point below the worst rule")
-    whole = [name for name in rows[0] if "settings within" in name or "95 % of" in name]
-    return Table(rows, dict.fromkeys(times, ".3g") | dict.fromkeys(whole, ".0f"))
-
-
-def _time(values: xr.DataArray) -> float:
-    """Return the median over seeds, infinite where half of them or more never arrive."""
-    return float(median_time(values)["median"])
-
-
-# Findings
-
-
-def finding_on(runs: Runs, network: str) -> str:
-    """Return which rule to take with half the settings tried, of each kind."""
-    found = list(choices(runs, network))
-    k = max(1, found[-1].k // 2)
-    leads = [
-        f"{KINDS[one.kind]} {NAMES[one.lead]}, {100 * float(one.after.expected):.2f} % "
-        f"[{interval_words(one.after)}], {_rivals(one)}"
-        for one in found
-        if one.k == k
-    ]
-    return (
-        f"**Which rule?** With {k} settings to try: {'; '.join(leads)}. "
-        f"{found[0].others + 1} rules are compared, and the leader is picked by these very "
-        "numbers: of intervals of 95 % one in twenty misses; where few settings are tried, where "
-        "the ranges lie decides as much as the rule."
-    )
-
-
-def interval_words(one: xr.Dataset) -> str:
-    """Return an interval of fractions in percent."""
-    return "{:.2f} to {:.2f}".format(*percent(one))
-
-
-def _rivals(one: Choice) -> str:
-    """Return in words how many of the other rules may be as good as the leader."""
-    if not one.alike:
-        return "ahead of every other"
-    return f"{len(one.alike)} of {one.others} others may be as good"

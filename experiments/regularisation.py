@@ -27,7 +27,8 @@ from experiments._curves import (
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import name
 from experiments._networks import C1, CHOSEN, DENSE, float32_sweep
-from experiments.claims.measures import best_accuracy, held_out_best, less_luck, overfitting
+from experiments.claims.measures import best_accuracy, overfitting
+from experiments.claims.tuning import held_out_best, less_luck
 
 NETWORKS = {"dense": DENSE, "c1": C1}
 VARIANTS = {

@@ -10,8 +10,10 @@ from functools import partial
 from emnist_jax import Sweep
 from experiments._experiment import Experiment, Figure, main
 from experiments._networks import C2
-from experiments._rules import choice_table, draw_against_adam, finding_on, tuned_table
-from experiments.claims.beyond import ON_C2
+from experiments._rules import draw_against_adam
+from experiments._rules_finding import finding_on
+from experiments._rules_tables import choice_table, tuned_table
+from experiments.claims.rules import ON_C2
 from experiments.rules_compared import HELP, search_sweeps
 
 

@@ -13,7 +13,7 @@ from experiments._curves import Mean, gain, plot_differences, tuned
 from experiments._data import FIFTH, HALF, Source, fifth, half
 from experiments._experiment import Experiment, Figure, Runs, main
 from experiments._names import NAMES
-from experiments.claims.beyond import NEWER, RULES, folder
+from experiments.claims.rules import NEWER, RULES, folder
 
 PARTS = {FIFTH: fifth, HALF: half, "": None}
 ALL = {rule: folder("dense", rule) for rule in RULES + NEWER}

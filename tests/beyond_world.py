@@ -6,7 +6,8 @@ from paper_world import CHOSEN, experiment, learn
 
 from experiments import depth, weights_or_convolution
 from experiments._data import FIFTH, HALF
-from experiments.claims.beyond import NEWER, ON_C2, REGULARISED, RULES, folder
+from experiments.claims.beyond import REGULARISED
+from experiments.claims.rules import NEWER, ON_C2, RULES, folder
 from experiments.rules_compared import AVERAGED
 
 SPREAD = 0.0002

@@ -18,6 +18,8 @@ from emnist_jax.engine.grid import make_grid
 from emnist_jax.figures import plot_budget, plot_pairs, plot_settings
 from experiments import (
     _rules,
+    _rules_finding,
+    _rules_tables,
     cifar10,
     depth,
     regularisation,
@@ -36,8 +38,9 @@ from experiments._study import BEYOND as BEYOND_EXPERIMENTS
 from experiments._train import train
 from experiments._verdicts import find
 from experiments.claims import BEYOND, PAPER, Verdict, judge
-from experiments.claims.beyond import NEWER, RULES, SEARCHES, folder, pooled_settings
-from experiments.claims.measures import target_of
+from experiments.claims.beyond import pooled_settings
+from experiments.claims.rules import NEWER, RULES, SEARCHES, folder
+from experiments.claims.tuning import target_of
 
 WORLD = beyond_world.world()
 LION = folder("dense", "lion")
@@ -369,7 +372,7 @@ def test_the_summary_of_the_paper_stays_about_the_paper():
 
 
 def test_which_rule_to_take_at_which_budget():
-    rows = _rules.choice_table(WORLD, "dense").rows
+    rows = _rules_tables.choice_table(WORLD, "dense").rows
     assert [(row["learning rate"], row["settings to try"], row["take"]) for row in rows] == [
         (kind, k, "schedule_free_adamw")
         for kind in ("at a constant rate", "with a cosine")
@@ -379,11 +382,11 @@ def test_which_rule_to_take_at_which_budget():
     assert rows[0]["worst"] == "sgd"
     assert float(rows[0]["loses (points)"]) == pytest.approx(83.45 - 67.6, abs=0.01)
     assert rows[2]["may be as good"] == ""
-    words = _rules.finding_on(WORLD, "dense")
+    words = _rules_finding.finding_on(WORLD, "dense")
     mean = f"{float(rows[1]['expected best (%)']):.2f} % "
     assert f"With 2 settings to try: at a constant rate schedule-free AdamW, {mean}" in words
     assert "9 rules are compared" in words
-    rows = _rules.tuned_table(WORLD, "c2").rows
+    rows = _rules_tables.tuned_table(WORLD, "c2").rows
     by = {row["rule"]: row for row in rows if row["learning rate"] == "at a constant rate"}
     assert float(by["sgd"]["settings within a point of its own best (%)"]) == 25
     assert by["adam"]["epochs to a point below the best rule"] == 5
@@ -397,7 +400,7 @@ def test_what_of_the_lead_a_cosine_and_an_average_leave():
     assert "at a constant rate, the best (schedule-free AdamW) is +0.85 points" in words
     assert "without it the best is +0.40 points" in words
     assert "SGD 40.0" in words  # the first epoch above 81.6 of 40 to 82.6
-    rows = {row["rule"]: row for row in _rules.kinds_table(WORLD).rows}
+    rows = {row["rule"]: row for row in _rules_tables.kinds_table(WORLD).rows}
     assert rows["adam"]["averaged (%)"] == pytest.approx(83.2, abs=0.02)
     assert rows["adopt"]["averaged (%)"] is None  # not tried
     assert rows["schedule_free_adamw"]["with a cosine (%)"] is None  # it has none

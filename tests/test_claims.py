@@ -25,15 +25,9 @@ from experiments.claims import (
     judge_reading,
 )
 from experiments.claims.criteria import at_least, at_most, between, near
-from experiments.claims.measures import (
-    estimate,
-    held_out_best,
-    held_out_earliest,
-    ratio,
-    spread,
-    worst_step,
-)
+from experiments.claims.measures import estimate, ratio, spread, worst_step
 from experiments.claims.quantities import Measured
+from experiments.claims.tuning import held_out_best, held_out_earliest
 
 WORLD = paper_world.world()
 CLAIMS = {claim.id: claim for claim in PAPER}

@@ -14,7 +14,6 @@ from experiments.claims.measures import (
     first_passage,
     highest,
     largest_fall,
-    less_luck,
     or_later,
     seed_differences,
     worst_step,
@@ -33,6 +32,7 @@ from experiments.claims.quantities import (
     mean,
 )
 from experiments.claims.runs import Runs
+from experiments.claims.tuning import less_luck
 
 # One meaning of "best", A1l, A1u, A1v: no other exceeds it by more than this (points).
 MARGIN = 0.3

@@ -11,42 +11,33 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from emnist_jax.stats import difference_after_k, rank_correlation, regret
+from emnist_jax.stats import rank_correlation, regret
 from experiments._data import FIFTH
-from experiments.claims.baseline import SLIGHT, TWICE
-from experiments.claims.criteria import Estimate, above, at_least, at_most, below, between
+from experiments.claims.criteria import Estimate, above, at_least, at_most, below
 from experiments.claims.judge import Claim
-from experiments.claims.measures import (
-    best_accuracy,
-    held_out_best,
-    overfitting,
-    seed_differences,
-    slowest_over_fastest,
-    tuned_range,
-)
+from experiments.claims.measures import best_accuracy, overfitting
 from experiments.claims.networks import NONE_GAINED, WHY_NONE
 from experiments.claims.quantities import TUNED, Measured, Quantity, run
+from experiments.claims.rules import (
+    AVERAGE_CLAIMS,
+    NAMES,
+    NEWER,
+    ON_C2,
+    RULES,
+    folder,
+    gain,
+    rule_claims,
+)
 from experiments.claims.runs import NotTestable, Runs
+from experiments.claims.tuning import held_out_best
 
-SCHEDULE_FREE = "schedule_free_adamw"
-RULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam")
-NEWER = ("adamw", "lion", SCHEDULE_FREE, "adopt")
-ON_C2 = ("sgd", "adam", "adamw", "nesterov", "lion", SCHEDULE_FREE)
-COUNTS = {3: "three", 4: "four", 6: "six", 9: "nine"}
-SEARCHES = {"dense": "rules_compared/dense", "c2": "rules_on_c2"}
 GRIDS = ("sgd", "rmsprop", "adam")  # the paper's rules
 REGULARISED = ("batch_norm", "dropout", "weight_decay")
-NAMES = {"dense": "the dense net", "c1": "C1", "c2": "C2"}
 LESS = Quantity(
     "training less validation accuracy after the last epoch",
     "points",
     lambda curves: held_out_best(best_accuracy(curves), overfitting(curves))[0],
 )
-
-
-def gain(name: str, over: str) -> Measured:
-    """Return what one run's best setting gains over another's."""
-    return TUNED(run(name)) - TUNED(run(over))
 
 
 def pooled_settings(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
@@ -64,97 +55,6 @@ def pooled_settings(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
         coords |= {"rule": ("choice", [rule] * len(names))}
         rows.append(xr.DataArray(flat.values, coords, ("choice", "seed")))
     return xr.concat(rows, "choice", join="exact")
-
-
-# Rules at equal budgets
-
-
-def folder(network: str, rule: str, kind: str = "") -> str:
-    """Return where a rule's curves on a network are: at a constant rate, "cosine", "averaged".
-
-    Schedule-free AdamW averages; it has no cosine, and stands beside both.
-    """
-    ending = f"_{kind}" if kind and rule != SCHEDULE_FREE else ""
-    return f"{SEARCHES[network]}/{rule}{ending}"
-
-
-def _adam_over_sgd(curves: Mapping[str, xr.Dataset]) -> Estimate:
-    a, b = (best_accuracy(curves[rule]) for rule in ("adam", "sgd"))
-    if min(a.sizes["seed"], b.sizes["seed"]) < 2:
-        raise NotTestable("one seed gives no interval")
-    alike = a.sizes["sample"] == b.sizes["sample"]  # then of the same quantiles
-    found = difference_after_k(a, b, resample="both", same_settings=alike)
-    after = found.isel(k=min(2, found.sizes["k"] - 1))
-    return Estimate(*(float(after[x]) for x in ("difference", "lower", "upper")), int(found.n))
-
-
-def _newest_over_adam(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
-    found = {rule: TUNED.of(one) for rule, one in curves.items()}
-    adam = found.pop("adam")
-    return seed_differences(max(found.values(), key=lambda x: float(x.mean())), adam)
-
-
-def _rule_claims(letters: str, network: str, rules: tuple[str, ...]) -> tuple[Claim, ...]:
-    name, both, count = NAMES[network], "Abstract, Section 7", COUNTS[len(rules)]
-    newer = tuple(rule for rule in rules if rule in NEWER)
-
-    def of(function, words, unit="points", rules=rules, kind=""):
-        def measured(runs: Runs):
-            return function({rule: runs.pick(folder(network, rule, kind)) for rule in rules})
-
-        return Measured(words, unit, measured)
-
-    def adam(kind: str) -> str:
-        return folder(network, "adam", kind)
-
-    # fmt: off
-    return (
-        Claim(f"X1{letters[0]}",
-              f"which of {count} rules is taken matters little for the accuracy of {name}",
-              of(tuned_range, "best validation accuracy in as many epochs, best less worst rule"),
-              at_most(SLIGHT, "one point, as for the paper's three rules (F1e)"), section=both),
-        Claim(f"X1{letters[1]}",
-              f"which of {count} rules is taken matters much for the time to train {name}",
-              of(slowest_over_fastest,
-                 "epochs to a point below the best, slowest over fastest rule (never counts as one "
-                 "epoch more than there were, with no upper end)", "times"),
-              at_least(2, TWICE), section=both),
-        Claim(f"X1{letters[2]}",
-              f"with three random settings to try on {name}, Adam is the better bet than SGD",
-              of(_adam_over_sgd,
-                 "expected best validation accuracy after three settings, Adam less SGD",
-                 rules=("adam", "sgd")),
-              above(0, "the sign; bootstrap over seeds and settings"), section="Section 7"),
-        Claim(f"X1{letters[3]}", f"one of {COUNTS[len(newer)]} newer rules beats Adam on {name}",
-              of(_newest_over_adam,
-                 f"best validation accuracy in the epochs trained, the best of {', '.join(newer)} "
-                 "less Adam", rules=("adam", *newer)),
-              above(0, "the sign; the best of several noisy means flatters it a little"),
-              section="beyond"),
-        Claim(f"X1{letters[4]}",
-              f"where every rule may decay its rate, the choice matters little on {name}",
-              of(tuned_range,
-                 "best validation accuracy, best less worst rule, all with a cosine but "
-                 "schedule-free AdamW", kind="cosine"),
-              at_most(SLIGHT, "one point, as for the paper's three rules (F1e)"), section=both),
-        Claim(f"X1{letters[5]}", f"schedule-free AdamW beats Adam with a cosine on {name}",
-              gain(folder(network, SCHEDULE_FREE), adam("cosine")), above(0), section="beyond"),
-        Claim(f"X1{letters[6]}", f"a cosine helps Adam on {name}",
-              gain(adam("cosine"), adam("")), above(0), section="beyond"),
-    )
-    # fmt: on
-
-
-_AVERAGED = folder("dense", "adam", "averaged")
-# fmt: off
-AVERAGE_CLAIMS = (
-    Claim("X1h", "schedule-free AdamW beats Adam evaluated at an average of its weights",
-          gain(folder("dense", SCHEDULE_FREE), _AVERAGED), above(0), section="beyond"),
-    Claim("X1i", "averaging does for Adam what a cosine does",
-          gain(_AVERAGED, folder("dense", "adam", "cosine")),
-          between(-NONE_GAINED, NONE_GAINED, WHY_NONE), section="beyond"),
-)
-# fmt: on
 
 
 # X2 and W1: other images, another problem
@@ -271,8 +171,8 @@ DEPTH = _gains(
 )
 # fmt: on
 BEYOND: Mapping[str, tuple[Claim, ...]] = {
-    "rules_compared": (*_rule_claims("abcdefg", "dense", RULES + NEWER), *AVERAGE_CLAIMS),
-    "rules_on_c2": _rule_claims("jklmnop", "c2", ON_C2),
+    "rules_compared": (*rule_claims("abcdefg", "dense", RULES + NEWER), *AVERAGE_CLAIMS),
+    "rules_on_c2": rule_claims("jklmnop", "c2", ON_C2),
     "training_size": SIZES,
     "cifar10": CIFAR10,
     "regularisation": tuple(

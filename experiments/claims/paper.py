@@ -14,20 +14,16 @@ from experiments.claims.adam import ADAM, LUCK, whole_grid
 from experiments.claims.baseline import RMSPROP, SGD, SLIGHT, TWICE
 from experiments.claims.criteria import above, at_least, at_most, below
 from experiments.claims.judge import Claim
-from experiments.claims.measures import (
-    LONG,
-    accuracy_at,
-    best_accuracy,
-    best_epoch,
-    exactly,
+from experiments.claims.measures import LONG, accuracy_at, best_accuracy, best_epoch, exactly
+from experiments.claims.networks import BATCH_NORM, CONVNETS, DATA, TEST, times
+from experiments.claims.quantities import BEST, SHARE, TUNED_PEAK, Measured, network, rmsprop, run
+from experiments.claims.runs import Runs
+from experiments.claims.tuning import (
     held_out_earliest,
     less_luck,
     slowest_over_fastest,
     tuned_range,
 )
-from experiments.claims.networks import BATCH_NORM, CONVNETS, DATA, TEST, times
-from experiments.claims.quantities import BEST, SHARE, TUNED_PEAK, Measured, network, rmsprop, run
-from experiments.claims.runs import Runs
 
 RULES = ("sgd", "rmsprop", "adam")
 # Inputs and units of the three dense layers of C1 and of the dense net, as the paper lists them.

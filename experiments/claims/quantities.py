@@ -17,14 +17,13 @@ from experiments.claims.measures import (
     accuracy_at,
     best_accuracy,
     best_epoch,
-    held_out_best,
     largest_fall,
-    less_luck,
     ratio,
     roughness,
     seed_differences,
 )
 from experiments.claims.runs import Runs
+from experiments.claims.tuning import held_out_best, less_luck
 
 
 @dataclass(frozen=True)
