@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import xarray as xr
 
-from experiments._experiment import Runs as Found
-from experiments._experiment import Sweeps
+from experiments._experiment import Results, Sweeps
 from experiments._networks import C1, C2, CHOSEN, CHOSEN_GRID, DENSE, paper_sweep
 from experiments._slips import OtherKernels, SlippedNorm
 from experiments.batch_norm import REPORTED_SD
@@ -71,12 +70,12 @@ def _once(name: str, model) -> Sweeps:
 # What is read of it, at one rate
 
 
-def pick(runs: Found, folder: str, variant: str, rate: float) -> xr.Dataset:
+def pick(runs: Results, folder: str, variant: str, rate: float) -> xr.Dataset:
     """Return curves of a run as a variant of its sweep evaluates them."""
     return Runs(runs).pick(folder, variant=variant, learning_rate=rate)
 
 
-def crossed(runs: Found, folder: str, variant: str, rate: float) -> xr.Dataset:
+def crossed(runs: Results, folder: str, variant: str, rate: float) -> xr.Dataset:
     """Return validation with running and test with minibatch statistics, after epoch 7."""
     tested = pick(runs, f"{folder}/test", variant, rate)
     tested = tested.sel(epoch=7, method="pad")  # in a run of few epochs the last is kept

@@ -11,7 +11,7 @@ from flax import linen as nn
 from emnist_jax.figures import plot_intervals
 from emnist_jax.figures.style import setting
 from emnist_jax.stats import interval
-from experiments._experiment import Runs
+from experiments._experiment import Results
 from experiments._names import name
 from experiments._networks import multiply_adds, parameters
 from experiments.claims.measures import best_accuracy
@@ -80,12 +80,12 @@ def gain(one: xr.Dataset, other: xr.Dataset) -> Mean:
     return over_seeds(tuned(one) - tuned(other))
 
 
-def gains(runs: Runs, pairs: Mapping[str, tuple[str, str]]) -> dict[str, Mean]:
+def gains(runs: Results, pairs: Mapping[str, tuple[str, str]]) -> dict[str, Mean]:
     """Return, by words, what the first of each pair of runs gains over the second."""
     return {words: gain(runs[one], runs[other]) for words, (one, other) in pairs.items()}
 
 
-def plot_gains(runs: Runs, pairs: Mapping[str, tuple[str, str]]):
+def plot_gains(runs: Results, pairs: Mapping[str, tuple[str, str]]):
     """Draw the gains with their intervals."""
     return plot_differences({"": gains(runs, pairs)}, "best validation accuracy, points")
 

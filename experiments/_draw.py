@@ -9,7 +9,7 @@ import xarray as xr
 from emnist_jax.console import show
 from emnist_jax.figures import save_figure
 from emnist_jax.figures.tables import Table, save_table
-from experiments._experiment import Experiment, Runs
+from experiments._experiment import Experiment, Results
 
 
 class Section(NamedTuple):
@@ -22,12 +22,12 @@ class Section(NamedTuple):
     about: str = ""  # data, seeds and protocol of its runs
 
 
-def missing_of(experiment: Experiment, runs: Runs) -> list[str]:
+def missing_of(experiment: Experiment, runs: Results) -> list[str]:
     """Return the folders of runs that an experiment's figures and tables still need."""
     return [name for name in (*experiment.folders, *experiment.reads) if name not in runs]
 
 
-def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
+def draw(experiment: Experiment, runs: Results, out: Path) -> Section:
     """Write an experiment's figures and tables, and return its section; short if unfinished."""
     if missing := missing_of(experiment, runs):
         more = f" and {len(missing) - 3} more" * (len(missing) > 3)
@@ -50,7 +50,7 @@ def draw(experiment: Experiment, runs: Runs, out: Path) -> Section:
     return Section(experiment.title, tables, figures, experiment.finding(runs), f"{about}.")
 
 
-def _protocol(experiment: Experiment, runs: Runs, of: str = "") -> str:
+def _protocol(experiment: Experiment, runs: Results, of: str = "") -> str:
     """Return the data, seeds and protocol of an experiment's runs, for captions."""
     names = [*experiment.folders, *experiment.reads]
     names = [name for name in names if name.startswith(f"{experiment.name}/")] or names

@@ -16,7 +16,7 @@ from experiments._data import Source
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-Runs = Mapping[str, xr.Dataset]
+Results = Mapping[str, xr.Dataset]
 """Curves and test results by the folder they are in: "sgd", "convnets/c1", "convnets/c1/test"."""
 Sweeps = Mapping[str, ej.Sweep]
 
@@ -25,7 +25,7 @@ class Figure(NamedTuple):
     """A figure: what its caption says, and how it is drawn from the runs."""
 
     caption: str
-    draw: "Callable[[Runs], Drawing]"
+    draw: "Callable[[Results], Drawing]"
     of: str = ""  # the folder of the runs it shows, if not all of the experiment's
 
 
@@ -54,8 +54,8 @@ class Experiment:
     title: str
     sweeps: Sweeps | Callable[..., Sweeps] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
-    tables: Mapping[str, Callable[[Runs], Table]] = field(default_factory=dict)
-    finding: Callable[[Runs], str] = lambda runs: ""
+    tables: Mapping[str, Callable[[Results], Table]] = field(default_factory=dict)
+    finding: Callable[[Results], str] = lambda runs: ""
     reads: tuple[str, ...] = ()
     data: Mapping[str, Source] = field(default_factory=dict)
     size: int | None = None

@@ -14,7 +14,7 @@ from emnist_jax.stats import (
     time_to_target,
 )
 from experiments._curves import NONE, Mean, gain, plot_differences, plot_means
-from experiments._experiment import Runs
+from experiments._experiment import Results
 from experiments._names import NAMES
 from experiments.claims.rules import NEWER, RULES, folder
 from experiments.claims.tuning import target_of
@@ -23,7 +23,7 @@ KINDS = {"": "at a constant rate", "cosine": "with a cosine"}
 BOOTSTRAP = "95 % bootstrap over seeds and settings"
 
 
-def searched(runs: Runs, network: str, kind: str = "") -> dict[str, xr.Dataset]:
+def searched(runs: Results, network: str, kind: str = "") -> dict[str, xr.Dataset]:
     """Return the curves of each rule that was tried on a network."""
     names = {rule: folder(network, rule, kind) for rule in RULES + NEWER}
     return {rule: runs[name] for rule, name in names.items() if name in runs}
@@ -78,7 +78,7 @@ def budgets(settings: int) -> list[int]:
     return sorted({1, *doubled, settings})
 
 
-def choices(runs: Runs, network: str) -> Iterator[Choice]:
+def choices(runs: Results, network: str) -> Iterator[Choice]:
     """Yield for each kind and budget the best rule, and those that may be as good."""
     for kind in KINDS:
         own = scores(searched(runs, network, kind))
@@ -92,7 +92,7 @@ def choices(runs: Runs, network: str) -> Iterator[Choice]:
             yield Choice(kind, k, lead, led, len(lost), alike, worst, lost[worst])
 
 
-def gains(runs: Runs, kind: str) -> dict[str, Mean]:
+def gains(runs: Results, kind: str) -> dict[str, Mean]:
     """Return what a kind adds on the dense net to each rule that has it, in points."""
     found = {}
     for rule in RULES + NEWER:
@@ -105,13 +105,13 @@ def gains(runs: Runs, kind: str) -> dict[str, Mean]:
 # Figures
 
 
-def about(runs: Runs, network: str) -> str:
+def about(runs: Results, network: str) -> str:
     """Return what the note of a figure says of a network's runs."""
     curves = runs[folder(network, "adam")]
     return f"{curves.attrs.get('data', '')} · {NAMES[network]} · {curves.sizes['seed']} seeds"
 
 
-def draw_budgets(runs: Runs, network: str, kind: str = ""):
+def draw_budgets(runs: Results, network: str, kind: str = ""):
     """Draw what tuning buys, a panel each rule, with Adam's."""
     found = {}
     for rule, score in scores(searched(runs, network, kind)).items():
@@ -121,7 +121,7 @@ def draw_budgets(runs: Runs, network: str, kind: str = ""):
     return plot_budget(found, against=NAMES["adam"], note=note)
 
 
-def draw_against_adam(runs: Runs, network: str):
+def draw_against_adam(runs: Results, network: str):
     """Draw each rule less Adam (points) with half the settings tried, a panel each kind."""
     panels: dict[str, dict[str, Mean]] = {}
     k = max(1, runs[folder(network, "adam")].sizes["sample"] // 2)
@@ -135,7 +135,7 @@ def draw_against_adam(runs: Runs, network: str):
     return plot_means(panels, reference=0, xlabel=xlabel, note=note)
 
 
-def draw_kinds(runs: Runs):
+def draw_kinds(runs: Results):
     """Draw what a cosine and an average add to each rule on the dense net."""
     cosine, averaged = (gains(runs, kind) for kind in ("cosine", "averaged"))
     panels = {
@@ -145,7 +145,7 @@ def draw_kinds(runs: Runs):
     return plot_differences(panels, "less the constant rate, best settings, points")
 
 
-def draw_settings(runs: Runs, network: str):
+def draw_settings(runs: Results, network: str):
     """Draw every setting's accuracy by its learning rate."""
     note = f"{about(runs, network)} · a dot: mean over seeds"
     own = scores(searched(runs, network))

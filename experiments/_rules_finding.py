@@ -7,7 +7,7 @@ import xarray as xr
 
 from emnist_jax.stats import best, best_setting
 from experiments._curves import gain, over_seeds, signed, tuned
-from experiments._experiment import Runs
+from experiments._experiment import Results
 from experiments._names import NAMES
 from experiments._rules import KINDS, Choice, choices, epochs_to, gains, percent, scores, searched
 from experiments.claims.measures import ratio
@@ -15,13 +15,13 @@ from experiments.claims.rules import SCHEDULE_FREE, folder
 from experiments.claims.tuning import tuned_range
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return which rule to take, and what of it a schedule or an average does: a line each."""
     lines = finding_on(runs, "dense"), _lead(runs), _accuracy(runs), _pace(runs), _open(runs)
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _lead(runs: Runs) -> str:
+def _lead(runs: Results) -> str:
     """Return what schedule-free AdamW leads Adam by: as it is, with a cosine, averaged."""
     free = runs[folder("dense", SCHEDULE_FREE)]
     less = {
@@ -35,7 +35,7 @@ def _lead(runs: Runs) -> str:
     )
 
 
-def _accuracy(runs: Runs) -> str:
+def _accuracy(runs: Results) -> str:
     """Return how far rules lie apart, of either kind, with the best of them and without."""
     lines = []
     for kind, words in KINDS.items():
@@ -57,7 +57,7 @@ def _accuracy(runs: Runs) -> str:
     )
 
 
-def _pace(runs: Runs) -> str:
+def _pace(runs: Results) -> str:
     """Return how long the fastest and the slowest rule take to an accuracy that all can reach."""
     lines = [
         f"{words}, {_times(epochs_to(searched(runs, 'dense', kind), min))}"
@@ -82,7 +82,7 @@ def _times(epochs: Mapping[str, xr.DataArray]) -> str:
     )
 
 
-def _open(runs: Runs) -> str:
+def _open(runs: Results) -> str:
     """Return what the few epochs and the ranges leave open."""
     late, edge = [], []
     for kind, words in KINDS.items():
@@ -104,7 +104,7 @@ def _open(runs: Runs) -> str:
     )
 
 
-def finding_on(runs: Runs, network: str) -> str:
+def finding_on(runs: Results, network: str) -> str:
     """Return which rule to take with half the settings tried, of each kind."""
     found = list(choices(runs, network))
     k = max(1, found[-1].k // 2)

@@ -5,12 +5,12 @@ import xarray as xr
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best_setting, good_share, median_time
 from experiments._curves import over_seeds, tuned
-from experiments._experiment import Runs
+from experiments._experiment import Results
 from experiments._rules import KINDS, choices, epochs_to, percent, scores, searched
 from experiments.claims.rules import NEWER, RULES, folder
 
 
-def choice_table(runs: Runs, network: str) -> Table:
+def choice_table(runs: Results, network: str) -> Table:
     """Return which rule to take at which budget."""
     rows = [
         {
@@ -29,7 +29,7 @@ def choice_table(runs: Runs, network: str) -> Table:
     return Table(rows)
 
 
-def kinds_table(runs: Runs) -> Table:
+def kinds_table(runs: Results) -> Table:
     """Return each rule's accuracy of each kind on the dense net, at its best setting of it."""
     rows = []
     for rule in RULES + NEWER:
@@ -43,7 +43,7 @@ def kinds_table(runs: Runs) -> Table:
     return Table(rows)
 
 
-def tuned_table(runs: Runs, network: str) -> Table:
+def tuned_table(runs: Results, network: str) -> Table:
     """Return each rule at its best setting: accuracy, epochs, and how wide good settings lie."""
     rows = []
     for kind, words in KINDS.items():

@@ -34,7 +34,7 @@ from experiments import (
 )
 from experiments._data import FIFTH
 from experiments._draw import Section, draw, missing_of, protocol
-from experiments._experiment import Experiment, Runs
+from experiments._experiment import Experiment, Results
 from experiments._forest import draw_forest
 from experiments._options import Options, options_of
 from experiments._pages import (
@@ -133,7 +133,7 @@ def run_all(
         train(experiments[first], options_for(first), {folder})
 
 
-def _draw_beyond(experiment: Experiment, runs: Runs, out: Path) -> Section:
+def _draw_beyond(experiment: Experiment, runs: Results, out: Path) -> Section:
     """Return an experiment's section: that of a fifth of the images if all are missing."""
     few = on_fifth(runs)
     if missing_of(experiment, runs) and not missing_of(experiment, few):

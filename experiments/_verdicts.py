@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from emnist_jax.figures.tables import Table
-from experiments._experiment import Runs
+from experiments._experiment import Results
 from experiments.claims import (
     PAPER,
     READINGS,
@@ -35,7 +35,7 @@ class Found(NamedTuple):
         held: for each reading of Adam how many claims hold, and how many were tested.
     """
 
-    runs: Runs
+    runs: Results
     judged: Sequence[Judgement]
     held: Mapping[str, tuple[int, int]]
 
@@ -52,7 +52,7 @@ PLURAL = {
 }
 
 
-def find(runs: Runs) -> Found:
+def find(runs: Results) -> Found:
     """Return the verdicts on all claims of the paper."""
     return Found(runs, judge_all(PAPER, runs), held_by_reading(PAPER, runs))
 

@@ -13,7 +13,7 @@ from emnist_jax.figures.style import mark, setting
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.stats import best
 from experiments._curves import peak_limits, together, with_names
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._networks import DENSE, paper_sweep
 
 GRID = {
@@ -27,7 +27,7 @@ REPORTED = {(1e-3, 0.0, 0.9999): 83.5, (1e-3, 0.9, 0.9999): 80, (1e-4, 0.9, 0.99
 REPORTED |= {(1e-4, 0.0, b2): 83.5 for b2 in GRID["b2"]}
 
 
-def by_rule(runs: Runs) -> xr.Dataset:
+def by_rule(runs: Results) -> xr.Dataset:
     """Return the grid along a dimension `rule` in place of b1: each b1, and the last undamped.
 
     Undamped Adam at eta is Adam at eta / (1 - b1); NaN where that was not run.
@@ -40,13 +40,13 @@ def by_rule(runs: Runs) -> xr.Dataset:
     return together(rules | {f"{last}, undamped": undamped}, "rule")
 
 
-def smallest_rate(runs: Runs) -> xr.Dataset:
+def smallest_rate(runs: Results) -> xr.Dataset:
     """Return the curves of every rule at the smallest learning rate."""
     curves = by_rule(runs)
     return curves.sel(learning_rate=curves.learning_rate.min()).dropna("rule", how="all")
 
 
-def draw_grid(runs: Runs):
+def draw_grid(runs: Results):
     """Draw best accuracies, in colours that tell the highest three points apart."""
     curves, b1s = by_rule(runs), runs["adam"].b1.values
     floor = 100 * float(best(curves).valid_accuracy.mean("seed").max()) - 3
@@ -61,7 +61,7 @@ def draw_grid(runs: Runs):
     return figure
 
 
-def draw_most_overfitted(runs: Runs):
+def draw_most_overfitted(runs: Results):
     """Draw the setting that the paper found to overfit most, the largest b1 and b2."""
     curves = smallest_rate(runs)
     shown = curves.sel(b2=curves.b2.max()).isel(rule=slice(runs["adam"].sizes["b1"] - 1, None))
@@ -69,7 +69,7 @@ def draw_most_overfitted(runs: Runs):
     return mark(figure, "83 % by epoch 6", 6, 83, panels=slice(1))
 
 
-def draw_windows(runs: Runs):
+def draw_windows(runs: Results):
     """Draw the curves of every b2, a panel each rule."""
     curves = smallest_rate(runs)
     figure = plot_curves(curves, hue="b2", col="rule", ylim=peak_limits(curves))

@@ -19,13 +19,13 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import two_proportions
 from experiments._anomalies import ANOMALIES, FROZEN, TRAINED, Anomaly, sweeps
 from experiments._curves import NONE, over_seeds, plot_means
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments.claims import PAPER, NotTestable
 
 CLAIMS = {claim.id: claim for claim in PAPER}
 
 
-def measured(runs: Runs) -> Iterator[dict]:
+def measured(runs: Results) -> Iterator[dict]:
     """Yield one row per hypothesis and number, of the runs there are."""
     for anomaly in ANOMALIES:
         for (folder, variant), words in anomaly.readings.items():
@@ -65,7 +65,7 @@ def _reported(claim: str) -> float:
     return (bounds.low + bounds.high) / 2 if np.isfinite(bounds.high) else bounds.low
 
 
-def draw(runs: Runs, part: str):
+def draw(runs: Results, part: str):
     """Draw what was measured beside the paper's numbers, a panel each claim of a letter.
 
     Errors are left out.
@@ -87,7 +87,7 @@ def draw(runs: Runs, part: str):
     )
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return for each anomaly which readings fit, or how far the nearest is."""
     found: dict[str, dict[str, list[dict]]] = {}
     for row in measured(runs):

@@ -18,7 +18,7 @@ from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
 from experiments._curves import of_variant, over_seeds, peak_limits, together
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._names import name
 from experiments._networks import CHOSEN_GRID, DENSE, paper_sweep
 
@@ -38,13 +38,13 @@ def sweep(kind: str, drawn: str) -> ej.Sweep:
     return paper_sweep(usual, "adam", CHOSEN_GRID, epochs=100, variants=variants, keep=keep)
 
 
-def read(runs: Runs, kind: str, drawn: str, statistics: str) -> xr.Dataset:
+def read(runs: Results, kind: str, drawn: str, statistics: str) -> xr.Dataset:
     """Return the curves of a cell."""
     variant = "minibatch" if statistics == "minibatch" else ""
     return of_variant(runs[f"batch_norm/{kind}_{drawn}"], variant)
 
 
-def draw_rate(runs: Runs, number: int):
+def draw_rate(runs: Results, number: int):
     """Draw the curves of Adam (0) or undamped Adam (1): a panel each statistics, a line each kind.
 
     Undamped Adam is Adam at ten times the rate, and the caption names its own.
@@ -62,7 +62,7 @@ def draw_rate(runs: Runs, number: int):
     return mark(figure, "72.3 ± 5.6 %", y=REPORTED, dy=REPORTED_SD)
 
 
-def cells_table(runs: Runs) -> Table:
+def cells_table(runs: Results) -> Table:
     """Return each cell's best accuracy beside the reported 72.3 +- 5.6 %."""
     rows = []
     for (kind, drawn), statistics in itertools.product(KINDS, STATISTICS):
@@ -89,7 +89,7 @@ def cells_table(runs: Runs) -> Table:
     return Table(rows, {"eta of Adam": "g", "epoch of best": ".1f"})
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return which cell comes nearest to the reported mean and spread."""
     rows = cells_table(runs).rows
     near = min(rows, key=lambda row: abs(row["best (%)"] - REPORTED))

@@ -5,14 +5,14 @@ python -m experiments.budgets --out results
 
 from emnist_jax.figures import plot_budget
 from emnist_jax.stats import best, best_after_k
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._names import NAMES
 
 RULES = ("sgd", "rmsprop", "adam")
 CHANCE = 1 / 47
 
 
-def draw(runs: Runs):
+def draw(runs: Results):
     """Draw the best accuracy to expect by the number of settings tried."""
     found = {}
     for rule in RULES:

@@ -17,10 +17,10 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import rank_correlation, regret
 from experiments import rmsprop, sgd
 from experiments._data import Source
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._names import NAMES
 from experiments._networks import DENSE, float32_sweep
-from experiments.claims import Runs as Claimed
+from experiments.claims import Runs
 from experiments.claims.beyond import pooled_settings
 
 PROBLEMS = ("emnist", "cifar10")
@@ -32,16 +32,16 @@ GRIDS = {
 RULES = (tuple(GRIDS), *((rule,) for rule in GRIDS))  # all together, and each
 
 
-def scores(runs: Runs, rules: tuple[str, ...] = RULES[0]) -> list[xr.DataArray]:
+def scores(runs: Results, rules: tuple[str, ...] = RULES[0]) -> list[xr.DataArray]:
     """Return the best accuracies (%) of all settings of some rules on EMNIST and on CIFAR-10."""
-    claimed = Claimed(runs)  # where a diverged network guesses
+    claimed = Runs(runs)  # where a diverged network guesses
     return [
         pooled_settings({rule: claimed.pick(f"cifar10/{problem}/{rule}") for rule in rules})
         for problem in PROBLEMS
     ]
 
 
-def draw(runs: Runs):
+def draw(runs: Results):
     """Draw each setting's accuracy on one against that on the other."""
     one, other = scores(runs)
     names = [runs[f"cifar10/{problem}/sgd"].attrs.get("data", problem) for problem in PROBLEMS]
@@ -56,7 +56,7 @@ def draw(runs: Runs):
     )
 
 
-def correlations(runs: Runs) -> Table:
+def correlations(runs: Results) -> Table:
     """Return Spearman's correlation of the settings' accuracies, of all rules and of each."""
     rows = []
     for rules in RULES:
@@ -73,7 +73,7 @@ def correlations(runs: Runs) -> Table:
     return Table(rows)
 
 
-def losses(runs: Runs) -> Table:
+def losses(runs: Results) -> Table:
     """Return what EMNIST's best setting loses on CIFAR-10."""
     rows = []
     for rules in RULES:
@@ -92,7 +92,7 @@ def losses(runs: Runs) -> Table:
     return Table(rows)
 
 
-def settings(runs: Runs) -> Table:
+def settings(runs: Results) -> Table:
     """Return every setting's accuracy and rank on both."""
     means = [score.mean("seed").values for score in scores(runs)]
     ranks = [np.argsort(np.argsort(-mean)) + 1 for mean in means]
@@ -111,7 +111,7 @@ def settings(runs: Runs) -> Table:
     return Table(rows)
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return how far EMNIST's settings serve on CIFAR-10."""
     one, other = scores(runs)
     ranks, lost = rank_correlation(one, other), regret(other, one)

@@ -17,7 +17,7 @@ from emnist_jax.figures.style import COLOURS, mark
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, fraction_reached
 from experiments._curves import over_seeds, peak_limits, together, with_names, with_rates
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._names import NAMES
 from experiments._networks import C1, C2, CHOSEN_GRID, DENSE, multiply_adds, paper_sweep, parameters
 from experiments.claims.measures import best_epoch, still_rising
@@ -46,7 +46,7 @@ def sweeps(epochs: int = 20) -> dict[str, Sweep]:
     return found
 
 
-def at_best_kept(runs: Runs, name: str) -> xr.Dataset:
+def at_best_kept(runs: Results, name: str) -> xr.Dataset:
     """Return test results at the epoch, of those kept, of each trial's best validation accuracy."""
     tested = runs[f"convnets/{name}/test"]
     if "epoch" not in tested.dims:  # kept at their very best, as in older runs
@@ -55,7 +55,7 @@ def at_best_kept(runs: Runs, name: str) -> xr.Dataset:
     return tested.sel(epoch=valid.fillna(0).idxmax("epoch"))
 
 
-def settings(runs: Runs) -> Iterator[tuple[str, xr.Dataset, xr.Dataset]]:
+def settings(runs: Results) -> Iterator[tuple[str, xr.Dataset, xr.Dataset]]:
     """Yield networks, curves and test results at each rate."""
     for name in NETWORKS:
         curves, tested = runs[f"convnets/{name}"], at_best_kept(runs, name)
@@ -63,7 +63,7 @@ def settings(runs: Runs) -> Iterator[tuple[str, xr.Dataset, xr.Dataset]]:
             yield name, curves.sel(learning_rate=rate), tested.sel(learning_rate=rate)
 
 
-def draw_together(runs: Runs, variables: tuple[str, ...]):
+def draw_together(runs: Results, variables: tuple[str, ...]):
     """Draw the curves of the three networks in the epochs all have, a panel each learning rate."""
     shown = together(
         {NAMES[one]: with_rates(runs[f"convnets/{one}"]) for one in NETWORKS}, "network", "inner"
@@ -76,7 +76,7 @@ def draw_together(runs: Runs, variables: tuple[str, ...]):
     return mark(figure, "C1 .363 after epoch 7", 7, 0.363, colour=COLOURS[1], loc="upper right")
 
 
-def draw_alone(runs: Runs, name: str):
+def draw_alone(runs: Results, name: str):
     """Draw training and validation accuracy of a network in all its epochs."""
     curves, both = with_rates(runs[f"convnets/{name}"]), ("train_accuracy", "valid_accuracy")
     limits = peak_limits(curves, both)
@@ -90,7 +90,7 @@ def mark_best(figure, name: str):
     return mark(figure, words, epochs, numbers, dx=reach, colour=colour)
 
 
-def draw_confusion(runs: Runs):
+def draw_confusion(runs: Results):
     """Draw which test images of each class C1 reads as which."""
     tested = with_names(at_best_kept(runs, "c1"))
     about = " · ".join(str(tested.attrs[name]) for name in ("data", "rule", "model"))
@@ -98,7 +98,7 @@ def draw_confusion(runs: Runs):
     return plot_confusion(tested.confusion.isel(learning_rate=0), note=note)
 
 
-def accuracies(runs: Runs) -> Table:
+def accuracies(runs: Results) -> Table:
     """Return each network's accuracies on validation and test images at both rates."""
     rows = []
     for name, curves, tested in settings(runs):
@@ -126,7 +126,7 @@ def accuracies(runs: Runs) -> Table:
     return Table(rows, formats)
 
 
-def costs(runs: Runs) -> Table:
+def costs(runs: Results) -> Table:
     """Return sizes, operation counts and times of the three networks, each trained alone."""
     timed = {name: runs[f"times/{name}"].attrs for name in NETWORKS}
     seconds = {name: attrs["seconds_per_epoch"] for name, attrs in timed.items()}
@@ -147,7 +147,7 @@ def costs(runs: Runs) -> Table:
     return Table(rows, shares | {"s an epoch": ".3g"})
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return which networks were still improving when their training ended."""
     still = [
         f"{name}, eta {float(curves.learning_rate):g} (mean epoch of best "

@@ -14,7 +14,7 @@ import emnist_jax as ej
 from emnist_jax.figures.style import caption, line_style, new_figure, styled
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, coverage, interval, simulate_races
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._networks import DENSE
 
 SEEDS, ORDERS, DRAWN = 200, 20, (3, 5, 10)
@@ -33,7 +33,7 @@ def sweeps(orders: int = ORDERS) -> dict[str, ej.Sweep]:
     return made
 
 
-def scores(runs: Runs, part: str = "") -> dict[str, xr.DataArray]:
+def scores(runs: Results, part: str = "") -> dict[str, xr.DataArray]:
     """Return each seed's best validation accuracy (%), of both rules and their difference."""
     found = {
         rule: 100 * best(runs[f"coverage/{rule}{part}"]).valid_accuracy.reset_coords(drop=True)
@@ -42,13 +42,13 @@ def scores(runs: Runs, part: str = "") -> dict[str, xr.DataArray]:
     return found | {"adam - sgd": found["adam"] - found["sgd"]}
 
 
-def own_order(runs: Runs) -> list[list[float]]:
+def own_order(runs: Results) -> list[list[float]]:
     """Return the coverage of intervals of 3, 5 and 10 of all seeds, for each quantity."""
     found = scores(runs)
     return [[float(coverage(found[name], n)) for n in DRAWN] for name in QUANTITIES]
 
 
-def shared_order(runs: Runs) -> list[list[float]]:
+def shared_order(runs: Results) -> list[list[float]]:
     """Return how often intervals of seeds that share an order hold the mean of all other seeds."""
     truth = {name: float(one.mean()) for name, one in scores(runs).items()}
     of_orders = [scores(runs, f"_order_{k}") for k in _orders(runs)]
@@ -58,7 +58,7 @@ def shared_order(runs: Runs) -> list[list[float]]:
     ]
 
 
-def _orders(runs: Runs) -> list[int]:
+def _orders(runs: Results) -> list[int]:
     """Return the shared orders that were run."""
     start = "coverage/adam_order_"
     return sorted(int(name.removeprefix(start)) for name in runs if name.startswith(start))
@@ -72,7 +72,7 @@ def _covered(values: xr.DataArray, n: int, truth: float, draws: int = 500) -> fl
     return float(((found.lower <= truth) & (truth <= found.upper)).mean())
 
 
-def coverage_table(runs: Runs) -> Table:
+def coverage_table(runs: Results) -> Table:
     """Return the coverage of 95 % intervals, in percent."""
     rows = []
     for order, found in (("its own", own_order(runs)), ("shared", shared_order(runs))):
@@ -82,7 +82,7 @@ def coverage_table(runs: Runs) -> Table:
     return Table(rows, {f"{n} seeds (%)": ".1f" for n in DRAWN})
 
 
-def races_table(runs: Runs) -> Table:
+def races_table(runs: Results) -> Table:
     """Return what races do: Adam against itself, where any decision is wrong, and against SGD."""
     found = scores(runs)
     pairs = {"adam, adam": (found["adam"], None), "adam, sgd": (found["adam"], found["sgd"])}
@@ -97,7 +97,7 @@ def races_table(runs: Runs) -> Table:
 
 
 @styled
-def draw_coverage(runs: Runs):
+def draw_coverage(runs: Results):
     """Draw the coverage of intervals over seeds with orders of their own and with a shared one."""
     figure = new_figure(8, 3.2)
     axes = figure.subplots()
@@ -117,7 +117,7 @@ def draw_coverage(runs: Runs):
     return figure
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return the range of the coverage with each kind of order, and how often races are wrong."""
     own, shared = np.array(own_order(runs)), np.array(shared_order(runs))
     seeds = runs["coverage/adam"].sizes["seed"]

@@ -23,7 +23,7 @@ from experiments._curves import (
     together,
     with_names,
 )
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._networks import CHOSEN, float32_sweep
 
 CHANNELS = ((5,), (10,), (20,), (5, 10), (10, 10), (10, 20))
@@ -68,7 +68,7 @@ EFFECTS = {
 }
 
 
-def draw_accuracy(runs: Runs):
+def draw_accuracy(runs: Results):
     """Draw the curves at the first rate, a panel each head."""
     panels = {}
     for head in HEADS:
@@ -79,7 +79,7 @@ def draw_accuracy(runs: Runs):
     return plot_curves(curves, hue="network", col="head", ylim=peak_limits(curves))
 
 
-def sizes(runs: Runs) -> Table:
+def sizes(runs: Results) -> Table:
     """Return the size and the accuracy of every network."""
     rows = []
     for name, model in NETWORKS.items():
@@ -90,7 +90,7 @@ def sizes(runs: Runs) -> Table:
     return Table(rows, {"epoch of best": ".1f", "s an epoch": ".3g"})
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return how C1 and C2 differ, and what each difference between them does alone."""
     (_, whole), *single = gains(runs, EFFECTS).items()
     clear = [what for what, (_, (low, high)) in single if low > 0 or high < 0]

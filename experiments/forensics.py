@@ -15,8 +15,7 @@ from emnist_jax.figures import plot_curves
 from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import Table
 from experiments._curves import NONE, peak_limits, plot_means, together, with_names
-from experiments._experiment import Experiment, Figure, main
-from experiments._experiment import Runs as Found
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._networks import DENSE, paper_sweep
 from experiments._verdicts import READING_NAMES, in_words
 from experiments.claims import PAPER, READINGS, SECTIONS, NotTestable, Runs, Verdict, judge_reading
@@ -29,7 +28,7 @@ REPORTED = {
 }
 
 
-def draw_readings(runs: Found):
+def draw_readings(runs: Results):
     """Draw each reading's numbers beside the reported ones, a panel each claim."""
     claims = {claim.id: claim for claim in PAPER}
     panels = {}
@@ -45,7 +44,7 @@ def draw_readings(runs: Found):
     )
 
 
-def draw_curves(runs: Found):
+def draw_curves(runs: Results):
     """Draw the curves of each reading at the paper's choice."""
     curves = {}
     for reading in READINGS:
@@ -57,7 +56,7 @@ def draw_curves(runs: Found):
     return mark(figure, "83 % by epoch 6", 6, 83)
 
 
-def readings_table(runs: Found) -> Table:
+def readings_table(runs: Results) -> Table:
     """Return each claim about Adam, or of networks trained by it, under each reading of Adam."""
     rows = []
     for claim in (one for one in PAPER if one.any_adam or one in SECTIONS["Adam"]):

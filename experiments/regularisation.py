@@ -24,7 +24,7 @@ from experiments._curves import (
     together,
     with_names,
 )
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._names import name
 from experiments._networks import C1, CHOSEN, DENSE, float32_sweep
 from experiments.claims.measures import best_accuracy, overfitting
@@ -55,7 +55,7 @@ def sweeps(epochs: int = 20, convnet_epochs: int = 10) -> dict[str, ej.Sweep]:
     return found
 
 
-def settings(runs: Runs, network: str, variant: str) -> dict[float | None, xr.Dataset]:
+def settings(runs: Results, network: str, variant: str) -> dict[float | None, xr.Dataset]:
     """Return the curves of each strength of a regulariser; None is that of one without strengths.
 
     Coordinates that not all networks have are left out, so that the curves can be subtracted.
@@ -67,7 +67,7 @@ def settings(runs: Runs, network: str, variant: str) -> dict[float | None, xr.Da
     return {v: one.drop_vars(own, errors="ignore") for v, one in chosen.items()}
 
 
-def every_setting(runs: Runs) -> Iterator[tuple[str, str, float | None, xr.Dataset, xr.Dataset]]:
+def every_setting(runs: Results) -> Iterator[tuple[str, str, float | None, xr.Dataset, xr.Dataset]]:
     """Yield network, regulariser, strength, its curves and the plain network's."""
     for network in NETWORKS:
         plain = settings(runs, network, "plain")[None]
@@ -76,7 +76,7 @@ def every_setting(runs: Runs) -> Iterator[tuple[str, str, float | None, xr.Datas
                 yield network, variant, strength, curves, plain
 
 
-def draw_gains(runs: Runs):
+def draw_gains(runs: Results):
     """Draw what each regulariser adds to the accuracy, and beside it to the gap."""
     gains, gaps = {}, {}
     for network, variant, strength, curves, plain in every_setting(runs):
@@ -89,7 +89,7 @@ def draw_gains(runs: Runs):
     return plot_differences(panels, "with it less without, points")
 
 
-def draw_accuracy(runs: Runs, network: str):
+def draw_accuracy(runs: Results, network: str):
     """Draw each regulariser at the strength with the highest mean best accuracy."""
     shown = {
         name(variant): max(
@@ -101,7 +101,7 @@ def draw_accuracy(runs: Runs, network: str):
     return plot_curves(curves, hue="variant", variables=both, ylim=peak_limits(curves, both))
 
 
-def gains_table(runs: Runs) -> Table:
+def gains_table(runs: Results) -> Table:
     """Return accuracy and over-fitting of every setting, with its paired gain."""
     rows = []
     for network, variant, strength, curves, plain in every_setting(runs):
@@ -130,7 +130,7 @@ def gains_table(runs: Runs) -> Table:
     return Table(rows, signs | {"strength": "g", "effect size g": ".1f", "epoch of best": ".1f"})
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return what each regulariser does at its best strength."""
     found = []
     for network in NETWORKS:

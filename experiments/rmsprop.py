@@ -9,7 +9,7 @@ from emnist_jax.figures import plot_best_against_rate, plot_curves
 from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import settings_table
 from experiments._curves import with_names
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._networks import DENSE, paper_sweep
 
 GRID = {"learning_rate": (0.3, 0.1, 0.03, 0.01, 0.003, 0.001), "decay": 0.9}
@@ -17,21 +17,21 @@ GRID = {"learning_rate": (0.3, 0.1, 0.03, 0.01, 0.003, 0.001), "decay": 0.9}
 GUESSING = math.log(47)
 
 
-def draw_accuracy(runs: Runs):
+def draw_accuracy(runs: Results):
     """Draw validation accuracy at every learning rate."""
     figure = plot_curves(with_names(runs["rmsprop"]), hue="learning_rate")
     words = "82.7 ± .4 % at epochs 6 to 9"
     return mark(figure, words, 7.5, 82.7, dx=1.5, dy=0.4, loc=(0.42, 0.74))  # between lines
 
 
-def draw_error(runs: Runs):
+def draw_error(runs: Results):
     """Draw training error up to a little above that of guessing: single epochs lie far above."""
     curves, limits = with_names(runs["rmsprop"]), (0, 1.3 * GUESSING)
     figure = plot_curves(curves, hue="learning_rate", variables="train_error", ylim=limits)
     return mark(figure, "ln 47 = 3.85, guessing", y=GUESSING, loc="upper left")
 
 
-def draw_best(runs: Runs):
+def draw_best(runs: Results):
     """Draw the best accuracy and its epoch at every learning rate."""
     figure = plot_best_against_rate(with_names(runs["rmsprop"]))
     mark(figure, "82.7 ± .4 %", 0.001, 82.7, dy=0.4, panels=slice(1), loc="lower left")

@@ -25,7 +25,7 @@ from emnist_jax import Sweep, schedules
 from emnist_jax.engine import ranges
 from emnist_jax.errors import check_count
 from emnist_jax.figures.tables import Table
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._networks import DENSE, float32_sweep
 from experiments._rules import (
     draw_against_adam,
@@ -110,7 +110,7 @@ def sweeps(
     return found
 
 
-def ranges_table(_: Runs) -> Table:
+def ranges_table(_: Results) -> Table:
     """Return what the settings of each rule are drawn from."""
     drawn = {rule: [f"{k} {words}" for k, words in of.items()] for rule, of in SPACES.items()}
     return Table([{"rule": k, "settings drawn from": ", ".join(of)} for k, of in drawn.items()])

@@ -7,13 +7,13 @@ from emnist_jax.figures import plot_best_against_rate, plot_curves
 from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import settings_table
 from experiments._curves import peak_limits, with_names
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._networks import DENSE, paper_sweep
 
 RATES = (0.1, 0.03, 0.01, 0.003, 0.001)
 
 
-def draw_three_rates(runs: Runs):
+def draw_three_rates(runs: Results):
     """Draw the curves of the largest, the middle and the smallest learning rate."""
     curves, both = with_names(runs["sgd"]), ("train_accuracy", "valid_accuracy")
     last = curves.sizes["learning_rate"] - 1
@@ -22,7 +22,7 @@ def draw_three_rates(runs: Runs):
     return plot_curves(shown, hue="learning_rate", variables=both, ylim=limits)
 
 
-def draw_best(runs: Runs):
+def draw_best(runs: Results):
     """Draw the best accuracy and its epoch at every learning rate."""
     figure = plot_best_against_rate(with_names(runs["sgd"]))
     words = "overfits from about epoch 10"

@@ -17,7 +17,7 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import wilson
 from experiments import batch_norm, convnets
 from experiments._curves import Mean, adam_at, of_variant, over_seeds, plot_means
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 
 SEED, EPOCH, IMAGES = 3, 7, 15_800  # the paper's seed for T1, its epochs and test images
 T1, T2 = (84.2, 0.493, 82.22, 0.547), (87.44, 0.363, 86.76, 0.397)
@@ -42,7 +42,7 @@ SWEEPS = batch_norm.EXPERIMENT.make() | convnets.EXPERIMENT.make()
 Four = tuple[xr.DataArray, xr.DataArray, xr.DataArray, xr.DataArray]
 
 
-def measured(runs: Runs) -> Iterator[tuple[str, float, Four, xr.Dataset]]:
+def measured(runs: Results) -> Iterator[tuple[str, float, Four, xr.Dataset]]:
     """Yield network, rate, validation accuracy and error, test accuracy and error, test results."""
     for name, (folder, variant) in TRAINED.items():
         if "epoch" not in runs[f"{folder}/test"].dims:
@@ -62,7 +62,7 @@ def near_of(name: str, numbers: Four) -> int:
     return sum(abs(float(mine.mean()) - paper) <= most for mine, paper, most in both)
 
 
-def draw(runs: Runs):
+def draw(runs: Results):
     """Draw test accuracies beside the reported ones with their intervals, a panel a rate."""
     panels: dict[str, dict[str, Mean]] = {}
     papers: dict[str, float] = {}
@@ -89,7 +89,7 @@ def draw(runs: Runs):
     return figure
 
 
-def all_seeds(runs: Runs) -> Table:
+def all_seeds(runs: Results) -> Table:
     """Return the means over all seeds."""
     names = {"validation": " (%)", "validation error": "", "test": " (%)", "test error": ""}
     rows = []
@@ -105,7 +105,7 @@ def all_seeds(runs: Runs) -> Table:
     return Table(rows, dict.fromkeys(errors, ".3f") | {"eta of Adam": "g"})
 
 
-def papers_seed(runs: Runs) -> Table:
+def papers_seed(runs: Results) -> Table:
     """Return the results of the paper's seed, with Wilson's interval of its test accuracy."""
     rows = []
     for name, rate, numbers, tested in measured(runs):
@@ -126,7 +126,7 @@ def papers_seed(runs: Runs) -> Table:
     return Table(rows, {"eta of Adam": "g", "validation error": ".3f", "test error": ".3f"})
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return which networks come near the reported numbers."""
     found = [
         f"{name}, eta {rate:g}: {near_of(name, four)} of 4"

@@ -11,7 +11,7 @@ from emnist_jax.figures.tables import Table
 from experiments import rules_compared
 from experiments._curves import Mean, gain, plot_differences, tuned
 from experiments._data import FIFTH, HALF, Source, fifth, half
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._names import NAMES
 from experiments.claims.rules import NEWER, RULES, folder
 
@@ -25,30 +25,30 @@ def sweeps(epochs: int = 10, settings: int = 16, sample_seed: int = 0) -> dict[s
     return {f"{part}{name}": made[name] for part in (FIFTH, HALF) for name in ALL.values()}
 
 
-def accuracy(runs: Runs, part: str) -> dict[str, float]:
+def accuracy(runs: Results, part: str) -> dict[str, float]:
     """Return each rule's mean accuracy (%) at its best setting on a part."""
     return {rule: float(tuned(runs[part + name]).mean()) for rule, name in ALL.items()}
 
 
-def less_adam(runs: Runs, part: str) -> dict[str, Mean]:
+def less_adam(runs: Results, part: str) -> dict[str, Mean]:
     """Return each rule less Adam, in points, both at their best settings on a part."""
     adam = runs[part + ALL["adam"]]
     others = {rule: runs[part + name] for rule, name in ALL.items() if rule != "adam"}
     return {NAMES[rule]: gain(one, adam) for rule, one in others.items()}
 
 
-def images(runs: Runs, part: str) -> int:
+def images(runs: Results, part: str) -> int:
     """Return how many training images a part has."""
     return int(runs[part + ALL["adam"]].attrs["train_images"])
 
 
-def draw(runs: Runs):
+def draw(runs: Results):
     """Draw each rule less Adam, a panel each number of training images."""
     panels = {f"{images(runs, part):,} images": less_adam(runs, part) for part in PARTS}
     return plot_differences(panels, "best validation accuracy less Adam's, points")
 
 
-def accuracies(runs: Runs) -> Table:
+def accuracies(runs: Results) -> Table:
     """Return each rule's accuracy and rank by the number of training images."""
     means = {part: accuracy(runs, part) for part in PARTS}
     rows = []
@@ -63,7 +63,7 @@ def accuracies(runs: Runs) -> Table:
     return Table(rows)
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return which rules lead at each size."""
     lines = []
     for part in PARTS:

@@ -31,7 +31,7 @@ from experiments._curves import (
     with_names,
 )
 from experiments._data import Source
-from experiments._experiment import Experiment, Figure, Runs, main
+from experiments._experiment import Experiment, Figure, Results, main
 from experiments._names import NAMES
 from experiments._networks import C1, C2, CHOSEN_GRID, float32_sweep
 
@@ -84,7 +84,7 @@ def shuffle_pixels(data: ej.Dataset) -> ej.Dataset:
     return replace(data, **parts, name=f"{data.name}, pixels shuffled")
 
 
-def draw_accuracy(runs: Runs):
+def draw_accuracy(runs: Results):
     """Draw C1 and C2, a panel each, beside what both are compared with, all at their best rates."""
     panels = {}
     for net in ("c1", "c2"):
@@ -95,7 +95,7 @@ def draw_accuracy(runs: Runs):
     return plot_curves(curves, hue="network", col="of", ylim=peak_limits(curves))
 
 
-def sizes(runs: Runs) -> Table:
+def sizes(runs: Results) -> Table:
     """Return the size and the accuracy of every network."""
     rows = []
     for name, model in NETWORKS.items():
@@ -108,13 +108,13 @@ def sizes(runs: Runs) -> Table:
     return Table(rows, {"epoch of best": ".1f", "s an epoch": ".3g"})
 
 
-def at_best(runs: Runs, name: str) -> xr.Dataset:
+def at_best(runs: Results, name: str) -> xr.Dataset:
     """Return the mean over seeds of what holds at the best epoch, of the best learning rate."""
     means = best(runs[folder_of(name)]).mean("seed")
     return means.isel(learning_rate=means.valid_accuracy.argmax("learning_rate"))
 
 
-def finding(runs: Runs) -> str:
+def finding(runs: Results) -> str:
     """Return how much of what C1 and C2 gain each explanation leaves."""
     rising = [
         name

@@ -48,7 +48,7 @@ class Options(common.Options, _First):
     """what transparent pixels of image files lie on"""
     transposed: option(Literal["yes", "no"] | None, "EMNIST's files", "{yes,no}") = None
     """whether the images of IDX and other files of arrays lie transposed"""
-    seeds: tuple[int, ...] = (5,)
+    seeds: tuple[int, ...] = (ej.Sweep.seeds,)
     """random initialisations of every setting: how many, or which, as in 3 5 7"""
     samples: option(int | None, "a grid", "INT") = None
     """draw so many settings instead of a grid"""
@@ -60,11 +60,11 @@ class Options(common.Options, _First):
     """of the learning rate"""
     warmup: int = 0
     """updates over which it first rises"""
-    order: option(str, metavar="seed or INT") = "seed"
+    order: option(str, metavar="seed or INT") = ej.Sweep.order
     """of the minibatches: each seed's own, or this one for all seeds"""
-    precision: Literal[PRECISIONS] = "default"
+    precision: Literal[PRECISIONS] = ej.Sweep.precision
     """of matrix products"""
-    watch: tuple[Literal[WATCHED], ...] = ()
+    watch: tuple[Literal[WATCHED], ...] = ej.Sweep.watch
     """diagnostics of the training to record, means over an epoch's updates"""
     keep: option(tuple[str, ...] | None, "none", f"{{{','.join(KEEP)}}} or INT ...") = None
     """keep every trial's network, to predict with: as it was at its best epoch, by validation
