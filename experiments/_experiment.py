@@ -1,4 +1,4 @@
-"""An experiment as data: what is trained, and what is made of it; and its command."""
+"""An experiment as data: what is trained, and what is made of it."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import xarray as xr
 
 import emnist_jax as ej
-from emnist_jax.cli.options import guarded, parse, start
-from emnist_jax.console import show
 from emnist_jax.figures.tables import Table
 from experiments._data import Source
 
@@ -85,18 +83,3 @@ class Experiment:
         made = self.make().items()
         tested = {f"{folder}/test" for folder, sweep in made if sweep.keep is not None}
         return (*(folder for folder, _ in made), *sorted(tested))
-
-
-def main(experiment: Experiment, about: str) -> None:
-    """Run an experiment from the command line: train what is missing, draw, report."""
-    from experiments._draw import draw
-    from experiments._options import options_of
-    from experiments._train import collect, train
-
-    def command() -> None:
-        options = parse(options_of(experiment), f"python -m experiments.{experiment.name}", about)
-        start(options)
-        train(experiment, options)
-        show(draw(experiment, collect(options.out), options.out).text)
-
-    guarded(command)

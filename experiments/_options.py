@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import make_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import emnist_jax as ej
 from emnist_jax.cli.options import Options, option
-
-if TYPE_CHECKING:
-    from experiments._experiment import Experiment
+from experiments._experiment import Experiment
 
 HELP = {
     "size": "use a fixed random subset of so many images in all (glyphs: draw so many)",
@@ -18,7 +16,7 @@ HELP = {
 }
 
 
-def options_of(experiment: "Experiment") -> type[Options]:
+def options_of(experiment: Experiment) -> type[Options]:
     """Return an experiment's options: those of all with the values of its sweeps, and its own.
 
     Its own are the axes of its grids (by rule, where the rules differ in values), the arguments of
@@ -62,7 +60,7 @@ def axes(sweeps: Mapping[str, ej.Sweep]) -> dict[str, tuple[str, float | tuple[f
 
 
 def chosen(
-    experiment: "Experiment", options: Options, images: int | None = None
+    experiment: Experiment, options: Options, images: int | None = None
 ) -> dict[str, ej.Sweep]:
     """Return the sweeps of an experiment, as its options and the training images change them."""
     given = {} if images is None else {"images": images}

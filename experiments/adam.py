@@ -13,7 +13,8 @@ from emnist_jax.figures.style import mark, setting
 from emnist_jax.figures.tables import settings_table
 from emnist_jax.stats import best
 from experiments._curves import peak_limits, together, with_names
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._networks import DENSE, paper_sweep
 
 GRID = {

@@ -19,7 +19,8 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import two_proportions
 from experiments._anomalies import ANOMALIES, FROZEN, TRAINED, Anomaly, sweeps
 from experiments._curves import NONE, over_seeds, plot_means
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments.claims import PAPER, NotTestable
 
 CLAIMS = {claim.id: claim for claim in PAPER}

@@ -18,7 +18,8 @@ from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
 from experiments._curves import of_variant, over_seeds, peak_limits, together
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._names import name
 from experiments._networks import CHOSEN_GRID, DENSE, paper_sweep
 

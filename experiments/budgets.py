@@ -5,7 +5,8 @@ python -m experiments.budgets --out results
 
 from emnist_jax.figures import plot_budget
 from emnist_jax.stats import best, best_after_k
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._names import NAMES
 
 RULES = ("sgd", "rmsprop", "adam")

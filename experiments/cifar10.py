@@ -17,7 +17,8 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import rank_correlation, regret
 from experiments import rmsprop, sgd
 from experiments._data import Source
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._names import NAMES
 from experiments._networks import DENSE, float32_sweep
 from experiments.claims import Runs

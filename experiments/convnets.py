@@ -17,7 +17,8 @@ from emnist_jax.figures.style import COLOURS, mark
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, fraction_reached
 from experiments._curves import over_seeds, peak_limits, together, with_names, with_rates
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._names import NAMES
 from experiments._networks import C1, C2, CHOSEN_GRID, DENSE, multiply_adds, paper_sweep, parameters
 from experiments.claims.measures import best_epoch, still_rising

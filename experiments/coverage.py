@@ -14,7 +14,8 @@ import emnist_jax as ej
 from emnist_jax.figures.style import caption, line_style, new_figure, styled
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, coverage, interval, simulate_races
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._networks import DENSE
 
 SEEDS, ORDERS, DRAWN = 200, 20, (3, 5, 10)

@@ -23,7 +23,8 @@ from experiments._curves import (
     together,
     with_names,
 )
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._networks import CHOSEN, float32_sweep
 
 CHANNELS = ((5,), (10,), (20,), (5, 10), (10, 10), (10, 20))

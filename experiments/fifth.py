@@ -8,7 +8,8 @@ The same sweeps for twice as many epochs, in fifth/; the validation images are t
 from emnist_jax import Sweep
 from experiments import cifar10, depth, regularisation, weights_or_convolution
 from experiments._data import FIFTH, Source, fifth
-from experiments._experiment import Experiment, main
+from experiments._experiment import Experiment
+from experiments._main import main
 
 QUESTIONS = (cifar10, regularisation, weights_or_convolution, depth)
 

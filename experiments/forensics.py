@@ -15,7 +15,8 @@ from emnist_jax.figures import plot_curves
 from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import Table
 from experiments._curves import NONE, peak_limits, plot_means, together, with_names
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._networks import DENSE, paper_sweep
 from experiments._verdicts import READING_NAMES, in_words
 from experiments.claims import PAPER, READINGS, SECTIONS, NotTestable, Runs, Verdict, judge_reading

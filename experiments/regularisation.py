@@ -24,7 +24,8 @@ from experiments._curves import (
     together,
     with_names,
 )
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._names import name
 from experiments._networks import C1, CHOSEN, DENSE, float32_sweep
 from experiments.claims.measures import best_accuracy, overfitting

@@ -9,7 +9,8 @@ from emnist_jax.figures import plot_best_against_rate, plot_curves
 from emnist_jax.figures.style import mark
 from emnist_jax.figures.tables import settings_table
 from experiments._curves import with_names
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._networks import DENSE, paper_sweep
 
 GRID = {"learning_rate": (0.3, 0.1, 0.03, 0.01, 0.003, 0.001), "decay": 0.9}

@@ -25,7 +25,8 @@ from emnist_jax import Sweep, schedules
 from emnist_jax.engine import ranges
 from emnist_jax.errors import check_count
 from emnist_jax.figures.tables import Table
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._networks import DENSE, float32_sweep
 from experiments._rules import (
     draw_against_adam,

@@ -8,7 +8,8 @@ The four best of `rules_compared`, SGD and Adam, with the first eight of its set
 from functools import partial
 
 from emnist_jax import Sweep
-from experiments._experiment import Experiment, Figure, main
+from experiments._experiment import Experiment, Figure
+from experiments._main import main
 from experiments._networks import C2
 from experiments._rules import draw_against_adam
 from experiments._rules_finding import finding_on

@@ -17,7 +17,8 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import wilson
 from experiments import batch_norm, convnets
 from experiments._curves import Mean, adam_at, of_variant, over_seeds, plot_means
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 
 SEED, EPOCH, IMAGES = 3, 7, 15_800  # the paper's seed for T1, its epochs and test images
 T1, T2 = (84.2, 0.493, 82.22, 0.547), (87.44, 0.363, 86.76, 0.397)

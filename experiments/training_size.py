@@ -11,7 +11,8 @@ from emnist_jax.figures.tables import Table
 from experiments import rules_compared
 from experiments._curves import Mean, gain, plot_differences, tuned
 from experiments._data import FIFTH, HALF, Source, fifth, half
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._names import NAMES
 from experiments.claims.rules import NEWER, RULES, folder
 

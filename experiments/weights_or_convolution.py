@@ -31,7 +31,8 @@ from experiments._curves import (
     with_names,
 )
 from experiments._data import Source
-from experiments._experiment import Experiment, Figure, Results, main
+from experiments._experiment import Experiment, Figure, Results
+from experiments._main import main
 from experiments._names import NAMES
 from experiments._networks import C1, C2, CHOSEN_GRID, float32_sweep
 

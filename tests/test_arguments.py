@@ -214,7 +214,7 @@ def test_numbers_alone_are_no_data():
 
 def test_the_command_line_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
     from experiments import sgd
-    from experiments._experiment import main
+    from experiments._main import main
 
     for words, reason in (
         (["--data", "glyps"], 'did you mean "glyphs"'),

@@ -21,7 +21,8 @@ from experiments import _networks, batch_norm, beyond, convnets, coverage, paper
 from experiments._curves import of_variant
 from experiments._data import Source
 from experiments._draw import draw
-from experiments._experiment import Experiment, Figure, main
+from experiments._experiment import Experiment, Figure
+from experiments._main import main
 from experiments._networks import multiply_adds, parameters
 from experiments._options import axes, chosen, options_of
 from experiments._study import BEYOND, PAPER, run_all, write_report
