@@ -31,6 +31,7 @@ GROWN = {
     "named epochs": {"seeds": 3, "keep": (1, 2)},
     "a trial that diverges": {"grid": {"learning_rate": [1e-2, 1e-3, 1e200]}},
 }
+PARTS = ("seeds", "settings", "epochs")  # of what "both" and "all" grow at once
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,7 +76,14 @@ def assert_same(one, other):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("changes", GROWN.values(), ids=GROWN)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(one, marks=pytest.mark.slow) if name in PARTS else one
+        for name, one in GROWN.items()
+    ],
+    ids=GROWN,
+)
 def test_what_grows_equals_a_run_at_once(tmp_path, data, begun, capsys, changes):
     small = SWEEP.replace(keep=changes.get("keep", "best"))
     expected = begun(tmp_path, small.keep)

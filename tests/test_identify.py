@@ -155,6 +155,7 @@ def test_each_rule_of_ours_is_named_under_an_alias(name):
     assert (found.name, found.matched, found.slips) == (name, True, ())
 
 
+@pytest.mark.slow
 def test_each_rule_of_optax_of_the_families_is_named_under_an_alias():
     for name in ("adamw", "nadam", "nadamw", "amsgrad", "adamax", "adamaxw", "adagrad"):
         found = rules.identify(lambda lr, name=name: getattr(optax, name)(lr))
