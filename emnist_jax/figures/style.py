@@ -221,7 +221,8 @@ def mark(
             for artist, text in pairs
             if text.startswith("reported: ")
         ]
-        axes.legend(*zip(*shown, strict=True), loc=loc, fontsize=9)
+        legible = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}  # on curves, too
+        axes.legend(*zip(*shown, strict=True), loc=loc, fontsize=9, **legible)
     return figure
 
 
