@@ -64,9 +64,15 @@ class Pair(NamedTuple):
         """Return whether the difference is the same on every seed, to rounding."""
         return self.sd < 1e-9
 
-    def adjusted(self, more: str = "") -> str:
-        """Return the verdict, after it what more there is to say of it, and the q of several."""
-        return self.verdict + more + ("" if self.q is None else f" (q = {self.q:.2g})")
+    @property
+    def adjusted(self) -> str:
+        """Return the verdict with the q of several pairs."""
+        return self.verdict + self.with_q
+
+    @property
+    def with_q(self) -> str:
+        """Return the q of several pairs in brackets."""
+        return "" if self.q is None else f" (q = {self.q:.2g})"
 
     @property
     def points(self) -> str:
@@ -108,7 +114,8 @@ class Comparison:
             note = f"; {pair.outlook} would decide"
             if pair.alone:
                 corrected = f" after correction for {len(self.pairs)} comparisons"
-        return f"{pair.a} - {pair.b}{after}: {pair.points}: {pair.adjusted(corrected)}{note}"
+        verdict = f"{pair.verdict}{corrected}{pair.with_q}{note}"
+        return f"{pair.a} - {pair.b}{after}: {pair.points}: {verdict}"
 
     @property
     def _tuned(self) -> bool:
@@ -137,8 +144,7 @@ class Comparison:
     def plot(self) -> "Figure":
         """Draw the rules against the learning rate, and their differences with intervals."""
         differences = {
-            f"{p.a} - {p.b}\n{p.adjusted()}": self.scores[p.a] - self.scores[p.b]
-            for p in self.pairs
+            f"{p.a} - {p.b}\n{p.adjusted}": self.scores[p.a] - self.scores[p.b] for p in self.pairs
         }
         note = f"differences: the best of {self.k}, less the winner's luck" * self._tuned
         level = self.pairs[0].level

@@ -13,7 +13,7 @@ from emnist_jax import hosts
 from emnist_jax.console import show
 from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
-from emnist_jax.store.curves import checksum, load_curves, save_curves
+from emnist_jax.store.curves import SHARED_ORDER, checksum, load_curves, save_curves
 from experiments._data import Source
 from experiments._experiment import Experiment
 from experiments._options import Options, chosen
@@ -56,6 +56,12 @@ def _train_and_test(sweep: ej.Sweep, data: ej.Dataset, folder: str, options: Opt
     ej.run(sweep, data, out, overwrite=options.overwrite, trials_at_once=options.trials_at_once)
     if sweep.keep is not None:
         curves, kept = hosts.first(load_curves, out), ej.load_networks(out, sweep.model)
+        for dim in set(kept.kept.dims) - {"epoch"}:
+            if not np.array_equal(kept.kept[dim], curves[dim]):
+                raise InputError(
+                    f"{out} holds networks of trials that its curves lack, as a run was stopped "
+                    "between the two: give the command of that run again, or use --overwrite"
+                )
         own = {"images": len(data.test.labels), "curves_checksum": checksum(curves)}
         tested = test(kept, data, sweep).assign_attrs(curves.attrs | own)
         hosts.first(save_curves, tested, out / "test" / "curves.nc")
@@ -65,9 +71,16 @@ def _is_tested(out: Path) -> bool:
     """Return whether a folder holds the test results of the networks of its very curves."""
     # The checksum covers the curves' attributes too, so their configuration.
     path = out / "test" / "curves.nc"
-    if not path.exists():
-        return False
-    return load_curves(path).attrs.get("curves_checksum") == checksum(load_curves(out))
+    return path.exists() and _is_of(load_curves(path), load_curves(out))
+
+
+def _is_of(tested: xr.Dataset, curves: xr.Dataset) -> bool:
+    """Return whether test results are of the networks of some curves."""
+    ways = [curves]
+    if curves.attrs.get("order") == SHARED_ORDER:  # which loading adds to curves of older versions
+        ways.append(curves.copy())
+        ways[1].attrs.pop("order")
+    return tested.attrs.get("curves_checksum") in map(checksum, ways)
 
 
 def test(kept: ej.Networks, data: ej.Dataset, sweep: ej.Sweep) -> xr.Dataset:
@@ -102,7 +115,7 @@ def collect(folder: Path) -> dict[str, xr.Dataset]:
         runs = {str(path.parent.relative_to(folder)): load_curves(path) for path in paths}
         for name in [one for one in runs if one.endswith("/test")]:
             curves = runs.get(name.removesuffix("/test"))
-            if curves is None or runs[name].attrs.get("curves_checksum") != checksum(curves):
+            if curves is None or not _is_of(runs[name], curves):
                 show(f"{folder / name}: left out, as it is of other curves; train it to test anew")
                 del runs[name]
         return runs

@@ -594,3 +594,8 @@ def test_a_diverged_setting_is_not_the_best():
     curves.valid_accuracy.loc[{"b2": 0.9}] = np.nan
     curves.valid_error.loc[{"b2": 0.9}] = np.nan
     assert "0.99" in sweep.figures(curves)["curves"].get_supxlabel()
+
+
+def test_the_options_of_all_commands_have_the_defaults_of_a_sweep():
+    defaults = options.Options()
+    assert (defaults.epochs, defaults.batch_size) == (ej.Sweep.epochs, ej.Sweep.batch_size)

@@ -217,9 +217,11 @@ def test_a_resumed_chunk_that_no_longer_fits_gets_advice_that_can_be_followed(
     monkeypatch.undo()
     few = plan(trials_at_once=jax.device_count()).memory.total
     monkeypatch.setattr(forecasts, "memory_of", lambda device: few)
-    with pytest.raises(ej.InputError, match="its checkpoint goes on with as many alone") as caught:
+    with pytest.raises(
+        ej.InputError, match="its checkpoint or state goes on with as many"
+    ) as caught:
         train("float32", **options | {"trials_at_once": 2})
-    assert "use more devices or more memory; begun again (--overwrite), about" in str(caught.value)
+    assert "use more devices or memory; begun again (--overwrite), about" in str(caught.value)
 
 
 def test_a_host_without_room_for_what_is_kept_is_refused_with_advice(monkeypatch):

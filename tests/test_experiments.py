@@ -16,7 +16,7 @@ from emnist_jax.cli.options import parse
 from emnist_jax.errors import InputError
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import settings_table
-from emnist_jax.store.curves import load_curves
+from emnist_jax.store.curves import checksum, load_curves
 from experiments import _networks, batch_norm, beyond, convnets, coverage, paper, samples, test_set
 from experiments._curves import of_variant
 from experiments._data import Source
@@ -247,6 +247,25 @@ def test_results_are_tested_again_where_they_are_of_other_curves(world, capsys):
     train(TINY, options)
     xr.testing.assert_identical(load_curves(path), whole)
     assert "nothing trained" in capsys.readouterr().out and path.read_bytes() == before
+
+
+def test_tests_of_curves_of_the_first_version_are_theirs(world, tmp_path):
+    """Loading adds `order` to curves that have none; their checksum was without."""
+    out = shutil.copytree(world[0], tmp_path / "copy")
+    curves, tested = load_curves(out / "tiny/kept"), load_curves(out / "tiny/kept/test")
+    del curves.attrs["order"]
+    ej.save_curves(curves, out / "tiny/kept/curves.nc")
+    of = tested.assign_attrs(curves_checksum=checksum(curves))
+    ej.save_curves(of, out / "tiny/kept/test/curves.nc")
+    assert collect(out)["tiny/kept"].order == "shared order" and "tiny/kept/test" in collect(out)
+
+
+def test_networks_of_trials_that_the_curves_lack_are_not_tested(world, tmp_path):
+    out = shutil.copytree(world[0], tmp_path / "copy")
+    shutil.rmtree(out / "tiny/kept/test")
+    ej.save_curves(load_curves(out / "tiny/kept").isel(seed=[0]), out / "tiny/kept/curves.nc")
+    with pytest.raises(InputError, match="networks of trials that its curves lack"):
+        train(TINY, replace(world[1], seeds=1, out=out))
 
 
 def test_fewer_seeds_test_all_networks_and_lost_networks_lose_no_curves(world, tmp_path):

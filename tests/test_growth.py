@@ -223,15 +223,33 @@ def test_a_selection_of_curves_is_no_finished_run(tmp_path, data, begun, selecti
         run(SWEEP, data, tmp_path)
 
 
+@pytest.mark.parametrize("damaged", [False, True])
 def test_a_checkpoint_that_a_finished_run_left_is_in_nobodys_way(
-    tmp_path, data, begun, monkeypatch
+    tmp_path, data, begun, monkeypatch, damaged
 ):
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "clear", lambda self: None)
-        run(SWEEP, data, tmp_path)
-    assert [*(tmp_path / "checkpoint").iterdir()]
+        run(SWEEP, data, tmp_path, checkpoint_minutes=0)
+    before, newest = sorted((tmp_path / "checkpoint").iterdir())
+    if damaged:
+        newest.write_bytes(before.read_bytes()[:-9])
     run(SWEEP.replace(seeds=3), data, tmp_path)
     assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_selection_that_grows_back_resumes(tmp_path, data, monkeypatch):
+    whole, save = SWEEP.replace(seeds=3), Checkpoints.save
+    curves = run(whole, data, tmp_path)
+    ej.save_curves(curves.isel(seed=[0, 1]), tmp_path / "curves.nc")
+    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+        patch.setattr(Checkpoints, "save", lambda *args: save(*args) or stopped())
+        run(whole, data, tmp_path, checkpoint_minutes=0)
+    restored, restore = [], Checkpoints.restore
+    monkeypatch.setattr(
+        Checkpoints, "restore", lambda self: restored.append(restore(self)) or restored[0]
+    )
+    xr.testing.assert_allclose(run(whole, data, tmp_path), curves, rtol=1e-12)
+    assert restored[0] is not None
 
 
 def test_an_unfinished_growth_is_named_with_the_way_on(tmp_path, data, begun, monkeypatch):
@@ -362,6 +380,8 @@ def test_a_forecast_is_of_what_the_folder_lacks(tmp_path, data, begun, monkeypat
     assert plan(out=None) == plan(out=tmp_path / "empty") == (4, 0, 1, 21.0)
     assert plan(seeds=4) == (4, 4, 1, 21.0)
     assert plan(epochs=5) == (4, 0, 1, 31.0)  # three epochs more
+    with pytest.raises(InputError, match="out=5: give the path of a folder"):
+        plan(out=5)
     with pytest.raises(InputError, match="holds 2 trials that are not in this sweep"):
         plan(grid={"learning_rate": [1e-2]}, seeds=3)
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before

@@ -20,7 +20,6 @@ import tyro
 from emnist_jax import hosts
 from emnist_jax._setup import start_jax
 from emnist_jax.console import flush, show
-from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_choice, nearest
 
 T = TypeVar("T")
@@ -45,9 +44,9 @@ class _Protocol:
     """paper: all images pooled and split again; official: the source's own test part"""
     size: option(int | None, "all", "INT") = None
     """use a fixed random subset of so many images in all (glyphs: draw so many)"""
-    epochs: int = Sweep.epochs
+    epochs: int = 10
     """passes over the training images"""
-    batch_size: int = Sweep.batch_size
+    batch_size: int = 50
     """images a minibatch"""
     out: Path = Path("runs")
     """folder of results; what was interrupted there is resumed, what is complete is skipped"""

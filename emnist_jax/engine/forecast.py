@@ -18,7 +18,7 @@ from emnist_jax.engine.job import Job, make_job
 from emnist_jax.engine.memory import bytes_of, host_memory, memory_of
 from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_count
-from emnist_jax.store.files import located
+from emnist_jax.store.files import out_folder
 from emnist_jax.store.provenance import describe_devices
 
 STEPS = 20  # that are timed
@@ -111,19 +111,20 @@ def forecast(
         check_count("trials_at_once", trials_at_once)
     options = {"call": "forecast", "trials_at_once": trials_at_once, "out": out is not None}
     hosts.agree(job.configuration | options)
-    runner, folder = Runner(job), None if out is None else located(out)
+    runner, folder = Runner(job), None if out is None else out_folder(out)
     stored = None if folder is None else hosts.first(growth.read, job, folder)
     if stored is None:
-        chunks, begun = runner.layout(trials_at_once), 0
+        chunks = runner.layout(trials_at_once)
+        begun = np.full(len(chunks), -1)
     elif growth.covers(stored, job):
         return None
     else:
         state = growth.grown(stored, runner, folder, trials_at_once)
         chunks = [one for one, at in zip(state.chunks, state.begun, strict=True) if at < job.epochs]
-        begun = state.begun[state.begun < job.epochs].clip(0)
+        begun = state.begun[state.begun < job.epochs]
     sizes = np.array([len(np.unique(trials)) for trials in chunks])
     largest = chunks[sizes.argmax()]
-    needed = check_memory(runner, largest)
+    needed = check_memory(runner, largest, resumed=begun[sizes.argmax()] >= 0)
     before, epoch = _chunk_seconds(job, largest)
     return Forecast(
         int(sizes.sum()),
@@ -136,7 +137,7 @@ def forecast(
         needed,
         memory_of(runner.mesh.local_devices[0]),
         host_memory(),
-        float((sizes / sizes.max() * (before + (job.epochs - begun) * epoch)).sum()),
+        float((sizes / sizes.max() * (before + (job.epochs - begun.clip(0)) * epoch)).sum()),
     )
 
 
@@ -178,7 +179,7 @@ def _advice(runner: Runner, size: int, needed: Memory, has: int, resumed: bool) 
     would = f"about {fit * devices} would fit (trials_at_once)"
     if resumed:
         return (
-            "its checkpoint goes on with as many alone, so use more devices or more memory; begun "
+            "its checkpoint or state goes on with as many alone, so use more devices or memory; begun "
             f"again (--overwrite), {would}"
         )
     return would

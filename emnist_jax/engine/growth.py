@@ -40,6 +40,13 @@ class Finished(NamedTuple):
         """Return the epochs it was trained for."""
         return self.configuration["epochs"]
 
+    @property
+    def is_whole(self) -> bool:
+        """Return whether the curves hold all trials of their run, not a selection of them."""
+        return len(self.numbers) == len(self.configuration["settings"]) * len(
+            self.configuration["seeds"]
+        )
+
 
 def read(job: Job, folder: Path) -> Finished | None:
     """Return the finished run in a folder, None if there is none.
@@ -269,14 +276,15 @@ def _read_state(path: Path, job: Job) -> tuple[np.ndarray, list[np.ndarray], dic
     return numbers[trials], [named[name][order] for name in sorted(named)], begun
 
 
-def load_state(folder: Path, job: Job, epochs: int, chunk: np.ndarray) -> list[np.ndarray]:
-    """Return the arrays of a chunk's trials (rows, k) after so many epochs, in their order.
+def load_state(folder: Path, job: Job, epochs: int, state: State, number: int) -> list[np.ndarray]:
+    """Return the arrays of the trials of a chunk after so many epochs, in their order.
 
     None such is an `InputError`.
     """
-    for path in _state_files(folder, epochs):
+    files = _state_files(folder, epochs)
+    for path in files[number:] + files[:number]:  # it is the first, unless some are left out
         trials, arrays, _ = _read_state(path, job)
-        if np.array_equal(trials, chunk):
+        if np.array_equal(trials, state.chunks[number]):
             return arrays
     raise InputError(f"{folder}: the states to go on from are gone; use --overwrite")
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,7 +28,7 @@ from emnist_jax.errors import InputError, check_count
 from emnist_jax.store import networks
 from emnist_jax.store.checkpoint import Checkpoints, State, locked
 from emnist_jax.store.curves import save_curves
-from emnist_jax.store.files import located
+from emnist_jax.store.files import out_folder
 from emnist_jax.store.networks import Networks
 from emnist_jax.store.provenance import describe_devices, provenance, runs_of
 
@@ -113,9 +112,7 @@ def run(
             raise InputError("keep_state keeps states in a folder: give out=...")
         with progress(progress_bar and hosts.is_first()) as show:
             return _trained(job, trials_at_once, None, False, None, Event(), show)
-    if not isinstance(out, str | os.PathLike):
-        raise InputError(f"out={out!r}: give the path of a folder")
-    folder = located(out)
+    folder = out_folder(out)
     checkpoints = Checkpoints(
         folder / "checkpoint", job.configuration, describe_devices(), checkpoint_minutes
     )
@@ -151,7 +148,7 @@ def finished(sweep: Sweep, data: Dataset | str | tuple, out: str | Path) -> xr.D
     """
     data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
-    stored = hosts.first(growth.read, job, located(out))
+    stored = hosts.first(growth.read, job, out_folder(out))
     return growth.selection(stored, job) if stored and growth.covers(stored, job) else None
 
 
@@ -190,7 +187,7 @@ def _trained(
     began = time.monotonic()
     runner = Runner(job)
     stored = hosts.first(growth.read, job, folder) if folder else None  # now that it is locked
-    if stored is not None:
+    if stored is not None and stored.is_whole:
         checkpoints.clear_of(stored.configuration)  # a run may be killed before it does
     state = checkpoints.restore() if checkpoints else None
     resumed = state is not None
@@ -214,7 +211,7 @@ def _trained(
         chunk = runner.chunk(state.chunks[number])
         if state.epoch < 0 <= state.begun[number]:
             epoch = int(state.begun[number])
-            arrays = hosts.first(growth.load_state, folder, job, epoch, state.chunks[number])
+            arrays = hosts.first(growth.load_state, folder, job, epoch, state, number)
             state = state._replace(epoch=epoch, arrays=arrays)
         trials = runner.start(chunk, state.arrays)
         for epoch in range(state.epoch + 1, job.epochs + 1):

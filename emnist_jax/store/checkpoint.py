@@ -120,11 +120,13 @@ class Checkpoints:
         hosts.first(self._clear_of, configuration)
 
     def _clear_of(self, configuration: Mapping[str, object]) -> None:
-        for number in self._numbers()[-1:]:
-            with suppress(InputError):
+        for number in reversed(self._numbers()):
+            with suppress(DamagedError):
                 begun = json.loads(load_arrays(self._path(number))[1]["configuration"])
-                check_same(self.folder.parent, begun, configuration)
-                shutil.rmtree(self.folder, ignore_errors=True)
+                with suppress(InputError):
+                    check_same(self.folder.parent, begun, configuration)
+                    shutil.rmtree(self.folder, ignore_errors=True)
+                return
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.safetensors"

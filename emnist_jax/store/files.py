@@ -23,6 +23,13 @@ def located(path: str | os.PathLike[str]) -> Path:
         raise InputError(f"{path}: {error}") from None
 
 
+def out_folder(out: str | Path) -> Path:
+    """Return the folder of a run; what is no path is an `InputError`."""
+    if not isinstance(out, str | os.PathLike):
+        raise InputError(f"out={out!r}: give the path of a folder")
+    return located(out)
+
+
 def write_whole(path: str | Path, content: bytes) -> Path:
     """Write a file beside `path`, then rename it: `path` is whole, or as it was before.
 

@@ -20,8 +20,8 @@ from emnist_jax.errors import written
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax")  # their versions are recorded
 _NUMERIC_CODE = ("train", "layers", "models", "rules", "schedules")
-_NUMERIC_CODE += tuple(f"engine/{name}" for name in ("chunks", "grid", "growth", "job", "layout"))
-_NUMERIC_CODE += ("engine/programs", "engine/run")
+_NUMERIC_CODE += tuple(f"engine/{name}" for name in ("chunks", "fit", "grid", "growth", "job"))
+_NUMERIC_CODE += ("engine/layout", "engine/programs", "engine/run", "store/identity")
 # Attributes by which partials, methods, properties and functions under a decorator hold others.
 _HOLD = ("func", "args", "keywords", "fget", "wrapped", "fwd", "bwd", "jvp")
 _HOLD += ("__wrapped__", "__func__", "__self__")
