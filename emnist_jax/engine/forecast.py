@@ -179,7 +179,7 @@ def _advice(runner: Runner, size: int, needed: Memory, has: int, resumed: bool) 
     would = f"about {fit * devices} would fit (trials_at_once)"
     if resumed:
         return (
-            "its checkpoint or state goes on with as many alone, so use more devices or memory; begun "
+            "its checkpoint or state goes on with as many alone: use more devices or memory; begun "
             f"again (--overwrite), {would}"
         )
     return would
