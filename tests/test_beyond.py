@@ -313,6 +313,7 @@ def test_budgets_double_up_to_half(settings, expected):
 # Running
 
 
+@pytest.mark.slow
 def test_schedule_free_curves_and_networks_are_of_the_average():
     def at_y(learning_rate):
         """The same rule with a state in which no average is found."""

@@ -60,6 +60,7 @@ def test_ink_is_plausible():
     assert edge.mean() < 0.06 * 255  # inside the frame
 
 
+@pytest.mark.slow
 def test_harder_than_template_matching_but_far_above_chance():
     images, labels = glyphs.draw(9400)
     pixels = images.reshape(len(images), -1) / 255.0

@@ -162,6 +162,7 @@ def test_each_rule_of_optax_of_the_families_is_named_under_an_alias():
         assert (found.name, found.matched, found.slips) == (name, True, ())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Specifying a key", "ignore:`optimistic_adam` is deprecated")
 def test_each_other_rule_is_named_under_an_alias():
     others = {name: rules.find(name) for name in rules.names() if name not in KNOWN}
@@ -207,6 +208,7 @@ def test_a_rule_with_other_names_of_arguments_is_matched_by_what_they_do():
     assert swapped.hyperparameters["b1"] == pytest.approx(0.99)
 
 
+@pytest.mark.slow
 def test_without_the_learning_rate_it_is_measured_and_both_readings_are_given():
     found = rules.identify(rules.adam_undamped(1e-3))
     assert found.name == "adam"

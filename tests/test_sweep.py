@@ -251,6 +251,7 @@ def test_metrics_cover_all_images_remainder_included(data):
     assert sweep(odd, seeds=1).valid_accuracy.values.max() > 0
 
 
+@pytest.mark.slow
 def test_200_images_are_learned_by_heart(data):
     few = dataclasses.replace(data, train=(data.train.images[:200], data.train.labels[:200]))
     curves = ej.sweep(
