@@ -13,7 +13,7 @@ from emnist_jax.stats import (
     difference_after_k,
     time_to_target,
 )
-from experiments._curves import NONE, Mean, gain, plot_differences, plot_means
+from experiments._curves import NONE, Mean, gains, plot_differences, plot_means
 from experiments._experiment import Results
 from experiments._names import NAMES
 from experiments.claims.rules import NEWER, RULES, folder
@@ -92,14 +92,11 @@ def choices(runs: Results, network: str) -> Iterator[Choice]:
             yield Choice(kind, k, lead, led, len(lost), alike, worst, lost[worst])
 
 
-def gains(runs: Results, kind: str) -> dict[str, Mean]:
+def gains_of_kind(runs: Results, kind: str) -> dict[str, Mean]:
     """Return what a kind adds on the dense net to each rule that has it, in points."""
-    found = {}
-    for rule in RULES + NEWER:
-        one, plain = folder("dense", rule, kind), folder("dense", rule)
-        if one != plain and one in runs:
-            found[rule] = gain(runs[one], runs[plain])
-    return found
+    pairs = {rule: (folder("dense", rule, kind), folder("dense", rule)) for rule in RULES + NEWER}
+    has = {rule: of for rule, of in pairs.items() if of[0] != of[1] and of[0] in runs}
+    return gains(runs, has)
 
 
 # Figures
@@ -137,7 +134,7 @@ def draw_against_adam(runs: Results, network: str):
 
 def draw_kinds(runs: Results):
     """Draw what a cosine and an average add to each rule on the dense net."""
-    cosine, averaged = (gains(runs, kind) for kind in ("cosine", "averaged"))
+    cosine, averaged = (gains_of_kind(runs, kind) for kind in ("cosine", "averaged"))
     panels = {
         "with a cosine": {NAMES[rule]: found for rule, found in cosine.items()},
         "averaged weights": {NAMES[rule]: averaged.get(rule, NONE) for rule in cosine},

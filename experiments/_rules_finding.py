@@ -9,7 +9,16 @@ from emnist_jax.stats import best, best_setting
 from experiments._curves import gain, over_seeds, signed, tuned
 from experiments._experiment import Results
 from experiments._names import NAMES
-from experiments._rules import KINDS, Choice, choices, epochs_to, gains, percent, scores, searched
+from experiments._rules import (
+    KINDS,
+    Choice,
+    choices,
+    epochs_to,
+    gains_of_kind,
+    percent,
+    scores,
+    searched,
+)
 from experiments.claims.measures import ratio
 from experiments.claims.rules import SCHEDULE_FREE, folder
 from experiments.claims.tuning import tuned_range
@@ -48,7 +57,7 @@ def _accuracy(runs: Results) -> str:
             f"{words}, the best ({NAMES[lead]}) is {whole} above the worst, without it the best is "
             f"{others} above"
         )
-    added = gains(runs, "cosine")
+    added = gains_of_kind(runs, "cosine")
     least, most = (pick(added, key=lambda rule: added[rule][0]) for pick in (min, max))
     return (
         f"**Does the rule matter for the accuracy?** {'; '.join(lines)}. A cosine adds "

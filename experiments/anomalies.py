@@ -73,17 +73,17 @@ def draw(runs: Results, part: str):
     """
     rows = [row for row in measured(runs) if row["claim"].startswith(part)]
     found = {(row["claim"], row["hypothesis"]): (row["measured"], row["95 %"]) for row in rows}
-    claims = [one for one in dict(found.keys()) if CLAIMS[one].unit != "nats"]
+    shown = dict.fromkeys(claim for claim, _ in found if CLAIMS[claim].unit != "nats")
     words = list(dict.fromkeys(row["hypothesis"] for row in rows))
     panels = {
         f"{claim} ({CLAIMS[claim].unit})": {one: found.get((claim, one), NONE) for one in words}
-        for claim in claims
+        for claim in shown
     }
     curves = next(runs[name] for name in runs if name.startswith(("anomalies/", "batch_norm/")))
     note = f"{curves.attrs['data']} · {curves.sizes['seed']} seeds"
     return plot_means(
         panels,
-        reference=[[_reported(claim)] * len(words) for claim in claims],
+        reference=[[_reported(claim)] * len(words) for claim in shown],
         note=f"{note} · mean and 95 % t interval over seeds",
     )
 
