@@ -24,7 +24,7 @@ demo: $(READY)    ## the paper's experiments in small, on characters drawn by th
 	$(BIN)/python -m experiments.paper --preset demo --out runs/demo
 
 test: $(READY)    ## the tests of every module, in minutes; compiled fast, not to be fast
-	XLA_FLAGS=--xla_backend_optimization_level=0 $(PYTEST)
+	XLA_FLAGS='--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false' $(PYTEST)
 
 test-all: test    ## the slow tests too: simulations, pages, memory, kills, many random examples
 	$(PYTEST) -m 'slow or examples' --hypothesis-profile many
