@@ -12,16 +12,16 @@ Change = Callable[[ej.Dataset], ej.Dataset]
 FIFTH, HALF = "fifth/", "half/"  # folders of runs on so many of the training images
 
 
-class Source(NamedTuple):
+class OtherData(NamedTuple):
     """Other data: of another source, changed, or both."""
 
     option: str = ""  # the option that names them; "" for the experiment's own
     change: Change | None = None
 
-    def then(self, change: Change) -> "Source":
+    def then(self, change: Change) -> "OtherData":
         """Return these data changed once more."""
         own = self.change
-        return Source(self.option, (lambda data: change(own(data))) if own else change)
+        return OtherData(self.option, (lambda data: change(own(data))) if own else change)
 
 
 def first(data: ej.Dataset, of: int) -> ej.Dataset:

@@ -9,7 +9,7 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.figures.tables import Table
-from experiments._data import Source
+from experiments._data import OtherData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -55,7 +55,7 @@ class Experiment:
     tables: Mapping[str, Callable[[Results], Table]] = field(default_factory=dict)
     finding: Callable[[Results], str] = lambda runs: ""
     reads: tuple[str, ...] = ()
-    data: Mapping[str, Source] = field(default_factory=dict)
+    data: Mapping[str, OtherData] = field(default_factory=dict)
     size: int | None = None
     least_seeds: int = 1
     help: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from emnist_jax.figures import plot_pairs
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import rank_correlation, regret
 from experiments import rmsprop, sgd
-from experiments._data import Source
+from experiments._data import OtherData
 from experiments._experiment import Experiment, Figure, Results
 from experiments._main import main
 from experiments._names import NAMES
@@ -135,7 +135,7 @@ EXPERIMENT = Experiment(
         for problem in PROBLEMS
         for rule, grid in GRIDS.items()
     },
-    data={f"cifar10/cifar10/{rule}": Source("cifar10") for rule in GRIDS},
+    data={f"cifar10/cifar10/{rule}": OtherData("cifar10") for rule in GRIDS},
     help={"cifar10": "the second data set: a TFDS name, or a path as for --data"},
     figures={
         "settings": Figure(

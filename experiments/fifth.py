@@ -7,7 +7,7 @@ The same sweeps for twice as many epochs, in fifth/; the validation images are t
 
 from emnist_jax import Sweep
 from experiments import cifar10, depth, regularisation, weights_or_convolution
-from experiments._data import FIFTH, Source, fifth
+from experiments._data import FIFTH, OtherData, fifth
 from experiments._experiment import Experiment
 from experiments._main import main
 
@@ -23,11 +23,11 @@ def sweeps() -> dict[str, Sweep]:
     }
 
 
-def sources() -> dict[str, Source]:
+def sources() -> dict[str, OtherData]:
     """Return the data of each: a fifth of what its question has."""
     own = {name: of for question in QUESTIONS for name, of in question.EXPERIMENT.data.items()}
-    changed = {of: of.then(fifth) for of in {Source(), *own.values()}}
-    return {name: changed[own.get(name.removeprefix(FIFTH), Source())] for name in sweeps()}
+    changed = {of: of.then(fifth) for of in {OtherData(), *own.values()}}
+    return {name: changed[own.get(name.removeprefix(FIFTH), OtherData())] for name in sweeps()}
 
 
 EXPERIMENT = Experiment(

@@ -10,7 +10,7 @@ from emnist_jax import Sweep
 from emnist_jax.figures.tables import Table
 from experiments import rules_compared
 from experiments._curves import Mean, gain, plot_differences, tuned
-from experiments._data import FIFTH, HALF, Source, fifth, half
+from experiments._data import FIFTH, HALF, OtherData, fifth, half
 from experiments._experiment import Experiment, Figure, Results
 from experiments._main import main
 from experiments._names import NAMES
@@ -84,7 +84,9 @@ EXPERIMENT = Experiment(
     sweeps=sweeps,
     reads=tuple(ALL.values()),
     data={
-        part + name: Source(change=PARTS[part]) for part in (FIFTH, HALF) for name in ALL.values()
+        part + name: OtherData(change=PARTS[part])
+        for part in (FIFTH, HALF)
+        for name in ALL.values()
     },
     help=rules_compared.HELP,
     least_seeds=2,

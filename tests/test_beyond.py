@@ -29,7 +29,7 @@ from experiments import (
 )
 from experiments import fifth as fifth_of
 from experiments._curves import tuned
-from experiments._data import FIFTH, Source, fifth, half
+from experiments._data import FIFTH, OtherData, fifth, half
 from experiments._draw import Section, draw
 from experiments._networks import multiply_adds, parameters
 from experiments._options import chosen, options_of
@@ -288,7 +288,7 @@ def test_parts_of_the_images_are_the_first_ones_and_validated_alike():
         np.testing.assert_array_equal(part.train.images, data.train.images[: len(part.train)])
         np.testing.assert_array_equal(part.train.labels, data.train.labels[: len(part.train)])
         assert part.valid.hash == data.valid.hash and part.hash != data.hash
-    both = Source(change=weights_or_convolution.shuffle_pixels).then(fifth)
+    both = OtherData(change=weights_or_convolution.shuffle_pixels).then(fifth)
     shuffled = weights_or_convolution.shuffle_pixels(data)
     assert both.change(data).train.hash == fifth(shuffled).train.hash
 

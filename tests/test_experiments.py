@@ -19,7 +19,7 @@ from emnist_jax.figures.tables import settings_table
 from emnist_jax.store.curves import checksum, load_curves
 from experiments import _networks, batch_norm, beyond, convnets, coverage, paper, samples, test_set
 from experiments._curves import of_variant
-from experiments._data import Source
+from experiments._data import OtherData
 from experiments._draw import draw
 from experiments._experiment import Experiment, Figure
 from experiments._main import main
@@ -188,7 +188,7 @@ def tiny():
         figures={"curves": Figure("Both.", lambda runs: plot_curves(runs["tiny/other"]))},
         tables={"settings": lambda runs: settings_table(runs["tiny/kept"])},
         finding=lambda runs: f"{len(runs)} runs.",
-        data={"tiny/other": Source(change=swapped)},
+        data={"tiny/other": OtherData(change=swapped)},
         size=188,
         cost="a second",
     )
