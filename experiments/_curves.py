@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from emnist_jax.figures import plot_intervals
 from emnist_jax.figures.style import setting
-from emnist_jax.stats import interval
+from emnist_jax.stats import best, best_setting, interval
 from experiments._experiment import Results
 from experiments._names import name
 from experiments._networks import multiply_adds, parameters
@@ -88,6 +88,17 @@ def gains(runs: Results, pairs: Mapping[str, tuple[str, str]]) -> dict[str, Mean
 def plot_gains(runs: Results, pairs: Mapping[str, tuple[str, str]]):
     """Draw the gains with their intervals."""
     return plot_differences({"": gains(runs, pairs)}, "best validation accuracy, points")
+
+
+def still_rising(curves: Mapping[str, xr.Dataset]) -> str:
+    """Return which curves, at their best setting, most seeds have best at the last epoch."""
+    best_epoch = {words: best(best_setting(one)).best_epoch for words, one in curves.items()}
+    late = [
+        words for words, at in best_epoch.items() if (at == curves[words].epoch[-1]).mean() > 0.5
+    ]
+    return (
+        f"Best at the last epoch in most seeds, and perhaps not done: {', '.join(late) or 'none'}."
+    )
 
 
 def size_row(model: nn.Module, curves: xr.Dataset, **more: xr.DataArray) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """What is made of an experiment's runs: figures, tables, and its section of the report."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +48,20 @@ def draw(experiment: Experiment, runs: Results, out: Path) -> Section:
             continue  # such as the paper's seed where fewer were trained
         save_table(table, folder / name)
         tables[name.replace("_", " ").capitalize()] = table
-    return Section(experiment.title, tables, figures, experiment.finding(runs), f"{about}.")
+    about = f"{about}. {_took([runs[name] for name in experiment.folders])}"
+    return Section(experiment.title, tables, figures, experiment.finding(runs), about.strip())
+
+
+def _took(datasets: Sequence[xr.Dataset]) -> str:
+    """Return how long runs trained, and on which device."""
+    minutes: Counter[str] = Counter()
+    for one in datasets:
+        if "train_error" in one and "wall_seconds" in one.attrs:
+            minutes[str(one.attrs.get("device", "an unknown device"))] += (
+                one.attrs["wall_seconds"] / 60
+            )
+    took = " and ".join(f"{time:,.1f} minutes on {device}" for device, time in minutes.items())
+    return f"Trained in {took}." if took else ""
 
 
 def _protocol(experiment: Experiment, runs: Results, of: str = "") -> str:

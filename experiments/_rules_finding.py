@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from emnist_jax.stats import best, best_setting
-from experiments._curves import gain, over_seeds, signed, tuned
+from emnist_jax.stats import best_setting
+from experiments._curves import gain, over_seeds, signed, still_rising, tuned
 from experiments._experiment import Results
 from experiments._names import NAMES
 from experiments._rules import (
@@ -16,7 +16,6 @@ from experiments._rules import (
     epochs_to,
     gains_of_kind,
     percent,
-    scores,
     searched,
 )
 from experiments.claims.measures import ratio
@@ -93,23 +92,15 @@ def _times(epochs: Mapping[str, xr.DataArray]) -> str:
 
 def _open(runs: Results) -> str:
     """Return what the few epochs and the ranges leave open."""
-    late, edge = [], []
+    constant, edge = searched(runs, "dense", ""), []
     for kind, words in KINDS.items():
-        found = searched(runs, "dense", kind)
-        own, curves = scores(found), {rule: best_setting(one) for rule, one in found.items()}
-        last = int(curves["sgd"].epoch[-1])
-        if not kind:
-            rising = [r for r, one in curves.items() if (best(one).best_epoch == last).mean() > 0.5]
-            late = [NAMES[rule] for rule in rising]
-        edge += [
-            f"{NAMES[rule]} {words}"
-            for rule, one in curves.items()
-            if one.learning_rate == own[rule].learning_rate.max()
-        ]
+        for rule, one in searched(runs, "dense", kind).items():
+            if best_setting(one).learning_rate == one.learning_rate.max():
+                edge.append(f"{NAMES[rule]} {words}")
+    rising = still_rising({NAMES[rule]: one for rule, one in constant.items()})
     return (
-        f"**What is open?** After {last} epochs at a constant rate, best at the last in most "
-        f"seeds, and perhaps not done: {', '.join(late) or 'none'}. Best at the largest learning "
-        f"rate drawn: {', '.join(edge) or 'none'}."
+        f"**What is open?** At a constant rate: {rising} Best at the largest learning rate drawn: "
+        f"{', '.join(edge) or 'none'}."
     )
 
 

@@ -160,6 +160,7 @@ def write_report(out: Path) -> Path:
         if any(folder in runs for folder in experiment.folders or experiment.reads):
             sections[name] = draw(experiment, runs, out)
     beyond = {name: _draw_beyond(one, runs, out) for name, one in BEYOND.items()}
+    drawn = {name: one for name, one in beyond.items() if one.figures}
     # What older runs are called is known to the claims alone.
     others = {name for one in (ALONE | BEYOND).values() for name in one.folders}
     own = {name: c for name, c in runs.items() if name not in others and FIFTH not in name}
@@ -169,7 +170,7 @@ def write_report(out: Path) -> Path:
         show(save_figure(draw_forest(rows, *about), out / "forest")[0])
     pages = {
         "claims.md": claims_page(found, paper_figures(sections)),
-        "experiments.md": experiments_page(runs, sections),
+        "experiments.md": experiments_page(runs, sections | drawn),
         "beyond.md": beyond_page(runs, beyond),
         "times.md": times_page(runs),
         "README.md": report(found, sections, forest=bool(rows)),

@@ -14,7 +14,7 @@ from emnist_jax.console import show
 from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
 from emnist_jax.store.curves import SHARED_ORDER, checksum, load_curves, save_curves
-from experiments._data import Source
+from experiments._data import OtherData
 from experiments._experiment import Experiment
 from experiments._options import Options, chosen
 
@@ -30,15 +30,15 @@ def train(experiment: Experiment, options: Options, folders: Collection[str] | N
         raise InputError(f"seeds={options.seeds}: {experiment.name} needs {least} seeds or more")
 
     @cache
-    def data(source: Source) -> ej.Dataset:
+    def data(source: OtherData) -> ej.Dataset:
         if source.change:
-            return source.change(data(Source(source.option)))
+            return source.change(data(OtherData(source.option)))
         name = getattr(options, source.option or "data")
         return ej.load(name, split=options.split, size=options.size)
 
-    for folder, sweep in chosen(experiment, options, len(data(Source()).train)).items():
+    for folder, sweep in chosen(experiment, options, len(data(OtherData()).train)).items():
         if folders is None or folder in folders:
-            own = data(experiment.data.get(folder, Source()))
+            own = data(experiment.data.get(folder, OtherData()))
             _train_and_test(sweep, own, folder, options)
 
 

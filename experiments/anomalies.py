@@ -17,7 +17,7 @@ import xarray as xr
 
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import two_proportions
-from experiments._anomalies import ANOMALIES, FROZEN, TRAINED, Anomaly, sweeps
+from experiments._anomalies import ANOMALIES, FROZEN, TRAINED, UNCORRECTED, Anomaly, sweeps
 from experiments._curves import NONE, over_seeds, plot_means
 from experiments._experiment import Experiment, Figure, Results
 from experiments._main import main
@@ -122,7 +122,8 @@ EXPERIMENT = Experiment(
     "anomalies",
     "The paper's anomalies",
     sweeps=sweeps,
-    reads=(FROZEN, TRAINED, f"{TRAINED}/test"),
+    help={"norm_epochs": "passes over the training images, with batch normalisation"},
+    reads=("adam", f"forensics/{UNCORRECTED}", FROZEN, TRAINED, f"{TRAINED}/test"),
     figures={
         name: Figure(
             f"{words}: readings and the paper's numbers (diamonds).", partial(draw, part=part)

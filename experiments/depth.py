@@ -20,6 +20,7 @@ from experiments._curves import (
     plot_gains,
     signed,
     size_row,
+    still_rising,
     together,
     with_names,
 )
@@ -92,17 +93,14 @@ def sizes(runs: Results) -> Table:
 
 
 def finding(runs: Results) -> str:
-    """Return how C1 and C2 differ, and what each difference between them does alone."""
+    """Return how C1 and C2 differ, and which differences between them do something alone."""
     (_, whole), *single = gains(runs, EFFECTS).items()
-    clear = [what for what, (_, (low, high)) in single if low > 0 or high < 0]
-    some, rest = (
-        "; ".join(f"{what} {signed(of)}" for what, of in single if (what in clear) is wanted)
-        for wanted in (True, False)
-    )
+    clear = [f"{what} {signed(of)}" for what, of in single if of[1][0] > 0 or of[1][1] < 0]
+    rising = still_rising({name.removeprefix("depth/"): runs[name] for name in NETWORKS})
     return (
         f"C2 less C1: {signed(whole)}. Of {len(single)} single differences {len(clear)} have an "
-        f"interval that excludes 0 (if nothing differed, one in twenty would): {some or 'none'}. "
-        f"Not distinguished from 0: {rest or 'none'}."
+        "interval that excludes 0 (if nothing differed, one in twenty would): "
+        f"{'; '.join(clear) or 'none'}. {rising}"
     )
 
 

@@ -15,12 +15,12 @@ import xarray as xr
 import emnist_jax as ej
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
-from emnist_jax.stats import best, paired
+from emnist_jax.stats import best, best_setting, paired
 from experiments._curves import (
     over_seeds,
     peak_limits,
     plot_differences,
-    signed,
+    still_rising,
     together,
     with_names,
 )
@@ -29,7 +29,6 @@ from experiments._main import main
 from experiments._names import name
 from experiments._networks import C1, CHOSEN, DENSE, float32_sweep
 from experiments.claims.measures import best_accuracy, overfitting
-from experiments.claims.tuning import held_out_best, less_luck
 
 NETWORKS = {"dense": DENSE, "c1": C1}
 VARIANTS = {
@@ -132,20 +131,17 @@ def gains_table(runs: Results) -> Table:
 
 
 def finding(runs: Results) -> str:
-    """Return what each regulariser does at its best strength."""
-    found = []
-    for network in NETWORKS:
-        both = {}
-        for variant in VARIANTS:
-            curves = runs[f"regularisation/{network}/{variant}"]
-            score = best_accuracy(curves)
-            both[variant] = less_luck(score), *held_out_best(score, overfitting(curves))
-        for variant in list(VARIANTS)[1:]:
-            pairs = zip(both[variant], both["plain"], strict=True)
-            accuracy, gap = (signed(over_seeds(a - b), "") for a, b in pairs)
-            what = f"{network}, {variant.replace('_', ' ')}"
-            found.append(f"{what}: accuracy {accuracy}, over-fitting gap {gap} points")
-    return "; ".join(found) + "."
+    """Return the best strength of each regulariser, and which may not be done."""
+    every = {
+        f"{name(n)}, {name(v)}": runs[f"regularisation/{n}/{v}"] for n in NETWORKS for v in VARIANTS
+    }
+    strengths = [
+        f"{words} {best_setting(curves)[axis]:g}"
+        for words, curves in every.items()
+        for axis in ("dropout", "weight_decay")
+        if axis in curves.dims
+    ]
+    return f"Best strengths: {'; '.join(strengths)}. {still_rising(every)}"
 
 
 EXPERIMENT = Experiment(

@@ -22,15 +22,14 @@ from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best, best_setting
 from experiments._curves import (
-    gains,
     peak_limits,
     plot_gains,
-    signed,
     size_row,
+    still_rising,
     together,
     with_names,
 )
-from experiments._data import Source
+from experiments._data import OtherData
 from experiments._experiment import Experiment, Figure, Results
 from experiments._main import main
 from experiments._names import NAMES
@@ -53,6 +52,12 @@ RIVALS = ("weights", "operations", "shuffled")
 def folder_of(name: str) -> str:
     """Return where a network's curves are."""
     return f"weights_or_convolution/{name}"
+
+
+def called(network: str) -> str:
+    """Return a network in words: C1, or a dense net of its weights (C1)."""
+    net, _, rival = network.partition("_")
+    return NAMES.get(network) or f"{NAMES[rival]} ({NAMES[net]})"
 
 
 # Each ConvNet, and what it is compared with.
@@ -105,7 +110,7 @@ def sizes(runs: Results) -> Table:
             "epoch of best": top.best_epoch,
             "training less validation (points)": 100 * (top.train_accuracy - top.valid_accuracy),
         }
-        rows.append({"network": name} | size_row(model, runs[folder_of(name)], **more))
+        rows.append({"network": called(name)} | size_row(model, runs[folder_of(name)], **more))
     return Table(rows, {"epoch of best": ".1f", "s an epoch": ".3g"})
 
 
@@ -116,15 +121,8 @@ def at_best(runs: Results, name: str) -> xr.Dataset:
 
 
 def finding(runs: Results) -> str:
-    """Return how much of what C1 and C2 gain each explanation leaves."""
-    rising = [
-        name
-        for name in NETWORKS
-        if at_best(runs, name).best_epoch > runs[folder_of(name)].epoch[-1] - 0.5
-    ]
-    unfinished = f" Best at the last epoch, and perhaps not done: {', '.join(rising)}."
-    found = "; ".join(f"{what}: {signed(of)}" for what, of in gains(runs, PAIRS).items())
-    return f"{found}.{unfinished * bool(rising)}"
+    """Return which networks may not be done."""
+    return still_rising({called(name): runs[folder_of(name)] for name in NETWORKS})
 
 
 EXPERIMENT = Experiment(
@@ -135,7 +133,7 @@ EXPERIMENT = Experiment(
         for name, model in NETWORKS.items()
     },
     data={
-        folder_of(name): Source(change=shuffle_pixels) for name in ("c1_shuffled", "c2_shuffled")
+        folder_of(name): OtherData(change=shuffle_pixels) for name in ("c1_shuffled", "c2_shuffled")
     },
     figures={
         "gains": Figure(
