@@ -557,6 +557,15 @@ def test_a_row_far_from_the_rest_is_an_arrow_at_the_end_of_the_axis():
     assert axes.get_xlim()[0] < 59 and not any(line.get_marker() == "<" for line in axes.lines)
 
 
+def test_a_row_with_a_very_wide_interval_does_not_set_the_axis():
+    mean, half = np.array([84.0, 76, 82, 80, 83]), np.array([1, 1, 1, 50, 1])
+    (axes,) = figures.plot_intervals(list("abcde"), mean, mean - half, mean + half).axes
+    low, high = axes.get_xlim()
+    assert 70 < low < 75 and 85 < high < 90
+    assert not [line for line in axes.lines if line.get_marker() in ("<", ">")]  # its mean shows
+    assert axes.texts[3].get_text() == "80.00  [30.00, 130.00]"
+
+
 def test_comparisons_of_unequal_lengths_are_refused():
     with pytest.raises(InputError, match="3 labels needs 3"):
         figures.plot_intervals(["a", "b", "c"], [1, 2], [0, 1], [2, 3])

@@ -57,10 +57,10 @@ def mixed():
     """Some claims hold, some do not, one only undamped, some are undecided or not testable."""
     adam = WORLD["adam"].isel(seed=[0, 1]).copy(deep=True)
     adam.valid_accuracy.loc[{"seed": 0}] = adam.valid_accuracy.sel(seed=0) * 0.99
-    tested = WORLD["test_set/c1/test"].copy(deep=True)
+    tested = WORLD["convnets/c1/test"].copy(deep=True)
     tested.accuracy.loc[{"learning_rate": 1e-4}] = tested.accuracy.sel(learning_rate=1e-4) - 0.1
     runs = altered("rmsprop", "valid_accuracy", {0: 0.02, 8: 0.75, 100: 0.7}, learning_rate=0.001)
-    runs = runs(WORLD) | {"adam": adam, "test_set/c1/test": tested}
+    runs = runs(WORLD) | {"adam": adam, "convnets/c1/test": tested}
     return find({name: one for name, one in runs.items() if not name.startswith("batch_norm")})
 
 
@@ -289,7 +289,7 @@ def test_runs_table_has_sizes_times_and_devices():
     attrs = {"seconds_per_epoch": 0.5, "wall_seconds": 90.0, "device": "a device"}
     attrs |= {"commit": "c" * 40, "data_hash": "d" * 40, "split_hash": "e" * 40}
     curves = WORLD["adam"].assign_attrs(attrs)
-    _, row = runs_table({"adam": curves, "test": WORLD["test_set/c1/test"]}).text()
+    _, row = runs_table({"adam": curves, "test": WORLD["convnets/c1/test"]}).text()
     origin = ["any", "handmade", "d" * 12, "e" * 12, "a device", "c" * 10]
     assert row == ["adam", "32", "5", "100", "0.5", "1.5", *origin]
 
@@ -314,7 +314,7 @@ def test_the_protocol_names_data_seeds_and_epochs():
     found = protocol([WORLD["sgd"].assign_attrs(order="shared order")])
     assert found.endswith("; minibatch 50; all seeds with a shared order of minibatches")
     counted = WORLD["sgd"].assign_attrs(train_images=30, valid_images=20)
-    found = protocol([WORLD["test_set/c1/test"], counted])
+    found = protocol([WORLD["convnets/c1/test"], counted])
     assert found.startswith("Data: handmade (30 training, 20 validation images); seeds: 5; epochs")
 
 

@@ -133,8 +133,9 @@ def plot_intervals(
 ) -> "Figure":
     """Draw a forest plot: one row a label, the estimate and its interval, also in figures.
 
-    Rows so far from most (beyond Tukey's outer fence) that the others would have less than a third
-    of the axis are left out of it, with an arrow at its end.
+    Rows so far from most (beyond Tukey's outer fence), or with so wide an interval (ten times the
+    median), that the others would have less than a third of the axis do not set its limits; an
+    arrow at its end is for a mean beyond it.
 
     Args:
       labels: names of the rows, from the top.
@@ -219,22 +220,23 @@ def _draw_intervals(
             fontsize=9.5,
             annotation_clip=False,
         )
-        if far[row]:
-            right = int(mean[row] > np.nanmedian(mean))
+        left, right = axes.get_xlim()
+        if far[row] and not left <= mean[row] <= right:
+            right = int(mean[row] > right)
             at, transform = (0.985 if right else 0.015), axes.get_yaxis_transform()
             axes.plot([at], [row], "<>"[right], color=COLOURS[0], transform=transform)
 
 
 def _far(mean: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return which rows lie beyond the outer fence of them all (Tukey, 1977).
+    """Return which rows lie beyond the outer fence of them all (Tukey, 1977), or are very wide.
 
     None if the others have more than a third of the axis even so.
     """
     if not np.isfinite(mean).any():
         return np.zeros(len(mean), bool)
     lower, upper = np.nanquantile(mean, (0.25, 0.75))
-    reach = 3 * (upper - lower)
-    far = (mean < lower - reach) | (mean > upper + reach)
+    reach, width = 3 * (upper - lower), high - low
+    far = (mean < lower - reach) | (mean > upper + reach) | (width > 10 * np.nanmedian(width))
     near, whole = (np.nanmax(high[of]) - np.nanmin(low[of]) for of in (~far, slice(None)))
     return far & (0 < 3 * near < whole)
 

@@ -106,7 +106,7 @@ ADAM = (
       for letter, rate, b1 in zip("abcd", (0.1, 0.1, 0.01, 0.01), (0.0, 0.9) * 2, strict=True)),
     *(Claim(f"A1{letter}", f"Adam at eta .01 (b1 {b1:g}) falls from 55 to 30 % between epochs",
             FALL(adam(0.01, b1, epochs=20)).over("median of all b2", lambda x: x.median("b2")),
-            at_least(20, "25 points were seen; 20 in at least half of the settings is common"))
+            at_least(20, "25 points were seen; 20 in at least half of the settings is common", 25))
       for letter, b1 in (("e", 0.0), ("f", 0.9))),
     Claim("A1g", "Adam at eta 1e-3, b1 .9 reaches only 80 %, even with b2 .9999",
           BEST(adam(1e-3, 0.9, 0.9999, 20)), near(80), figure=6),
@@ -143,11 +143,11 @@ ADAM = (
     Claim("A1r", "at eta 1e-4, b1 .9, b2 .9999 overfits most",
           GAP(adam(1e-4, 0.9)).over("b2 .9999 less the next largest", beats_the_rest), above(0),
           figure=7),
-    *(Claim(f"A1s{number}", f"a larger b2 is always better for Adam with b1 {b1:g}",
+    *(Claim(f"A1{letter}", f"a larger b2 is always better for Adam with b1 {b1:g}",
             _both_rates(b1),
             above(0, "always means at every step; the least favourable is picked by its mean"),
             figure=6)
-      for number, b1 in (("", 0.9), ("2", 0.0))),
+      for letter, b1 in (("s", 0.9), ("w", 0.0))),
     Claim("A1t", "Adam with b1 0 learns much slower than with b1 .9",
           at(1)(adam(*CHOICE, 1)) - at(1)(adam(1e-4, 0.0, 0.9999, 1)),
           at_least(5, "five points: what the paper could see in a figure")),

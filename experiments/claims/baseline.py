@@ -26,7 +26,7 @@ LATE = ((8, 12), (96, 100))
 # fmt: off
 SGD = (
     Claim("B1a", "SGD at eta .1 overfits from about epoch 10", PEAK(sgd(0.1)),
-          between(5, 20, "10 within a factor of two: the top of the curve is flat"), figure=3),
+          between(5, 20, "10 within a factor of two: the top of the curve is flat", 10), figure=3),
     Claim("B1b", "the validation accuracy of SGD at eta .1 declines from there on",
           change("valid_accuracy", *LATE)(sgd(0.1)), below(0), figure=3),
     Claim("B1c", "the training accuracy of SGD at eta .1 keeps rising",
@@ -63,7 +63,7 @@ RMSPROP = (
           between(4, 11, "6 to 9 and two epochs more either way: the top of the curve is flat")),
     Claim("R1j", "RMSprop at eta .001 is slightly worse than SGD's best",
           TUNED(BEST_SGD) - BEST(rmsprop(0.001)),
-          between(0, SLIGHT, "worse, by a point at most: slightly as in F1e", numeric=False)),
+          between(0, SLIGHT, "worse, by a point at most: slightly as in F1e", math.nan)),
     Claim("R1l", "RMSprop at eta .001 is considerably faster than SGD",
           TUNED_PEAK(BEST_SGD) / PEAK(rmsprop(0.001)), at_least(2, TWICE)),
 )

@@ -45,13 +45,18 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Criterion:
-    """Bounds of a number: in words, and why these. `numeric`: the paper gives a number."""
+    """Bounds of a number: in words, and why these. `reported`: the paper's number, if there is."""
 
     low: float
     high: float
     words: str
     why: str
-    numeric: bool = False
+    reported: float = math.nan
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the paper gives a number, with a tolerance on either side."""
+        return not math.isnan(self.reported) and math.isfinite(self.high - self.low)
 
     def verdict(self, found: Estimate) -> Verdict:
         """Return whether the interval lies within the bounds, outside, or on one of them."""
@@ -85,10 +90,13 @@ class Criterion:
         )
 
     def scaled(self, found: Estimate) -> tuple[float, float, float]:
-        """Return mean and interval on the scale where the bounds lie at -1 and 1."""
-        middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
-        mean, lower, upper = ((value - middle) / half for value in found[:3])
-        return mean, lower, upper
+        """Return mean and interval on the scale of the paper's number, 0, and bounds, -1 and 1."""
+
+        def scale(value: float) -> float:
+            bound = self.high if value > self.reported else self.low
+            return (value - self.reported) / abs(bound - self.reported)
+
+        return scale(found.mean), scale(found.lower), scale(found.upper)
 
     def _bounds(self, found: Estimate) -> list[float]:
         """Return the bounds that an interval around this mean must not reach."""
@@ -114,9 +122,9 @@ def above(low: float, why: str = SIGN) -> Criterion:
     return Criterion(low, INF, f"above {low:g}", why)
 
 
-def at_least(low: float, why: str) -> Criterion:
+def at_least(low: float, why: str, reported: float = math.nan) -> Criterion:
     """Return the criterion of being as large, for a bound that the claim names or grants."""
-    return Criterion(low, INF, f"{low:g} or more", why)
+    return Criterion(low, INF, f"{low:g} or more", why, reported)
 
 
 def below(high: float, why: str = SIGN) -> Criterion:
@@ -129,12 +137,16 @@ def at_most(high: float, why: str) -> Criterion:
     return Criterion(-INF, high, f"at most {high:g}", why)
 
 
-def between(low: float, high: float, why: str, numeric: bool = True) -> Criterion:
-    """Return the criterion of lying in a range: of the paper's numbers, or of a word for one."""
-    return Criterion(low, high, f"{low:g} to {high:g}", why, numeric)
+def between(low: float, high: float, why: str, reported: float | None = None) -> Criterion:
+    """Return the criterion of lying in a range, with the paper's number in its middle if not said.
+
+    NaN for a word that is no number.
+    """
+    middle = (low + high) / 2 if reported is None else reported
+    return Criterion(low, high, f"{low:g} to {high:g}", why, middle)
 
 
 def near(value: float, tolerance: float = 1, why: str = SPLIT) -> Criterion:
     """Return the criterion of lying within a tolerance of the paper's number."""
     words = f"{value:.4g} within {tolerance:g}"
-    return Criterion(value - tolerance, value + tolerance, words, why, numeric=True)
+    return Criterion(value - tolerance, value + tolerance, words, why, value)

@@ -29,8 +29,8 @@ def best_epoch(curves: xr.Dataset) -> xr.DataArray:
 
 
 def still_rising(curves: xr.Dataset) -> xr.DataArray:
-    """Return whether the best epoch is, in the mean of seeds, one of the last two."""
-    return best_epoch(curves).mean("seed") > curves.epoch[-1] - 2
+    """Return whether the best epoch lies, in the mean of seeds, in the last twentieth of them."""
+    return best_epoch(curves).mean("seed") > 0.95 * curves.epoch[-1]
 
 
 def best_or_more(curves: xr.Dataset) -> Estimate:

@@ -128,10 +128,9 @@ def adam(rate: float, b1: float, b2: float | None = None, epochs: int = LONG) ->
     return Selection(f"{name}, b2 {b2:g}", pick, b1 > 0, every.pick, {"b2": b2})
 
 
-def network(*names: str, words: str = "", epochs: int = 0) -> Selection:
-    """Return a network trained by the paper's choice of Adam, from the first run that has it."""
-    pick = lambda runs: runs.chosen_adam(*names, epochs=epochs)  # noqa: E731
-    return Selection(words or names[-1].rpartition("/")[2], pick, True)
+def network(name: str, words: str, epochs: int = 0) -> Selection:
+    """Return a network trained by the paper's choice of Adam."""
+    return Selection(words, lambda runs: runs.chosen_adam(name, epochs=epochs), True)
 
 
 # Quantities

@@ -1,7 +1,7 @@
 """`Runs`: the one place that knows where curves lie, and how a reading of Adam picks them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 import numpy as np
@@ -78,22 +78,18 @@ class Runs:
             return self.pick("adam", epochs=epochs, **setting)
         return self.pick(f"forensics/{self.reading}", epochs=epochs, **setting)
 
-    def chosen_adam(self, *names: str, epochs: int = 0, variant: str = "") -> xr.Dataset:
+    def chosen_adam(self, name: str, epochs: int = 0, variant: str = "") -> xr.Dataset:
         """Return the curves of a network trained by Adam with the paper's choice 1e-4, .9, .9999.
-
-        Of the runs named, the first that holds it is taken.
 
         Raises:
             NotTestable: as `pick`; or the reading was tried on the dense net only.
         """
         if self.reading not in ("adam", "adam_undamped"):
-            raise NotTestable(f"{names[-1]} was not run with {self.reading}")
+            raise NotTestable(f"{name} was not run with {self.reading}")
         rate = self._rate(1e-4, 0.9)
-        return _first(
-            lambda name: self.pick(name, epochs=epochs, variant=variant, learning_rate=rate), names
-        )
+        return self.pick(name, epochs=epochs, variant=variant, learning_rate=rate)
 
-    def normalised(self, *names: str, statistics: str, epochs: int = 0) -> xr.Dataset:
+    def normalised(self, name: str, statistics: str, epochs: int = 0) -> xr.Dataset:
         """Return the curves of a batch-normalised net as evaluated with "minibatch" or "running".
 
         A run with a variant holds both; one without is named after its statistics, or has those
@@ -102,41 +98,34 @@ class Runs:
         Raises:
             NotTestable: as `chosen_adam`.
         """
-
-        def one(name):
-            if f"{name}_{statistics}" in self.datasets:
-                return self.chosen_adam(f"{name}_{statistics}", epochs=epochs)
-            held = {str(v).rpartition("_")[2] for v in self.datasets.get(name, ())}
-            if statistics in held:
-                return self.chosen_adam(name, epochs=epochs, variant=statistics)
-            if statistics == "running" and "minibatch" not in held:
-                raise NotTestable(f"{name}_running was not run")
-            return self.chosen_adam(name, epochs=epochs)
-
-        return _first(one, names)
+        if f"{name}_{statistics}" in self.datasets:
+            return self.chosen_adam(f"{name}_{statistics}", epochs=epochs)
+        held = {str(v).rpartition("_")[2] for v in self.datasets.get(name, ())}
+        if statistics in held:
+            return self.chosen_adam(name, epochs=epochs, variant=statistics)
+        if statistics == "running" and "minibatch" not in held:
+            raise NotTestable(f"{name}_running was not run")
+        return self.chosen_adam(name, epochs=epochs)
 
     def time_ratio(self, one: str, other: str) -> float:
-        """Return the ratio of two networks' training times of an epoch, of `times/` runs first.
+        """Return the ratio of two networks' training times of an epoch, each alone on a device.
 
         Raises:
             NotTestable: no such runs, or without times, or not of equally many networks at once on
                 one device: a core that trains ten has other times than one that trains two.
         """
 
-        def ratio(folder):
-            names = [f"{folder}/{one}", f"{folder}/{other}"]
-            a, b = (self.pick(name).attrs for name in names)
-            for name, attrs in zip(names, (a, b), strict=True):
-                if not attrs.get("seconds_per_epoch"):
-                    raise NotTestable(f"{name} holds no times")
-            for key in ("trials_at_once", "device"):
-                if a.get(key) != b.get(key):
-                    raise NotTestable(
-                        f"times of {one} and {other} differ in {key}: {a.get(key)}, {b.get(key)}"
-                    )
-            return float(a["seconds_per_epoch"]) / float(b["seconds_per_epoch"])
-
-        return _first(ratio, ("times", "convnets"))
+        names = [f"times/{one}", f"times/{other}"]
+        a, b = (self.pick(name).attrs for name in names)
+        for name, attrs in zip(names, (a, b), strict=True):
+            if not attrs.get("seconds_per_epoch"):
+                raise NotTestable(f"{name} holds no times")
+        for key in ("trials_at_once", "device"):
+            if a.get(key) != b.get(key):
+                raise NotTestable(
+                    f"times of {one} and {other} differ in {key}: {a.get(key)}, {b.get(key)}"
+                )
+        return float(a["seconds_per_epoch"]) / float(b["seconds_per_epoch"])
 
     def _rate(self, learning_rate: float, b1: float) -> float:
         return learning_rate / (1 - b1) if self.reading == "adam_undamped" else learning_rate
@@ -157,16 +146,6 @@ def _classes(curves: xr.Dataset) -> int:
     with suppress(InputError):
         return rebuild(curves.attrs.get("model", "")).classes or CLASSES
     return CLASSES
-
-
-def _first(pick: Callable, names: tuple[str, ...]):
-    """Return what the first name gives that is testable; else the last name's reason."""
-    for name in names[:-1]:
-        try:
-            return pick(name)
-        except NotTestable:
-            continue
-    return pick(names[-1])
 
 
 def _select(curves: xr.Dataset, name: str, key: str, value: float) -> xr.Dataset:
