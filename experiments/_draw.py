@@ -10,6 +10,7 @@ import xarray as xr
 from emnist_jax.console import show
 from emnist_jax.figures import save_figure
 from emnist_jax.figures.tables import Table, save_table
+from emnist_jax.store.provenance import runs_of
 from experiments._experiment import Experiment, Results
 
 
@@ -55,11 +56,9 @@ def draw(experiment: Experiment, runs: Results, out: Path) -> Section:
 def _took(datasets: Sequence[xr.Dataset]) -> str:
     """Return how long runs trained, and on which device."""
     minutes: Counter[str] = Counter()
-    for one in datasets:
-        if "train_error" in one and "wall_seconds" in one.attrs:
-            minutes[str(one.attrs.get("device", "an unknown device"))] += (
-                one.attrs["wall_seconds"] / 60
-            )
+    for curves in datasets:
+        for one in runs_of(curves) if "wall_seconds" in curves.attrs else ():
+            minutes[str(one["device"])] += float(one["wall_seconds"]) / 60
     took = " and ".join(f"{time:,.1f} minutes on {device}" for device, time in minutes.items())
     return f"Trained in {took}." if took else ""
 
@@ -79,11 +78,13 @@ def protocol(datasets: Sequence[xr.Dataset]) -> str:
         counts[name] = counts.get(name) or counted(one)
     named = [f"{name} ({of})" if of else name for name, of in sorted(counts.items())]
     curves = [one for one in datasets if "train_error" in one]
-    seeds = sorted({one.sizes["seed"] for one in curves})
-    epochs = sorted({one.sizes["epoch"] - 1 for one in curves})
-    batches = sorted({one.attrs["batch_size"] for one in curves if "batch_size" in one.attrs})
-    parts = [f"Data: {' and '.join(named)}", f"seeds: {_either(seeds)}"]
-    parts += [f"epochs: {_either(epochs)}"] + [f"minibatch {_either(batches)}"] * bool(batches)
+    batches = [one.attrs["batch_size"] for one in curves if "batch_size" in one.attrs]
+    parts = [
+        f"Data: {' and '.join(named)}",
+        f"seeds: {_mostly([one.sizes['seed'] for one in curves])}",
+        f"epochs: {_mostly([one.sizes['epoch'] - 1 for one in curves])}",
+        *([f"minibatch {_mostly(batches)}"] if batches else []),
+    ]
     shared = [one.attrs.get("order", "seed") != "seed" for one in curves]
     if any(shared):
         which = "all seeds" if all(shared) else "seeds of some runs"
@@ -91,8 +92,13 @@ def protocol(datasets: Sequence[xr.Dataset]) -> str:
     return "; ".join(parts)
 
 
-def _either(values: Sequence[object]) -> str:
-    return " or ".join(map(str, values))
+def _mostly(numbers: Sequence[int]) -> str:
+    """Return the numbers there are: 5 or 10; of more the most common, the others in brackets."""
+    each = sorted(set(numbers))
+    if len(each) < 3:
+        return " or ".join(map(str, each))
+    usual = Counter(numbers).most_common(1)[0][0]
+    return f"{usual} (some runs {', '.join(str(n) for n in each if n != usual)})"
 
 
 def counted(curves: xr.Dataset) -> str:

@@ -32,23 +32,17 @@ from experiments import (
     training_size,
     weights_or_convolution,
 )
+from experiments._beyond_page import beyond_page, on_fifth
 from experiments._data import FIFTH
 from experiments._draw import Section, draw, missing_of, protocol
 from experiments._experiment import Experiment, Results
 from experiments._forest import draw_forest
 from experiments._options import Options, options_of
-from experiments._pages import (
-    about_glyphs,
-    beyond_page,
-    claims_page,
-    experiments_page,
-    on_fifth,
-    times_page,
-)
+from experiments._pages import about_glyphs, claims_page, experiments_page, times_page
 from experiments._train import collect, train
 from experiments._verdicts import READING_NAMES, find
 from experiments.claims import forest
-from experiments.report import paper_figures, report
+from experiments.report import report
 
 
 def _by_name(*modules: ModuleType) -> dict[str, Experiment]:
@@ -166,10 +160,11 @@ def write_report(out: Path) -> Path:
     own = {name: c for name, c in runs.items() if name not in others and FIFTH not in name}
     found = find(own or runs)
     if rows := forest(found.judged, found.runs, found.fitting):
-        about = READING_NAMES[found.fitting], protocol(list(found.runs.values()))
+        drawn_of = [one for name, one in found.runs.items() if not name.startswith("times/")]
+        about = READING_NAMES[found.fitting], protocol(drawn_of)
         show(save_figure(draw_forest(rows, *about), out / "forest")[0])
     pages = {
-        "claims.md": claims_page(found, paper_figures(sections)),
+        "claims.md": claims_page(found, sections),
         "experiments.md": experiments_page(runs, sections | drawn),
         "beyond.md": beyond_page(runs, beyond),
         "times.md": times_page(runs),

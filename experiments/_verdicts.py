@@ -10,10 +10,11 @@ from experiments._experiment import Results
 from experiments.claims import (
     PAPER,
     READINGS,
+    Claim,
     Estimate,
     Judgement,
     Verdict,
-    held_by_reading,
+    by_reading,
     judge_all,
 )
 
@@ -26,6 +27,18 @@ READING_NAMES = {
 }
 
 
+# Which of the figures is the paper's of that number.
+FIGURES = {
+    1: "samples/figure_1_samples.png",
+    2: "sgd/figure_2_best_against_rate.png",
+    3: "sgd/figure_3_accuracy.png",
+    4: "rmsprop/figure_4_validation_accuracy.png",
+    5: "rmsprop/figure_5_training_error.png",
+    6: "adam/figure_6_grid.png",
+    7: "adam/figure_7_curves.png",
+}
+
+
 class Found(NamedTuple):
     """What runs say of the paper's claims.
 
@@ -33,11 +46,13 @@ class Found(NamedTuple):
         runs: curves and test results by their folder.
         judged: the verdict on every claim.
         held: for each reading of Adam how many claims hold, and how many were tested.
+        lost: claims that hold under no reading of Adam, and are undecided under none.
     """
 
     runs: Results
     judged: Sequence[Judgement]
     held: Mapping[str, tuple[int, int]]
+    lost: Sequence[str] = ()
 
     @property
     def fitting(self) -> str:
@@ -45,6 +60,36 @@ class Found(NamedTuple):
         return max(READINGS[1:], key=lambda reading: self.held[reading][0])
 
 
+# Where what is measured is drawn, or else shown, by how a claim's id begins; the longest counts.
+EVIDENCE = {
+    "D": "convnets/confusion_c1.png",
+    "R1": "rmsprop/best_against_rate.png",
+    "A1": "adam/figure_6_grid.png",
+    "A1e": "anomalies/swings.png",
+    "A1f": "anomalies/swings.png",
+    "A1m": "adam/longer_windows.png",
+    "A1o": "adam/longer_windows.png",
+    "A1q": "adam/figure_7_curves.png",
+    "A1t": "adam/figure_7_curves.png",
+    "N1": "batch_norm/accuracy_adam.png",
+    "C": "convnets/accuracy.png",
+    "C2c": "times.md",
+    "C2d": "times.md",
+    "T": "test_set/test_accuracy.png",
+    "T1b": "experiments.md#test_set",
+    "T1d": "experiments.md#test_set",
+    "T2b": "experiments.md#test_set",
+    "T2d": "experiments.md#test_set",
+    "F1a": "rmsprop/best_against_rate.png",
+    "F1b": "adam/figure_6_grid.png",
+    "F1c": "rmsprop/figure_4_validation_accuracy.png",
+    "F1d": "adam/figure_6_grid.png",
+    "F1e": "budgets/budgets.png",
+    "F1f": "budgets/budgets.png",
+    "F1g": "convnets/accuracy.png",
+    "F1h": "times.md",
+    "F1i": "experiments.md#convnets",
+}
 PLURAL = {
     Verdict.HOLDS: "hold",
     Verdict.FAILS: "do not hold",
@@ -54,7 +99,13 @@ PLURAL = {
 
 def find(runs: Results) -> Found:
     """Return the verdicts on all claims of the paper."""
-    return Found(runs, judge_all(PAPER, runs), held_by_reading(PAPER, runs))
+    verdicts = by_reading(PAPER, runs)
+    held = {r: (list(of.values()).count(Verdict.HOLDS), len(of)) for r, of in verdicts.items()}
+    under = {
+        claim.id: {of[claim.id] for of in verdicts.values() if claim.id in of} for claim in PAPER
+    }
+    lost = [name for name, each in under.items() if each == {Verdict.FAILS}]
+    return Found(runs, judge_all(PAPER, runs), held, lost)
 
 
 def count(verdicts: Iterable[Verdict]) -> str:
@@ -89,28 +140,27 @@ def result(judgement: Judgement) -> str:
 
 
 def in_words(estimate: Estimate, unit: str) -> str:
-    """Return an estimate with its interval: 82.80 % [82.49, 83.12]."""
+    """Return an estimate with its interval: 82.80 % [82.49, 83.12], or epoch 8.8 [7.1, 10.5]."""
     largest = max(map(abs, estimate[:3]))
-    digits = 3 if unit == "nats" else 2
+    digits = {"nats": 3, "epoch": 1}.get(unit, 2)
     if 0 < largest < math.inf:  # a difference of nearly nothing is no zero
         digits = max(digits, 1 - math.floor(math.log10(largest)))
     mean, lower, upper = (f"{value:.{digits}f}" for value in estimate[:3])
-    return f"{mean} {unit} [{lower}, {upper}]" if estimate.seeds else f"{mean} {unit}"
+    number = f"epoch {mean}" if unit == "epoch" else f"{mean} {unit}"
+    return f"{number} [{lower}, {upper}]" if estimate.seeds else number
 
 
 # Tables
 
 
-def claims_table(judgements: Sequence[Judgement], figures: Collection[int] = ()) -> Table:
-    """Return one row per claim; `figures` are those of the paper's that the first page shows."""
+def claims_table(judgements: Sequence[Judgement], drawn: Collection[str] = ()) -> Table:
+    """Return one row per claim; `drawn` are the figures that there are, to link to."""
     rows = []
     for j in judgements:
-        where, figure = j.claim.where, f"Figure {j.claim.figure}"
-        if j.claim.figure in figures:
-            figure = f"[{figure}](README.md#figure-{j.claim.figure})"
         row = {
             "claim": f'<a id="{j.claim.id.lower()}"></a>{j.claim.id}',
-            "where": f"{where}, {figure}" if j.claim.figure else where,
+            "where": j.claim.where,
+            "shown in": _evidence(j.claim, drawn),
             "says": j.claim.says,
             "measured": j.claim.statement,
             "why these bounds": j.claim.criterion.why,
@@ -119,11 +169,31 @@ def claims_table(judgements: Sequence[Judgement], figures: Collection[int] = ())
             "seeds": (j.estimate and j.estimate.seeds) or None,
             "verdict": f"**{j.verdict}**",
             "controlled": str(j.controlled),
-            "macro": str(j.macro),
+            "macro": _macro(j),
             "seeds needed": _seeds(j.seeds_needed),
         }
         rows.append(row)
     return Table(rows)
+
+
+def _evidence(claim: Claim, drawn: Collection[str]) -> str:
+    """Return a link to what shows a claim's number: a figure of the paper, or of the runs."""
+    if claim.figure:
+        words = f"Figure {claim.figure}"
+        seen = FIGURES[claim.figure] in drawn
+        return f"[{words}](README.md#figure-{claim.figure})" if seen else words
+    path = next((EVIDENCE[end] for n in range(5, 0, -1) if (end := claim.id[:n]) in EVIDENCE), "")
+    name = path.rpartition("/")[2].partition(".")[0].replace("_", " ")
+    page, _, section = path.partition("#")
+    there = path in drawn or any(one.startswith(f"{section}/") for one in drawn)
+    return f"[{name}]({path})" if there or page == "times.md" else ""
+
+
+def _macro(j: Judgement) -> str:
+    """Return number and verdict with accuracies as means over classes; a dash if both are alike."""
+    if j.macro is Verdict.UNTESTABLE or j.macro_estimate == j.estimate:
+        return "-" if j.macro is j.verdict else str(j.macro)
+    return f"{in_words(j.macro_estimate, j.claim.unit)}: {j.macro}"
 
 
 def _seeds(needed: float) -> str:

@@ -28,12 +28,12 @@ from experiments import (
     weights_or_convolution,
 )
 from experiments import fifth as fifth_of
+from experiments._beyond_page import beyond_page
 from experiments._curves import gains, tuned
 from experiments._data import FIFTH, OtherData, fifth, half
 from experiments._draw import Section, draw
 from experiments._networks import multiply_adds, parameters
 from experiments._options import chosen, options_of
-from experiments._pages import beyond_page
 from experiments._study import BEYOND as BEYOND_EXPERIMENTS
 from experiments._train import train
 from experiments._verdicts import find

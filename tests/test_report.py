@@ -19,7 +19,7 @@ from experiments._draw import Section, protocol
 from experiments._forest import draw_forest
 from experiments._pages import about_glyphs, claims_page, experiments_page, runs_table
 from experiments._study import PAPER as EXPERIMENTS
-from experiments._verdicts import claims_table, find, in_words
+from experiments._verdicts import EVIDENCE, claims_table, find, in_words
 from experiments.claims import (
     CORRECTIONS,
     KEY,
@@ -32,7 +32,7 @@ from experiments.claims import (
     judge,
 )
 from experiments.forensics import readings_table
-from experiments.report import FIGURES, differences, paper_figures, report, sentences
+from experiments.report import FIGURES, differences, report, sentences
 
 WORLD = paper_world.world()
 CLAIMS = {claim.id: claim for claim in PAPER}
@@ -66,7 +66,7 @@ def mixed():
 
 def cells(found, column):
     """Return a column of the page of all claims by claim."""
-    lines = claims_page(found, range(1, 8)).splitlines()
+    lines = claims_page(found, SECTIONS).splitlines()
     header = next(line for line in lines if line.startswith("| claim |"))
     at = header[2:-2].split(" | ").index(column)
     rows = [line[2:-2].split(" | ") for line in lines if line.startswith("| <a")]
@@ -140,9 +140,13 @@ def test_the_main_claims_are_measured_under_both_readings():
 
 def test_every_link_between_the_pages_leads_somewhere():
     found = mixed()
+    drawn = {path.partition("/")[0]: path for path in EVIDENCE.values() if path.endswith("png")}
+    others = {name: Section("T", {}, [(path, "Seen.")]) for name, path in drawn.items()}
+    sections = others | SECTIONS
     pages = {
-        "README.md": report(found, SECTIONS),
-        "claims.md": claims_page(found, paper_figures(SECTIONS)),
+        "README.md": report(found, sections),
+        "claims.md": claims_page(found, sections),
+        "experiments.md": experiments_page(WORLD, sections),
     }
     anchors = {
         name: set(re.findall(r'<a id="(.*?)">', text))
@@ -153,7 +157,7 @@ def test_every_link_between_the_pages_leads_somewhere():
     assert len(links) > len(KEY) + 20
     assert [link for link in links if link[1] not in anchors[link[0]]] == []
     assert anchors["claims.md"] >= {claim.id.lower() for claim in PAPER}
-    assert "README.md#figure" not in claims_page(found, ())  # that show no figure
+    assert "README.md#figure" not in claims_page(found, {})  # that show no figure
 
 
 def test_each_figure_of_the_paper_is_drawn_by_an_experiment():
@@ -181,7 +185,7 @@ def test_anomalies_are_shown_with_their_first_table_if_there_are_any():
     assert "Oddities" not in report(mixed(), {"anomalies": Section("Oddities", text="Not run.")})
     long = SECTIONS["anomalies"]._replace(tables={"First": Table([{"First": "c"}] * 16)})
     text = report(mixed(), {"anomalies": long})
-    assert "Why.\n\nThe evidence is [" in text and "| First |" not in text
+    assert "Why.\n\nEvery reading with its figures: [" in text and "| First |" not in text
 
 
 def test_differences_from_the_paper_are_those_of_the_curves():
@@ -189,10 +193,13 @@ def test_differences_from_the_paper_are_those_of_the_curves():
     runs = {"sgd": WORLD["sgd"].assign_attrs(about), "c1": WORLD["convnets/c1/test"]}
     here, _, there = differences(runs)
     assert "Data: handmade (30 training, 20 validation images); seeds: 5; epochs: 100" in here
-    assert here.endswith("; test images a class: 90 to 130; f.") and "EMNIST Balanced" in there
+    assert "; test images a class: 90 to 130; " in here and here.endswith("; f.")
+    assert "EMNIST Balanced" in there
     few = runs["sgd"].isel(seed=[0, 1]).assign_attrs(order="shared order")
-    some = differences({"sgd": runs["sgd"], "few": few})[0]
+    some = differences({"sgd": runs["sgd"], "few": few, "times/c1": few.isel(seed=[0])})[0]
     assert "; seeds: 2 or 5; " in some and "; seeds of some runs with a shared order" in some
+    many = {f"{i}": runs["sgd"].isel(seed=slice(n)) for i, n in enumerate((5, 5, 1, 2))}
+    assert "; seeds: 5 (some runs 1, 2); " in differences(many)[0]
     assert (
         "shared order of minibatches; test images a class: not known" in differences({"x": few})[0]
     )
@@ -201,8 +208,10 @@ def test_differences_from_the_paper_are_those_of_the_curves():
 def test_a_changed_curve_changes_the_report():
     points = {0: 0.02, 1: 0.7, 5: 0.82, 10: 0.85, 100: 0.8}
     runs = altered("sgd", "valid_accuracy", points, learning_rate=0.1)(WORLD)
-    before, after = report(all_holds(), {}), claims_page(find(runs), ())
-    assert f"**{len(PAPER)} claims:** {len(PAPER)} hold, 0 do not hold" in before
+    before, after = report(all_holds(), {}), claims_page(find(runs), {})
+    second = sum(claim.id.endswith("2") for claim in PAPER)
+    counted = f"**{len(PAPER)} claims**, {second} of them second readings of one text: "
+    assert f"{counted}{len(PAPER)} hold, 0 do not hold" in before
     row = next(line for line in after.splitlines() if "</a>B1g |" in line)
     assert "| **does not hold** |" in row and "-1.40 points" in row
 
@@ -261,7 +270,7 @@ def test_undecided_claims_say_how_many_seeds_would_decide():
 
 
 def test_slips_and_changed_definitions_are_listed():
-    text = claims_page(all_holds(), ())
+    text = claims_page(all_holds(), {})
     slips, changed = text.split("## What the text")[1].split("## Definitions")
     assert all(f"| {paper} | {meant} |" in slips for _, paper, meant, _ in CORRECTIONS)
     assert all(

@@ -168,14 +168,15 @@ def settings_table(curves: "xr.Dataset", first_seeds: int | None = None) -> Tabl
     """Return a row a setting: best validation accuracy (%), its epoch, and what less choice gives.
 
     "best" is the mean over seeds of each seed's best epoch, with a 95 % t interval and the sample
-    standard deviation; "best of the mean" the best epoch of the mean curve; "held out" reads each
-    seed at the epoch the other seeds choose; "last" the last epoch. "-": a seed diverged. With
-    `first_seeds` also the best of that many seeds only, for comparison with as few. Curves that
-    lack a variable or dimension are an `InputError`.
+    standard deviation; "macro" the mean over classes there, if it was kept; "best of the mean" the
+    best epoch of the mean curve; "held out" reads each seed at the epoch the other seeds choose;
+    "last" the last epoch. "-": a seed diverged. With `first_seeds` also the best of that many seeds
+    only, for comparison with as few. Curves that lack a variable or dimension are an `InputError`.
     """
     curves, grid, settings = _settings_of(curves)
     at_best, choices = best(curves), selection_bias(100 * curves.valid_accuracy)
     over, few = interval(100 * at_best.valid_accuracy), None
+    macro = at_best.get("valid_macro_accuracy")
     if first_seeds and first_seeds < curves.sizes["seed"]:
         few = interval(100 * at_best.valid_accuracy.isel(seed=slice(first_seeds)))
     rows = []
@@ -185,6 +186,7 @@ def settings_table(curves: "xr.Dataset", first_seeds: int | None = None) -> Tabl
             "best (%)": over["mean"].sel(at),
             "95 %": (over.lower.sel(at), over.upper.sel(at)),
             "sd": over.sd.sel(at),
+            **({"macro (%)": 100 * macro.sel(at).mean()} if macro is not None else {}),
             "epoch of best": epochs.mean(),
             "in seeds": (epochs.min(), epochs.max()),
             "best of the mean (%)": choice.max_of_mean,

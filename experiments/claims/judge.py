@@ -70,7 +70,7 @@ class Judgement(NamedTuple):
         reason: why it was not testable.
         p: p value of the verdict (see `Criterion.p`); NaN for numbers that are none of seeds.
         controlled: the verdict once false discoveries over all claims are controlled.
-        macro: the verdict with accuracies as means over classes.
+        macro: the verdict with accuracies as means over classes, and the number so.
         seeds_needed: for an undecided claim, the seeds that decide it with a power of .8.
     """
 
@@ -82,6 +82,7 @@ class Judgement(NamedTuple):
     p: float = math.nan
     controlled: Verdict = Verdict.UNTESTABLE
     macro: Verdict = Verdict.UNTESTABLE
+    macro_estimate: Estimate | None = None
     seeds_needed: float = math.nan
 
 
@@ -134,9 +135,10 @@ def judge_all(claims: Sequence[Claim], datasets: Mapping[str, xr.Dataset]) -> li
         for i, p in zip(tested, adjusted, strict=True):
             if p > FALSE_DISCOVERIES:
                 found[i] = found[i]._replace(controlled=Verdict.UNDECIDED)
+    macro = [judge(claim, datasets, macro=True) for claim in claims]
     return [
-        j._replace(macro=judge(j.claim, datasets, macro=True).verdict, seeds_needed=_needed(j))
-        for j in found
+        j._replace(macro=m.verdict, macro_estimate=m.estimate, seeds_needed=_needed(j))
+        for j, m in zip(found, macro, strict=True)
     ]
 
 
@@ -146,20 +148,19 @@ def _needed(judgement: Judgement) -> float:
     return judgement.claim.criterion.seeds_needed(judgement.estimate)
 
 
-def held_by_reading(
+def by_reading(
     claims: Sequence[Claim], datasets: Mapping[str, xr.Dataset]
-) -> dict[str, tuple[int, int]]:
-    """Return for each reading of Adam how many claims hold, and of how many that it was run for.
+) -> dict[str, dict[str, Verdict]]:
+    """Return for each reading of Adam the verdicts by claim, of those that it was run for.
 
     Only claims that depend on the reading count: what has b1 = 0 is the same under all.
     """
     about = [claim for claim in claims if claim.any_adam]
-    counts = {}
-    for reading in READINGS:
-        found = [judge_reading(claim, datasets, reading).verdict for claim in about]
-        tested = len(found) - found.count(Verdict.UNTESTABLE)
-        counts[reading] = found.count(Verdict.HOLDS), tested
-    return counts
+    found = {r: {c.id: judge_reading(c, datasets, r).verdict for c in about} for r in READINGS}
+    return {
+        reading: {name: one for name, one in of.items() if one is not Verdict.UNTESTABLE}
+        for reading, of in found.items()
+    }
 
 
 class ForestRow(NamedTuple):
@@ -175,7 +176,7 @@ def forest(
 ) -> list[ForestRow]:
     """Return (measured - paper) / tolerance of every testable claim with a number of the paper.
 
-    `reading` is the one that holds most claims (see `held_by_reading`).
+    `reading` is the one that holds most claims (see `by_reading`).
     """
     rows = []
     for claim, printed in ((j.claim, j.estimate) for j in judged if j.claim.criterion.numeric):

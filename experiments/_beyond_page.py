@@ -1,0 +1,89 @@
+"""The report's page beyond the paper: a screen a question."""
+
+from collections.abc import Mapping, Sequence
+
+import xarray as xr
+
+from emnist_jax.figures.tables import Table
+from experiments._data import FIFTH
+from experiments._draw import Section
+from experiments._pages import BACK, head, pictured
+from experiments._verdicts import by_verdict, claims_table, result
+from experiments.claims import BEYOND, Judgement, Verdict, judge_all
+
+ABOUT_BEYOND = (
+    "What the paper left open, or compared with too few seeds and unequal budgets, put as claims "
+    "and judged in the same way; run by `python -m experiments.beyond`. Rules and networks count "
+    "at their best settings, less the luck of choosing these. Intervals are over seeds, that is "
+    "over initial weights and the order of minibatches (over weights alone where a section says "
+    "shared order; those of budgets over settings too); images and their split are the same in "
+    "all. Other validation images would move a difference by up to about 2 sqrt(q / n), where n "
+    "is their number and q the share that one network gets right and the other wrong: .5 points "
+    "for q = .1, n = 15,800. Times are of runs beside others on the same device."
+)
+ANSWERED = ("claim", "says", "result", "verdict")
+
+
+def beyond_page(runs: Mapping[str, xr.Dataset], sections: Mapping[str, Section]) -> str:
+    """Return what the paper left open, a screen a question: finding, verdicts, one figure."""
+    now, before = _judged_beyond(runs), _judged_beyond(on_fifth(runs))
+    answers, parts = [], []
+    for name, section in sections.items():
+        if name not in BEYOND:
+            continue
+        tested, small = _tested(now[name]), _tested(before[name])
+        if not tested and not small:
+            answers.append(f"- **{section.title}** {section.text}")
+            continue
+        answers.append(f"- **{section.title}** {by_verdict(tested or small, _answer)}.")
+        rows = [{key: row[key] for key in ANSWERED} for row in claims_table(now[name]).rows]
+        if small:
+            for row, j in zip(rows, before[name], strict=True):
+                row["on a fifth of the images"] = f"{result(j)}: {j.verdict}" if j.estimate else ""
+        parts += [f"## {section.title}", "", section.text, "", Table(rows).markdown()]
+        parts += [_changed(now[name], before[name]), ""] if tested and small else []
+        parts += [line for one in section.figures[:1] for line in pictured(*one)]
+        more = f"How it is measured, tables and figures: [the experiment](experiments.md#{name})."
+        parts += [" ".join(filter(None, (section.about, more))), ""]
+    top = [*head("Beyond the paper", runs), BACK, "", ABOUT_BEYOND, "", _multiplicity(now), ""]
+    return "\n".join([*top, *answers, "", *parts])
+
+
+def _judged_beyond(runs: Mapping[str, xr.Dataset]) -> dict[str, list[Judgement]]:
+    """Return the verdicts on all questions, controlled together, by experiment."""
+    judged = iter(judge_all([claim for claims in BEYOND.values() for claim in claims], runs))
+    return {name: [next(judged) for _ in claims] for name, claims in BEYOND.items()}
+
+
+def _multiplicity(judged: Mapping[str, Sequence[Judgement]]) -> str:
+    """Return which verdicts fall where false discoveries over all questions are controlled."""
+    found = [j for of in judged.values() for j in _tested(of)]
+    lost = [j.claim.id for j in found if j.verdict is not j.controlled]
+    return (
+        f"{len(found)} verdicts stand together here. If of all decided ones no more than 5 % may "
+        f"be false (Benjamini and Hochberg), {', '.join(lost) or 'none'} "
+        f"{'become' if len(lost) > 1 else 'becomes'} undecided."
+    )
+
+
+def on_fifth(runs: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Return the runs on a fifth of the training images, named as those on all."""
+    return {name.removeprefix(FIFTH): one for name, one in runs.items() if name.startswith(FIFTH)}
+
+
+def _tested(judged: Sequence[Judgement]) -> list[Judgement]:
+    return [j for j in judged if j.verdict is not Verdict.UNTESTABLE]
+
+
+def _changed(judged: Sequence[Judgement], before: Sequence[Judgement]) -> str:
+    """Return what all images instead of a fifth change."""
+    both = [(old, new) for old, new in zip(before, judged, strict=True) if old.estimate]
+    other = [(old, new) for old, new in both if new.estimate and old.verdict is not new.verdict]
+    words = "; ".join(f"{new.claim.id} {old.verdict}, now {new.verdict}" for old, new in other)
+    return f"With all images instead of a fifth, {len(other)} of {len(both)} verdicts change" + (
+        f": {words}." if other else "."
+    )
+
+
+def _answer(j: Judgement) -> str:
+    return f"{j.claim.says} ([{j.claim.id}](#{j.claim.id.lower()}))"
