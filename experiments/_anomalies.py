@@ -11,7 +11,8 @@ from experiments._networks import C1, C2, CHOSEN, CHOSEN_GRID, DENSE, paper_swee
 from experiments._slips import OtherKernels, SlippedNorm
 from experiments.batch_norm import REPORTED_SD
 from experiments.claims import NotTestable, Runs
-from experiments.claims.measures import accuracy_at, best_accuracy, largest_fall
+from experiments.claims.criteria import Criterion, between
+from experiments.claims.measures import Values, accuracy_at, best_accuracy, largest_fall, spread
 
 FROZEN, TRAINED = "batch_norm/frozen_normal", "batch_norm/trained_normal"
 # Hypotheses in words, by what they change.
@@ -113,12 +114,11 @@ def _adams(rate: float, others: Sequence[float]) -> dict[tuple[str, str], str]:
 
 
 class Number(NamedTuple):
-    """A number a seed of curves, in words, and between which it has to lie."""
+    """A number of curves, in words, and where it has to lie."""
 
     words: str
-    of: Callable[[xr.Dataset], xr.DataArray]
-    low: float
-    high: float
+    of: Callable[[xr.Dataset], Values]
+    criterion: Criterion
 
 
 class Anomaly(NamedTuple):
@@ -127,26 +127,29 @@ class Anomaly(NamedTuple):
     title: str
     numbers: Mapping[str, Callable[[xr.Dataset], xr.DataArray]]  # one a seed
     readings: Mapping[tuple[str, str], str]  # in words, by the run and its variant
-    beside: Number | None = None  # one more, whose mean has to lie between bounds of its own
+    beside: Number | None = None  # one more, which has to lie between bounds of its own
     pick: Callable[..., xr.Dataset] = pick
 
 
-NORM, SD = "72.3 ± 5.6 % with batch normalisation", (REPORTED_SD / 2, REPORTED_SD * 2)
+NORM = "72.3 ± 5.6 % with batch normalisation"
+SD = between(REPORTED_SD / 2, REPORTED_SD * 2, "half to twice the paper's")
 AT_MOST_80, SWINGS = "80 % at eta 1e-3", "Swings from 55 to 30 % at eta 1e-2"
-WITHIN = Number("mean", lambda curves: _after_first(curves).mean("epoch"), 30, 55)
+WITHIN = Number(
+    "mean", lambda curves: _after_first(curves).mean("epoch"), between(30, 55, "as reported")
+)
 EVALUATED = {("anomalies/norm/last", slip): words for slip, words in EVALUATIONS.items()}
 ANOMALIES = (
     Anomaly(
         NORM,
         {"N1a": best_accuracy},
         _of("norm/", NORMS) | EVALUATED,
-        Number("sd", lambda curves: best_accuracy(curves).std("seed", ddof=1), *SD),
+        Number("sd", lambda curves: spread(best_accuracy(curves)), SD),
     ),
     Anomaly(
         NORM,
         {"N1a": lambda curves: _after_first(curves).mean("epoch")},
         {(FROZEN, "minibatch"): "mean and sd over epochs"},
-        Number("sd", lambda curves: _after_first(curves).std("epoch", ddof=1), *SD),
+        Number("sd", lambda curves: _after_first(curves).std("epoch", ddof=1), SD),
     ),
     *(
         Anomaly(

@@ -146,7 +146,7 @@ def in_words(estimate: Estimate, unit: str) -> str:
     if 0 < largest < math.inf:  # a difference of nearly nothing is no zero
         digits = max(digits, 1 - math.floor(math.log10(largest)))
     mean, lower, upper = (f"{value:.{digits}f}" for value in estimate[:3])
-    number = f"epoch {mean}" if unit == "epoch" else f"{mean} {unit}"
+    number = f"epoch {mean}" if unit == "epoch" else f"{mean} {unit}".strip()
     return f"{number} [{lower}, {upper}]" if estimate.seeds else number
 
 

@@ -8,7 +8,7 @@ one epoch. What needs no training is read from `experiments.batch_norm`, which s
 the same --out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -75,9 +75,9 @@ def _read(anomaly: Anomaly, claim: Claim, words: str, curves: xr.Dataset) -> Rea
     rising = number is best_accuracy and bool(still_rising(curves))
     verdict = claim.criterion.verdict(found._replace(upper=INF) if rising else found)
     if more := anomaly.beside:
-        value = float(more.of(curves).mean())
-        beside = f"{more.words} {value:.2f} ({more.low:g} to {more.high:g})"
-        verdict = verdict if more.low <= value <= more.high else FAILS
+        value = estimate(more.of(curves))
+        beside = f"{more.words} {in_words(value, '')} ({more.criterion.words})"
+        verdict = _worst({verdict, more.criterion.verdict(value)})
     beside += ("; " if beside else "") + "still rising" if rising else ""
     return Reading(anomaly, claim, words, found, verdict, beside)
 
@@ -113,7 +113,7 @@ def finding(runs: Results) -> str:
     for title, readings in found.items():
         by = {verdict: [] for verdict in IN_WORDS}
         for of in readings.values():
-            by[_together(of)].append("; ".join(one.words for one in of))
+            by[_worst({one.verdict for one in of})].append("; ".join(one.words for one in of))
         tried = f"of {len(readings)} readings"
         if by[FITS]:
             explained.append(f"- **{title}:** {tried} {len(by[FITS])} fit: {'; '.join(by[FITS])}.")
@@ -135,9 +135,8 @@ def finding(runs: Results) -> str:
     )
 
 
-def _together(readings: Sequence[Reading]) -> Verdict:
-    """Return the verdict on a hypothesis with one or more numbers, which all have to fit."""
-    verdicts = {one.verdict for one in readings}
+def _worst(verdicts: Collection[Verdict]) -> Verdict:
+    """Return the verdict on several numbers, which all have to fit."""
     return next(verdict for verdict in (FAILS, UNDECIDED, FITS) if verdict in verdicts)
 
 
