@@ -112,7 +112,7 @@ def count(verdicts: Iterable[Verdict]) -> str:
     """Return how many claims have each verdict: 3 hold, 1 does not hold, ..."""
     counts = Counter(verdicts)
     words = {one: PLURAL.get(one, one) if counts[one] != 1 else one for one in Verdict}
-    return ", ".join(f"{counts[one]} {words[one]}" for one in Verdict)
+    return ", ".join(f"{counts[one]} {words[one]}" for one in Verdict if counts[one])
 
 
 def by_verdict(

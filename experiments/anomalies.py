@@ -187,7 +187,7 @@ EXPERIMENT = Experiment(
     },
     tables={"anomalies": _table},
     finding=finding,
-    cost="25 minutes on two CPU cores",
+    cost="80 minutes on two CPU cores",
 )
 
 if __name__ == "__main__":

@@ -172,11 +172,12 @@ EXPERIMENT = Experiment(
     sweeps=sweeps,
     figures={
         "accuracy": Figure(
-            "ConvNets and the dense net with the same Adam: validation accuracy.",
+            "ConvNets and the dense net with the same Adam, in the epochs that all have: validation "
+            "accuracy.",
             lambda runs: draw_together(runs, ("valid_accuracy",)),
         ),
         "error": Figure(
-            "ConvNets and the dense net, the same Adam: training (dashed) and validation error.",
+            "The same: training (dashed) and validation error.",
             lambda runs: draw_together(runs, ("train_error", "valid_error")),
         ),
         **{

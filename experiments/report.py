@@ -43,8 +43,8 @@ def report(found: Found, sections: Mapping[str, Section], forest: bool = False) 
     lines += ["", "## The main claims", "", key_table(found).markdown(), ABOUT, ""]
     if forest:
         caption = (
-            "Every claim with a number of the paper, on one scale: 0 is that number (the middle, "
-            "where it gives a range), and the band is what counts as the same."
+            "Every claim with a number to come near to, on one scale: 0 is that number (the middle "
+            "of a range), and the band is what counts as the same."
         )
         lines += ["## Measured against the paper", "", *pictured(FOREST, caption)]
     lines += ["## What differs from the paper", "", *differences(found.runs), ""]
@@ -91,22 +91,23 @@ def sentences(found: Found) -> list[str]:
 
 
 def _standing(found: Found, *verdicts: Verdict) -> str:
-    """Return the sections that mostly hold (or do not), and the main claims with the verdicts."""
+    """Return the main claims with the verdicts, and the sections that mostly hold (or do not)."""
     judged = {j.claim.id: j.verdict for j in found.judged}
     parts = []
     for name, claims in SECTIONS.items():
         tested = [v for c in claims if (v := judged[c.id]) is not Verdict.UNTESTABLE]
         hold = tested.count(Verdict.HOLDS)
         if tested and (2 * hold > len(tested)) == (Verdict.HOLDS in verdicts):
-            parts.append(f"{name} ({hold} of {len(tested)} hold)")
-    named = by_verdict(main_claims(found), lambda j: f"{j.claim.says} ({_marked(j)})", verdicts)
-    parts = [", ".join(parts)] * bool(parts) + [f"main claims, {named}"] * bool(named)
-    return "; ".join(parts) or "nothing"
+            parts.append(f"{name} {hold} of {len(tested)}")
+    named = by_verdict(main_claims(found), _in_short, verdicts)
+    sections = f"by section there hold: {', '.join(parts)}" if parts else ""
+    return "; ".join(filter(None, (named, sections))) or "nothing"
 
 
-def _marked(j: Judgement) -> str:
-    """Return a link to a claim, with its verdict under control of false discoveries if another."""
-    return link(j) if j.controlled is j.verdict else f"{link(j)}, controlled: {j.controlled}"
+def _in_short(j: Judgement) -> str:
+    """Return a main claim in few words, with its controlled verdict if that is another."""
+    controlled = "" if j.controlled is j.verdict else f", controlled: {j.controlled}"
+    return f"{KEY[j.claim.id]} ({link(j)}{controlled})"
 
 
 def _which_adam(found: Found) -> str:
@@ -117,9 +118,9 @@ def _which_adam(found: Found) -> str:
     best, *rest = sorted(held, key=lambda reading: -held[reading][0])
     leads = not rest or held[best][0] > held[rest[0]][0]
     return (
-        f"claims that hold, of those that depend on Adam's implementation: {counts}; so "
-        f"**{READING_NAMES[best] if leads else 'none'}** fits best (undamped: without the factor "
-        "1 - b1 = .1, so with steps ten times as long)"
+        f"**{READING_NAMES[best] if leads else 'none'}** fits best; undamped lacks the factor "
+        "1 - b1 = .1, so that its steps are ten times as long. Of the claims that depend on Adam's "
+        f"implementation there hold with {counts}"
     )
 
 
