@@ -172,7 +172,7 @@ EXPERIMENT = Experiment(
     sweeps=sweeps,
     figures={
         "accuracy": Figure(
-            "ConvNets and the dense net with the same Adam, in the epochs that all have: validation "
+            "ConvNets and the dense net with the same Adam, in epochs that all have: validation "
             "accuracy.",
             lambda runs: draw_together(runs, ("valid_accuracy",)),
         ),
