@@ -44,7 +44,7 @@ RATES = (2e-3, 3e-3, 5e-3, 7e-3)
 LARGE_RATES = (2e-2, 5e-2)
 
 
-def sweeps(epochs: int = 20, norm_epochs: int = 100) -> Sweeps:
+def sweeps(epochs: int = 20, slow_epochs: int = 100) -> Sweeps:
     """Return the sweeps: Adams on the dense net, batch normalisations, ConvNets for one epoch."""
     norms = {
         slip: DENSE.clone(
@@ -52,9 +52,9 @@ def sweeps(epochs: int = 20, norm_epochs: int = 100) -> Sweeps:
         )
         for slip in NORMS | EVALUATIONS
     }
-    normed = {
-        slip: paper_sweep(norms[slip], "adam", CHOSEN_GRID, epochs=norm_epochs) for slip in NORMS
-    }
+    normed = {slip: paper_sweep(norms[slip], "adam", CHOSEN_GRID, epochs=epochs) for slip in NORMS}
+    # The others are above the paper's 72.3 + 5.6 % within twenty epochs.
+    normed["constants"] = normed["constants"].replace(epochs=slow_epochs)
     normed["last"] = normed["last"].replace(variants={slip: norms[slip] for slip in EVALUATIONS})
     made = {f"anomalies/norm/{slip}": sweep for slip, sweep in normed.items()}
     settings = [(rule, rate) for rule in ON_DENSE for rate in (1e-3, 1e-2)]

@@ -25,7 +25,7 @@ PRESETS = {
         **dict.fromkeys(("sgd", "rmsprop", "batch_norm"), _SMALL),
         **dict.fromkeys(("adam", "forensics"), _SMALL | {"seeds": 2, "epochs": 20}),
         "convnets": _SMALL | {"seeds": 2, "epochs": 3},
-        "anomalies": _SMALL | {"seeds": 2, "epochs": 3, "norm_epochs": 3},
+        "anomalies": _SMALL | {"seeds": 2, "epochs": 3, "slow_epochs": 3},
     },
 }
 
