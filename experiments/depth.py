@@ -106,7 +106,7 @@ def finding(runs: Results) -> str:
 
 EXPERIMENT = Experiment(
     "depth",
-    "Why two convolutions are no better than one (W4)",
+    "Why are two convolutions no better than one? (W4)",
     sweeps={
         name: float32_sweep(model, "adam", _GRID, epochs=10) for name, model in NETWORKS.items()
     },

@@ -146,7 +146,7 @@ def finding(runs: Results) -> str:
 
 EXPERIMENT = Experiment(
     "regularisation",
-    "Batch normalisation, dropout, weight decay (W2)",
+    "Do batch normalisation, dropout and weight decay help? (W2)",
     sweeps=sweeps,
     help={"convnet_epochs": "passes over the training images, of C1"},
     figures={

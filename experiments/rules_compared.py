@@ -119,7 +119,7 @@ def ranges_table(_: Results) -> Table:
 
 EXPERIMENT = Experiment(
     "rules_compared",
-    "Which rule to take, with and without a schedule (X1)",
+    "Which rule to take, with and without a schedule? (X1)",
     sweeps=sweeps,
     help=HELP,
     least_seeds=2,

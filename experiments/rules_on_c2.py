@@ -32,7 +32,7 @@ def sweeps(
 
 EXPERIMENT = Experiment(
     "rules_on_c2",
-    "Which rule to take on C2 (X1)",
+    "Which rule to take on C2? (X1)",
     sweeps=sweeps,
     help=HELP,
     least_seeds=2,
