@@ -53,7 +53,7 @@ def sweeps(epochs: int = 20, slow_epochs: int = 100) -> Sweeps:
         for slip in NORMS | EVALUATIONS
     }
     normed = {slip: paper_sweep(norms[slip], "adam", CHOSEN_GRID, epochs=epochs) for slip in NORMS}
-    # The others are above the paper's 72.3 + 5.6 % within twenty epochs.
+    # By twenty epochs the others are above the paper's 72.3 + 5.6 %, or differ too little by seed.
     normed["constants"] = normed["constants"].replace(epochs=slow_epochs)
     normed["last"] = normed["last"].replace(variants={slip: norms[slip] for slip in EVALUATIONS})
     made = {f"anomalies/norm/{slip}": sweep for slip, sweep in normed.items()}
@@ -68,9 +68,8 @@ def sweeps(epochs: int = 20, slow_epochs: int = 100) -> Sweeps:
 def _once(name: str, model) -> Sweeps:
     """Return the sweeps of a ConvNet, of one epoch."""
     kinds = {k: OtherKernels(model.channels, model.hidden, drawn=k) for k in KERNELS}
-    made = {
-        k: paper_sweep(other, "adam", CHOSEN_GRID, epochs=1, seeds=10) for k, other in kinds.items()
-    }
+    made = {k: paper_sweep(other, "adam", CHOSEN_GRID, epochs=1) for k, other in kinds.items()}
+    made["glorot"] = made["glorot"].replace(seeds=10)  # five left it undecided
     grid = {"learning_rate": 1e-4, **CHOSEN}
     made |= {rule: paper_sweep(model, rule, grid, epochs=1) for rule in ON_CONVNETS}
     return {f"anomalies/{name}/{kind}": sweep for kind, sweep in made.items()}

@@ -56,9 +56,9 @@ def draw(experiment: Experiment, runs: Results, out: Path) -> Section:
 def _took(datasets: Sequence[xr.Dataset]) -> str:
     """Return how long runs trained, and on which device."""
     minutes: Counter[str] = Counter()
-    for curves in datasets:
-        for one in runs_of(curves) if "wall_seconds" in curves.attrs else ():
-            minutes[str(one["device"])] += float(one["wall_seconds"]) / 60
+    timed = [one for one in datasets if "train_error" in one and "wall_seconds" in one.attrs]
+    for part in (part for curves in timed for part in runs_of(curves)):
+        minutes[str(part["device"])] += float(part["wall_seconds"]) / 60
     took = " and ".join(f"{time:,.1f} minutes on {device}" for device, time in minutes.items())
     return f"Trained in {took}." if took else ""
 
@@ -81,9 +81,9 @@ def protocol(datasets: Sequence[xr.Dataset]) -> str:
     batches = [one.attrs["batch_size"] for one in curves if "batch_size" in one.attrs]
     parts = [
         f"Data: {' and '.join(named)}",
-        f"seeds: {_mostly([one.sizes['seed'] for one in curves])}",
-        f"epochs: {_mostly([one.sizes['epoch'] - 1 for one in curves])}",
-        *([f"minibatch {_mostly(batches)}"] if batches else []),
+        f"seeds: {_range([one.sizes['seed'] for one in curves])}",
+        f"epochs: {_range([one.sizes['epoch'] - 1 for one in curves])}",
+        *([f"minibatch {_range(batches)}"] if batches else []),
     ]
     shared = [one.attrs.get("order", "seed") != "seed" for one in curves]
     if any(shared):
@@ -92,13 +92,10 @@ def protocol(datasets: Sequence[xr.Dataset]) -> str:
     return "; ".join(parts)
 
 
-def _mostly(numbers: Sequence[int]) -> str:
-    """Return the numbers there are: 5 or 10; of more the most common, the others in brackets."""
+def _range(numbers: Sequence[int]) -> str:
+    """Return the numbers there are: 5, 5 or 10, 1 to 100."""
     each = sorted(set(numbers))
-    if len(each) < 3:
-        return " or ".join(map(str, each))
-    usual = Counter(numbers).most_common(1)[0][0]
-    return f"{usual} (some runs {', '.join(str(n) for n in each if n != usual)})"
+    return " or ".join(map(str, each)) if len(each) < 3 else f"{each[0]} to {each[-1]}"
 
 
 def counted(curves: xr.Dataset) -> str:

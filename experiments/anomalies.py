@@ -52,9 +52,8 @@ class Reading(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The hypothesis, what was measured under it, and what beside that."""
-        found = in_words(self.estimate, self.claim.unit)
-        return f"{self.hypothesis}, {found}{self.beside and f', {self.beside}'}"
+        """What was measured, and what beside that."""
+        return in_words(self.estimate, self.claim.unit) + (self.beside and f", {self.beside}")
 
 
 def measured(runs: Results) -> Iterator[Reading]:
@@ -78,7 +77,7 @@ def _read(anomaly: Anomaly, claim: Claim, words: str, curves: xr.Dataset) -> Rea
         value = estimate(more.of(curves))
         beside = f"{more.words} {in_words(value, '')} ({more.criterion.words})"
         verdict = _worst({verdict, more.criterion.verdict(value)})
-    beside += ("; " if beside else "") + "still rising" if rising else ""
+    beside += (", " if beside else "") + "still rising" if rising else ""
     return Reading(anomaly, claim, words, found, verdict, beside)
 
 
@@ -112,8 +111,9 @@ def finding(runs: Results) -> str:
     explained, open_ = [], []
     for title, readings in found.items():
         by = {verdict: [] for verdict in IN_WORDS}
-        for of in readings.values():
-            by[_worst({one.verdict for one in of})].append("; ".join(one.words for one in of))
+        for hypothesis, of in readings.items():
+            words = ", ".join(one.words for one in of)
+            by[_worst({one.verdict for one in of})].append(f"{hypothesis}, {words}")
         tried = f"of {len(readings)} readings"
         if by[FITS]:
             explained.append(f"- **{title}:** {tried} {len(by[FITS])} fit: {'; '.join(by[FITS])}.")
@@ -144,7 +144,7 @@ def _nearest(readings: Mapping[str, Sequence[Reading]]) -> str:
     """Return the hypothesis whose first number comes nearest to the paper's."""
     firsts = [of[0] for of in readings.values()]
     near = min(firsts, key=lambda r: abs(r.estimate.mean - r.claim.criterion.reported))
-    return f"; nearest: {near.words}"
+    return f"; nearest: {near.hypothesis}, {near.words}"
 
 
 def _table(runs: Results) -> Table:

@@ -167,7 +167,8 @@ def key_table(found: Found) -> Table:
 def _verdict(j: Judgement, second: Judgement | None) -> str:
     """Return a main claim's verdict, beside it the controlled one and that of a second reading."""
     controlled = "" if j.controlled is j.verdict else f"; controlled: {j.controlled}"
-    other = "" if second is None else f"; read as {link(second)}: {second.verdict}"
+    alike = second is None or second.verdict is j.verdict
+    other = "" if alike else f"; read as {link(second)}: {second.verdict}"
     return f"**{j.verdict}**{controlled}{other}"
 
 

@@ -1,6 +1,7 @@
 """The experiments as data, their options, and the driver on a tiny one."""
 
 import importlib
+import json
 import re
 import shutil
 import sys
@@ -20,7 +21,7 @@ from emnist_jax.store.curves import checksum, load_curves
 from experiments import _networks, batch_norm, beyond, convnets, coverage, paper, samples, test_set
 from experiments._curves import of_variant
 from experiments._data import OtherData
-from experiments._draw import draw
+from experiments._draw import _took, draw
 from experiments._experiment import Experiment, Figure
 from experiments._main import main
 from experiments._networks import multiply_adds, parameters
@@ -59,7 +60,7 @@ def test_the_protocol_is_the_papers_with_five_seeds():
     sweeps = {f: s for one in PAPER.values() for f, s in one.make().items()}
     timed = {f: s for f, s in sweeps.items() if f.startswith("times/")}
     assert [trials(s) for s in timed.values()] == [1, 1, 1]
-    ten = {f"anomalies/{net}/{kind}" for net in ("c1", "c2") for kind in ("glorot", "normal")}
+    ten = {"anomalies/c1/glorot", "anomalies/c2/glorot"}
     seeds = {f: 10 if f in ten else 5 for f in sweeps if f not in timed}
     assert {f: s.seeds for f, s in sweeps.items() if f not in timed} == seeds
     assert {s.batch_size for s in sweeps.values()} == {50}
@@ -286,16 +287,23 @@ def test_fewer_seeds_test_all_networks_and_lost_networks_lose_no_curves(world, t
     assert (kept / "curves.nc").read_bytes() == before
 
 
+def test_times_are_summed_by_device_over_all_parts_of_runs():
+    parts = [{"device": "a", "wall_seconds": 60}, {"device": "b", "wall_seconds": 6}]
+    attrs = dict.fromkeys(("command", "versions", "commit"), "x") | {"device": "a"}
+    grew = xr.Dataset({"train_error": 0.0}, attrs={"wall_seconds": 69, "runs": json.dumps(parts)})
+    old = xr.Dataset({"train_error": 0.0}, attrs=attrs | {"wall_seconds": 30})
+    tested = xr.Dataset({"accuracy": 0.0}, attrs=attrs | {"wall_seconds": 1})
+    assert _took([grew, old, tested]) == "Trained in 1.5 minutes on a and 0.1 minutes on b."
+    assert _took([tested]) == ""
+
+
 def test_what_is_drawn_is_the_section(world):
     out, _ = world
     runs = collect(out)
     section = draw(TINY, runs, out)
     assert section.title == "Tiny (T)" and section.text == "3 runs."
     assert section.about.startswith("Data: glyphs (")
-    curves = [runs[name] for name in TINY.folders if "train_error" in runs[name]]
-    took, device = sum(x.attrs["wall_seconds"] for x in curves) / 60, curves[0].attrs["device"]
-    trained = f"Trained in {took:.1f} minutes on {device}."
-    assert section.about.endswith(f"; seeds: 2; epochs: 2; minibatch 20. {trained}")
+    assert "; seeds: 2; epochs: 2; minibatch 20. Trained in " in section.about
     (path, caption), (table,) = section.figures[0], section.tables
     assert (out / path).exists() and caption == "Both."  # its runs are those of the section
     assert table == "Settings" and (out / "tiny/settings.tex").exists()
