@@ -27,6 +27,13 @@ class Figure(NamedTuple):
     of: str = ""  # the folder of the runs it shows, if not all of the experiment's
 
 
+class Taken(NamedTuple):
+    """A folder of another experiment, and its sweep, which trains all that one here needs."""
+
+    folder: str
+    sweep: ej.Sweep
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What is trained, and what is made of it.
@@ -41,6 +48,8 @@ class Experiment:
         tables: by the name of their file, from the runs.
         finding: what the runs show, in a few sentences.
         reads: folders of other experiments' runs that figures and tables need.
+        taken: of folders whose curves are selected from another experiment's, if it was run; they
+            are trained where it was not.
         data: of folders with other data than the rest.
         size: number of images in all, a subset; None for all.
         least_seeds: fewer are refused.
@@ -55,6 +64,7 @@ class Experiment:
     tables: Mapping[str, Callable[[Results], Table]] = field(default_factory=dict)
     finding: Callable[[Results], str] = lambda runs: ""
     reads: tuple[str, ...] = ()
+    taken: Mapping[str, Taken] = field(default_factory=dict)
     data: Mapping[str, OtherData] = field(default_factory=dict)
     size: int | None = None
     least_seeds: int = 1

@@ -18,6 +18,6 @@ def main(experiment: Experiment, about: str) -> None:
         options = parse(options_of(experiment), f"python -m experiments.{experiment.name}", about)
         start(options)
         train(experiment, options)
-        show(draw(experiment, collect(options.out), options.out).text)
+        show(draw(experiment, collect(options.out, experiment), options.out).text)
 
     guarded(command)

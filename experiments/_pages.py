@@ -130,7 +130,7 @@ def runs_table(runs: Mapping[str, xr.Dataset]) -> Table:
     """Return a row a run: its size, its times, and where it comes from."""
     rows = []
     for name, curves in sorted(runs.items()):
-        if "train_error" in curves:
+        if "train_error" in curves and "taken_from" not in curves.attrs:
             settings = [n for dim, n in curves.sizes.items() if dim not in ("seed", "epoch")]
             seconds = curves.attrs.get("wall_seconds")
             row = {

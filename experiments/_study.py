@@ -142,7 +142,7 @@ def write_report(out: Path) -> Path:
     Raises:
         InputError: no curves there.
     """
-    runs = collect(out)
+    runs = collect(out, *BEYOND.values())
     known = {name for one in (PAPER | ALONE | BEYOND).values() for name in one.folders}
     if not known & set(runs):
         raise InputError(f"{out}: no finished experiment here; run without --report-only first")

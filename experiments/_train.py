@@ -1,6 +1,7 @@
 """What an experiment trains and tests, and what a folder of results holds."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
 from emnist_jax.store.curves import SHARED_ORDER, checksum, load_curves, save_curves
 from experiments._data import OtherData
-from experiments._experiment import Experiment
+from experiments._experiment import Experiment, Taken
 from experiments._options import Options, chosen
 
 
@@ -39,7 +40,29 @@ def train(experiment: Experiment, options: Options, folders: Collection[str] | N
     for folder, sweep in chosen(experiment, options, len(data(OtherData()).train)).items():
         if folders is None or folder in folders:
             own = data(experiment.data.get(folder, OtherData()))
-            _train_and_test(sweep, own, folder, options)
+            if not _is_taken(experiment.taken.get(folder), sweep, own, options.out):
+                _train_and_test(sweep, own, folder, options)
+
+
+def _is_taken(taken: Taken | None, sweep: ej.Sweep, data: ej.Dataset, out: Path) -> bool:
+    """Return whether another experiment's folder holds the curves of a sweep."""
+    if taken is None or sweep.epochs > taken.sweep.epochs:
+        return False
+    part = {name: getattr(sweep, name) for name in ("grid", "seeds", "batch_size")}
+    with suppress(InputError):  # a folder of other data or settings: it is trained
+        return finished(taken.sweep.replace(**part), data, out / taken.folder) is not None
+    return False
+
+
+def _part(curves: xr.Dataset, taken: Taken, sweep: ej.Sweep) -> xr.Dataset:
+    """Return a sweep's curves, of those of the folder they are taken from; KeyError if some lack.
+
+    How long the whole took is not among their attributes.
+    """
+    axes = {axis: list(of) for axis, of in sweep.grid.items() if axis in curves.dims}
+    part = curves.sel(axes | {"seed": range(sweep.seeds), "epoch": range(sweep.epochs + 1)})
+    part.attrs = {k: v for k, v in part.attrs.items() if k not in ("wall_seconds", "runs")}
+    return part.assign_attrs(taken_from=taken.folder)
 
 
 def _train_and_test(sweep: ej.Sweep, data: ej.Dataset, folder: str, options: Options) -> None:
@@ -104,10 +127,11 @@ def _tested(kept: ej.Networks, data: ej.Dataset) -> xr.Dataset:
     return kept.evaluate(data.test).assign(confusion=confusion)
 
 
-def collect(folder: Path) -> dict[str, xr.Dataset]:
+def collect(folder: Path, *experiments: Experiment) -> dict[str, xr.Dataset]:
     """Return all finished runs below a folder by their path in it, such as "convnets/c1".
 
-    Test results are left out, with a line, where the curves beside them are others by now.
+    Test results are left out, with a line, where the curves beside them are others by now. What
+    the experiments take from others' runs is among them.
     """
 
     def read():
@@ -118,6 +142,12 @@ def collect(folder: Path) -> dict[str, xr.Dataset]:
             if curves is None or not _is_of(runs[name], curves):
                 show(f"{folder / name}: left out, as it is of other curves; train it to test anew")
                 del runs[name]
+        for experiment in experiments:
+            made = experiment.make()
+            for name, taken in experiment.taken.items():
+                if name not in runs and taken.folder in runs:
+                    with suppress(KeyError):
+                        runs[name] = _part(runs[taken.folder], taken, made[name])
         return runs
 
     return hosts.first(read)

@@ -14,6 +14,7 @@ from emnist_jax import ConvNet
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best
+from experiments import convnets
 from experiments._curves import (
     gains,
     peak_limits,
@@ -24,9 +25,9 @@ from experiments._curves import (
     together,
     with_names,
 )
-from experiments._experiment import Experiment, Figure, Results
+from experiments._experiment import Experiment, Figure, Results, Taken
 from experiments._main import main
-from experiments._networks import CHOSEN, float32_sweep
+from experiments._networks import C1, C2, CHOSEN, float32_sweep
 
 CHANNELS = ((5,), (10,), (20,), (5, 10), (10, 10), (10, 20))
 HEADS = ((150,), (576, 160))
@@ -108,7 +109,11 @@ EXPERIMENT = Experiment(
     "depth",
     "Why are two convolutions no better than one? (W4)",
     sweeps={
-        name: float32_sweep(model, "adam", _GRID, epochs=10) for name, model in NETWORKS.items()
+        name: float32_sweep(model, "adam", _GRID, epochs=25) for name, model in NETWORKS.items()
+    },
+    taken={
+        folder(of.channels, of.hidden): Taken(name, convnets.sweeps()[name])
+        for name, of in (("convnets/c1", C1), ("convnets/c2", C2))
     },
     figures={
         "effects": Figure(
@@ -122,7 +127,7 @@ EXPERIMENT = Experiment(
     },
     tables={"networks": sizes},
     finding=finding,
-    cost="100 minutes on two CPU cores (projected)",
+    cost="180 minutes on two CPU cores (projected)",
 )
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ EXPERIMENT = Experiment(
     sweeps=sweeps,
     data=sources(),
     help={"cifar10": "the second data set: a TFDS name, or a path as for --data"},
-    cost="2 hours on two CPU cores (projected)",
+    cost="3 hours on two CPU cores (projected)",
 )
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ VARIANTS = {
 }
 
 
-def sweeps(epochs: int = 20, convnet_epochs: int = 10) -> dict[str, ej.Sweep]:
+def sweeps(epochs: int = 40, convnet_epochs: int = 15) -> dict[str, ej.Sweep]:
     """Return a sweep for each network with each regulariser."""
     usual = {"learning_rate": 1e-3, **CHOSEN, "weight_decay": 0.0}
     found = {}
@@ -167,7 +167,7 @@ EXPERIMENT = Experiment(
     },
     tables={"settings": gains_table},
     finding=finding,
-    cost="80 minutes on two CPU cores (projected)",
+    cost="85 minutes on two CPU cores (projected)",
 )
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ from experiments import _networks, batch_norm, beyond, convnets, coverage, paper
 from experiments._curves import of_variant
 from experiments._data import OtherData
 from experiments._draw import _took, draw
-from experiments._experiment import Experiment, Figure
+from experiments._experiment import Experiment, Figure, Taken
 from experiments._main import main
 from experiments._networks import multiply_adds, parameters
 from experiments._options import axes, chosen, options_of
+from experiments._pages import runs_table
 from experiments._study import BEYOND, PAPER, run_all, write_report
 from experiments._train import collect, train
 
@@ -224,6 +225,46 @@ def test_networks_are_tested_once_with_every_variant(world, monkeypatch):
     assert (tested.error != tested.error_minibatch).all()
     monkeypatch.setattr("experiments._train.test", None)  # the test images are not looked at again
     train(TINY, options)
+
+
+def test_what_another_experiment_trained_is_taken_from_it_if_it_holds_all(tmp_path):
+    whole = ej.Sweep(ej.MLP((4,)), "sgd", {"learning_rate": (0.1, 0.01)}, epochs=2, seeds=3)
+    part = whole.replace(grid={"learning_rate": (0.01,)}, epochs=1, seeds=2)
+    other = Experiment("other", "Other", {"other": whole}, size=188)
+    names = "takes", "as well"
+    takes = Experiment(
+        "takes",
+        "Takes",
+        dict.fromkeys(names, part),
+        taken=dict.fromkeys(names, Taken("other", whole)),
+        size=188,
+    )
+    options = options_of(takes)(out=tmp_path, batch_size=20)
+    train(takes, options, {"as well"})  # nothing there to take it from
+    assert set(collect(tmp_path, takes)) == {"as well"}
+    train(other, options_of(other)(out=tmp_path, batch_size=20))
+    train(takes, options)
+    assert not (tmp_path / "takes").exists()
+    runs = collect(tmp_path, takes)
+    xr.testing.assert_allclose(runs["takes"], runs["as well"].sel(seed=[0, 1]), rtol=1e-5)
+    assert runs["takes"].taken_from == "other" and "wall_seconds" not in runs["takes"].attrs
+    assert runs_table(runs).text()[1:] and len(runs_table(runs).rows) == 2
+    train(takes, replace(options, seeds=4), {"takes"})  # the other one has three
+    assert load_curves(tmp_path / "takes").sizes["seed"] == 4
+
+
+def test_what_is_taken_is_the_same_but_in_numbers_and_what_is_kept():
+    free = {"grid": {}, "seeds": 1, "epochs": 1, "keep": None, "metrics": None}
+    count = 0
+    for experiment in BEYOND.values():
+        for name, (folder, whole) in experiment.taken.items():
+            part, count = experiment.make()[name], count + 1
+            assert PAPER[folder.partition("/")[0]].make()[folder] == whole
+            assert part.replace(**free) == whole.replace(**free), name
+            assert part.epochs <= whole.epochs and part.seeds <= whole.seeds
+            for axis, values in part.grid.items():
+                assert set(np.atleast_1d(values)) <= set(np.atleast_1d(whole.grid[axis])), name
+    assert count == 7
 
 
 def test_variants_of_curves_are_read_by_name(world):
