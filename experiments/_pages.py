@@ -1,5 +1,6 @@
-"""The report's other pages: every claim, every experiment, beyond the paper, times."""
+"""The report's other pages: every claim, every experiment, times; and what pages share."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +8,7 @@ import xarray as xr
 
 from emnist_jax.figures.tables import Table
 from emnist_jax.store.provenance import runs_of
-from experiments._draw import Section, counted
+from experiments._draw import Section, counted, protocol
 from experiments._verdicts import Found, claims_table, entries_table
 from experiments.claims import (
     BEYOND,
@@ -34,6 +35,10 @@ ABOUT_TIMES = (
     "Times of runs as they were made, many beside others on the same device: what a step takes is "
     "in the [benchmarks](../benchmarks/README.md). Only runs in `times/` had a device to "
     "themselves, and claims about times rest on them."
+)
+POOL47 = (
+    "emnist/pool47 are 131,600 real images of EMNIST's 47 balanced classes, pooled from its other "
+    "splits, so that a class has 877 to 3,704"
 )
 # Attributes of curves that tell where they come from, and how much of each is shown.
 ORIGIN = {"rule": 99, "data": 99, "data_hash": 12, "split_hash": 12, "device": 99, "commit": 10}
@@ -150,3 +155,32 @@ def _origin(curves: xr.Dataset, name: str, end: int) -> str:
     parts = runs_of(curves) if "runs" in curves.attrs else []
     found = [str(one.get(name, curves.attrs.get(name, "")))[:end] for one in (*parts, curves.attrs)]
     return " and ".join(dict.fromkeys(found))
+
+
+# What differs
+
+
+def differences(runs: Mapping[str, xr.Dataset]) -> list[str]:
+    """Return the data and the protocol recorded in the curves, next to the paper's."""
+    kinds = {json.loads(one.attrs.get("configuration", "{}")).get("dtype") for one in runs.values()}
+    sizes = next(filter(None, map(_class_sizes, runs.values())), "not known")
+    timed = {name for name in runs if name.startswith("times/")}
+    here = [protocol([one for name, one in runs.items() if name not in timed])]
+    here += [f"test images a class: {sizes}", "split by a permutation of its own"]
+    if any(one.attrs.get("data") == "emnist/pool47" for one in runs.values()):
+        here.append(POOL47)
+    there = "EMNIST Balanced, as many images of each class, split by a permutation not known"
+    return [
+        f"> **Here:** {'; '.join([*here, *sorted(filter(None, kinds))])}.",
+        ">",
+        f"> **In the paper:** {there}; seeds: 1 to 5; epochs: 100, 7 of its last nets; float64.",
+    ]
+
+
+def _class_sizes(tested: xr.Dataset) -> str:
+    """Return the least and the most test images that a class has."""
+    if "confusion" not in tested:
+        return ""
+    others = {dim: 0 for dim in tested.confusion.dims if dim not in ("true", "predicted")}
+    sizes = tested.confusion.isel(others).sum("predicted")
+    return f"{int(sizes.min()):,} to {int(sizes.max()):,}"

@@ -1,13 +1,10 @@
 """The report's first page: the answer, the claims it rests on, and the paper's figures."""
 
-import json
 from collections.abc import Mapping
 
-import xarray as xr
-
 from emnist_jax.figures.tables import Table
-from experiments._draw import Section, protocol
-from experiments._pages import head, pictured, tabled
+from experiments._draw import Section
+from experiments._pages import differences, head, pictured, tabled
 from experiments._verdicts import (
     FIGURES,
     READING_NAMES,
@@ -170,30 +167,3 @@ def _verdict(j: Judgement, second: Judgement | None) -> str:
     alike = second is None or second.verdict is j.verdict
     other = "" if alike else f"; read as {link(second)}: {second.verdict}"
     return f"**{j.verdict}**{controlled}{other}"
-
-
-# What differs
-
-
-def differences(runs: Mapping[str, xr.Dataset]) -> list[str]:
-    """Return the data and the protocol recorded in the curves, next to the paper's."""
-    kinds = {json.loads(one.attrs.get("configuration", "{}")).get("dtype") for one in runs.values()}
-    sizes = next(filter(None, map(_class_sizes, runs.values())), "not known")
-    timed = {name for name in runs if name.startswith("times/")}
-    here = [protocol([one for name, one in runs.items() if name not in timed])]
-    here += [f"test images a class: {sizes}", "split by a permutation of its own"]
-    there = "EMNIST Balanced, as many images of each class, split by a permutation not known"
-    return [
-        f"> **Here:** {'; '.join([*here, *sorted(filter(None, kinds))])}.",
-        ">",
-        f"> **In the paper:** {there}; seeds: 1 to 5; epochs: 100, 7 of its last nets; float64.",
-    ]
-
-
-def _class_sizes(tested: xr.Dataset) -> str:
-    """Return the least and the most test images that a class has."""
-    if "confusion" not in tested:
-        return ""
-    others = {dim: 0 for dim in tested.confusion.dims if dim not in ("true", "predicted")}
-    sizes = tested.confusion.isel(others).sum("predicted")
-    return f"{int(sizes.min()):,} to {int(sizes.max()):,}"

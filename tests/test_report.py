@@ -17,7 +17,13 @@ from emnist_jax.figures.tables import Table, save_table, settings_table
 from experiments import samples
 from experiments._draw import Section, protocol
 from experiments._forest import draw_forest
-from experiments._pages import about_glyphs, claims_page, experiments_page, runs_table
+from experiments._pages import (
+    about_glyphs,
+    claims_page,
+    differences,
+    experiments_page,
+    runs_table,
+)
 from experiments._study import PAPER as EXPERIMENTS
 from experiments._verdicts import EVIDENCE, claims_table, find, in_words
 from experiments.claims import (
