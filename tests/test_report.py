@@ -38,7 +38,7 @@ from experiments.claims import (
     judge,
 )
 from experiments.forensics import readings_table
-from experiments.report import FIGURES, differences, report, sentences
+from experiments.report import FIGURES, report, sentences
 
 WORLD = paper_world.world()
 CLAIMS = {claim.id: claim for claim in PAPER}
