@@ -155,7 +155,7 @@ def test_adams_grid_has_an_undamped_panel_and_the_papers_numbers():
     ]
     assert texts[0][3, 1 - 0.36] == "paper 83.5" and texts[1][3, 1 - 0.36] == "paper 80"
     assert texts[0][0, -0.36] == "paper 83.5" and (0, -0.36) not in texts[1]
-    assert texts[2][3, -0.36] == "paper 83" and texts[2][3, 3] == "not run"
+    assert texts[2][3, -0.36] == "paper 83 by 6" and texts[2][3, 3] == "not run"
     assert texts[2][3, 0] == texts[1][3, 1]  # at 1e-4 what Adam reaches at 1e-3
     assert texts[0][0, 3] == "3.0"  # without an epoch
     highest = 100 * float(best(RUNS["adam"]).valid_accuracy.mean("seed").max())
