@@ -40,7 +40,9 @@ def train(experiment: Experiment, options: Options, folders: Collection[str] | N
     for folder, sweep in chosen(experiment, options, len(data(OtherData()).train)).items():
         if folders is None or folder in folders:
             own = data(experiment.data.get(folder, OtherData()))
-            if not _is_taken(experiment.taken.get(folder), sweep, own, options.out):
+            # `collect` takes what the experiment has by default: other options are trained.
+            usual = sweep == experiment.make().get(folder)
+            if not (usual and _is_taken(experiment.taken.get(folder), sweep, own, options.out)):
                 _train_and_test(sweep, own, folder, options)
 
 
@@ -48,9 +50,9 @@ def _is_taken(taken: Taken | None, sweep: ej.Sweep, data: ej.Dataset, out: Path)
     """Return whether another experiment's folder holds the curves of a sweep."""
     if taken is None or sweep.epochs > taken.sweep.epochs:
         return False
-    part = {name: getattr(sweep, name) for name in ("grid", "seeds", "batch_size")}
+    part = taken.sweep.replace(grid=sweep.grid, seeds=sweep.seeds)
     with suppress(InputError):  # a folder of other data or settings: it is trained
-        return finished(taken.sweep.replace(**part), data, out / taken.folder) is not None
+        return finished(part, data, out / taken.folder) is not None
     return False
 
 

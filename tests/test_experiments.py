@@ -228,7 +228,8 @@ def test_networks_are_tested_once_with_every_variant(world, monkeypatch):
 
 
 def test_what_another_experiment_trained_is_taken_from_it_if_it_holds_all(tmp_path):
-    whole = ej.Sweep(ej.MLP((4,)), "sgd", {"learning_rate": (0.1, 0.01)}, epochs=2, seeds=3)
+    rates = {"learning_rate": (0.1, 0.01)}
+    whole = ej.Sweep(ej.MLP((4,)), "sgd", rates, epochs=2, seeds=3, batch_size=20)
     part = whole.replace(grid={"learning_rate": (0.01,)}, epochs=1, seeds=2)
     other = Experiment("other", "Other", {"other": whole}, size=188)
     names = "takes", "as well"
@@ -239,17 +240,19 @@ def test_what_another_experiment_trained_is_taken_from_it_if_it_holds_all(tmp_pa
         taken=dict.fromkeys(names, Taken("other", whole)),
         size=188,
     )
-    options = options_of(takes)(out=tmp_path, batch_size=20)
+    options = options_of(takes)(out=tmp_path)
     train(takes, options, {"as well"})  # nothing there to take it from
     assert set(collect(tmp_path, takes)) == {"as well"}
-    train(other, options_of(other)(out=tmp_path, batch_size=20))
+    train(other, options_of(other)(out=tmp_path))
     train(takes, options)
     assert not (tmp_path / "takes").exists()
     runs = collect(tmp_path, takes)
     xr.testing.assert_allclose(runs["takes"], runs["as well"].sel(seed=[0, 1]), rtol=1e-5)
     assert runs["takes"].taken_from == "other" and "wall_seconds" not in runs["takes"].attrs
     assert runs_table(runs).text()[1:] and len(runs_table(runs).rows) == 2
-    train(takes, replace(options, seeds=4), {"takes"})  # the other one has three
+    train(takes, replace(options, epochs=2), {"takes"})  # not what `collect` would take
+    assert load_curves(tmp_path / "takes").sizes["epoch"] == 3
+    train(takes, replace(options, epochs=2, seeds=4), {"takes"})  # the other one has three
     assert load_curves(tmp_path / "takes").sizes["seed"] == 4
 
 
