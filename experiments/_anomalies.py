@@ -29,11 +29,11 @@ EVALUATIONS = {  # of the networks of "last"
     "skipped": "evaluated without normalisation",
 }
 KERNELS = {"glorot": "Glorot kernels", "normal": "kernels with an sd of .01"}
+UNCORRECTED = "adam_undamped_uncorrected"
 ON_CONVNETS = {
     "adam_uncorrected": "uncorrected Adam",
-    "adam_undamped_uncorrected": "undamped, uncorrected Adam",
+    UNCORRECTED: "undamped, uncorrected Adam",
 }
-UNCORRECTED = "adam_undamped_uncorrected"
 ON_DENSE = {
     "adam_undamped_uncorrected_m": "m undamped and uncorrected",
     "adam_uncorrected_v": "v alone uncorrected",

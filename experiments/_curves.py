@@ -90,7 +90,7 @@ def plot_gains(runs: Results, pairs: Mapping[str, tuple[str, str]]):
     return plot_differences({"": gains(runs, pairs)}, "best validation accuracy, points")
 
 
-def still_rising(curves: Mapping[str, xr.Dataset]) -> str:
+def perhaps_not_done(curves: Mapping[str, xr.Dataset]) -> str:
     """Return which curves, at their best setting, most seeds have best at the last epoch."""
     best_epoch = {words: best(best_setting(one)).best_epoch for words, one in curves.items()}
     late = [

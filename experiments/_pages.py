@@ -88,7 +88,7 @@ def claims_page(found: Found, sections: Mapping[str, Section]) -> str:
     """Return every claim with its verdicts, the text's slips, and the definitions changed."""
     drawn = {path for section in sections.values() for path, _ in section.figures}
     lines = [*head("Every claim", found.runs), BACK, "", ABOUT_CLAIMS, ""]
-    judged = {j.claim.id: j for j in found.judged}
+    judged = found.by_id
     for name, claims in SECTIONS.items():
         table = claims_table([judged[claim.id] for claim in claims], drawn)
         lines += [f"## {name}", "", table.markdown()]

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax.stats import best_setting
-from experiments._curves import gain, over_seeds, signed, still_rising, tuned
+from experiments._curves import gain, over_seeds, perhaps_not_done, signed, tuned
 from experiments._experiment import Results
 from experiments._names import NAMES
 from experiments._rules import (
@@ -97,7 +97,7 @@ def _open(runs: Results) -> str:
         for rule, one in searched(runs, "dense", kind).items():
             if best_setting(one).learning_rate == one.learning_rate.max():
                 edge.append(f"{NAMES[rule]} {words}")
-    rising = still_rising({NAMES[rule]: one for rule, one in constant.items()})
+    rising = perhaps_not_done({NAMES[rule]: one for rule, one in constant.items()})
     return (
         f"**What is open?** At a constant rate: {rising} Best at the largest learning rate drawn: "
         f"{', '.join(edge) or 'none'}."

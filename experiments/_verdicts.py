@@ -55,6 +55,11 @@ class Found(NamedTuple):
     lost: Sequence[str] = ()
 
     @property
+    def by_id(self) -> dict[str, Judgement]:
+        """The verdicts by claim."""
+        return {j.claim.id: j for j in self.judged}
+
+    @property
     def fitting(self) -> str:
         """The reading under which most claims hold, of those other than the printed one."""
         return max(READINGS[1:], key=lambda reading: self.held[reading][0])
@@ -182,7 +187,7 @@ def _evidence(claim: Claim, drawn: Collection[str]) -> str:
         words = f"Figure {claim.figure}"
         seen = FIGURES[claim.figure] in drawn
         return f"[{words}](README.md#figure-{claim.figure})" if seen else words
-    path = next((EVIDENCE[end] for n in range(5, 0, -1) if (end := claim.id[:n]) in EVIDENCE), "")
+    path = EVIDENCE.get(max(filter(claim.id.startswith, EVIDENCE), key=len, default=""), "")
     name = path.rpartition("/")[2].partition(".")[0].replace("_", " ")
     page, _, section = path.partition("#")
     there = path in drawn or any(one.startswith(f"{section}/") for one in drawn)

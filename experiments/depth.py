@@ -18,10 +18,10 @@ from experiments import convnets
 from experiments._curves import (
     gains,
     peak_limits,
+    perhaps_not_done,
     plot_gains,
     signed,
     size_row,
-    still_rising,
     together,
     with_names,
 )
@@ -97,7 +97,7 @@ def finding(runs: Results) -> str:
     """Return how C1 and C2 differ, and which differences between them do something alone."""
     (_, whole), *single = gains(runs, EFFECTS).items()
     clear = [f"{what} {signed(of)}" for what, of in single if of[1][0] > 0 or of[1][1] < 0]
-    rising = still_rising({name.removeprefix("depth/"): runs[name] for name in NETWORKS})
+    rising = perhaps_not_done({name.removeprefix("depth/"): runs[name] for name in NETWORKS})
     return (
         f"C2 less C1: {signed(whole)}. Of {len(single)} single differences {len(clear)} have an "
         "interval that excludes 0 (if nothing differed, one in twenty would): "

@@ -19,8 +19,8 @@ from emnist_jax.stats import best, best_setting, paired
 from experiments._curves import (
     over_seeds,
     peak_limits,
+    perhaps_not_done,
     plot_differences,
-    still_rising,
     together,
     with_names,
 )
@@ -141,7 +141,7 @@ def finding(runs: Results) -> str:
         for axis in ("dropout", "weight_decay")
         if axis in curves.dims
     ]
-    return f"Best strengths: {'; '.join(strengths)}. {still_rising(every)}"
+    return f"Best strengths: {'; '.join(strengths)}. {perhaps_not_done(every)}"
 
 
 EXPERIMENT = Experiment(

@@ -48,8 +48,7 @@ def report(found: Found, sections: Mapping[str, Section], forest: bool = False) 
     if (odd := sections.get("anomalies")) and odd.tables:
         lines += [f"## {odd.title}", "", odd.text, ""]
         if found.lost:
-            judged = {j.claim.id: j for j in found.judged}
-            names = ", ".join(link(judged[name]) for name in found.lost)
+            names = ", ".join(link(found.by_id[name]) for name in found.lost)
             lines += [f"Claims that no reading of Adam gives: {names}.", ""]
         first, table = next(iter(odd.tables.items()))
         # A long table is evidence, which the page of experiments has.
@@ -89,10 +88,9 @@ def sentences(found: Found) -> list[str]:
 
 def _standing(found: Found, *verdicts: Verdict) -> str:
     """Return the main claims with the verdicts, and the sections that mostly hold (or do not)."""
-    judged = {j.claim.id: j.verdict for j in found.judged}
-    parts = []
+    judged, parts = found.by_id, []
     for name, claims in SECTIONS.items():
-        tested = [v for c in claims if (v := judged[c.id]) is not Verdict.UNTESTABLE]
+        tested = [v for c in claims if (v := judged[c.id].verdict) is not Verdict.UNTESTABLE]
         hold = tested.count(Verdict.HOLDS)
         if tested and (2 * hold > len(tested)) == (Verdict.HOLDS in verdicts):
             parts.append(f"{name} {hold} of {len(tested)}")
@@ -145,7 +143,7 @@ def main_claims(found: Found) -> list[Judgement]:
 
 def key_table(found: Found) -> Table:
     """Return a row a main claim, measured under the printed and the best other reading of Adam."""
-    rows, second = [], {j.claim.id: j for j in found.judged}
+    rows, judged = [], found.by_id
     for j in main_claims(found):
         other = j.claim.any_adam and judge_reading(j.claim, found.runs, found.fitting).estimate
         rows.append(
@@ -155,7 +153,7 @@ def key_table(found: Found) -> Table:
                 "bounds": j.claim.criterion.words,
                 "as printed": result(j),
                 READING_NAMES[found.fitting]: in_words(other, j.claim.unit) if other else "",
-                "verdict": _verdict(j, second.get(f"{j.claim.id}2")),
+                "verdict": _verdict(j, judged.get(f"{j.claim.id}2")),
             }
         )
     return Table(rows)

@@ -24,9 +24,9 @@ from emnist_jax.stats import best, best_setting
 from experiments import convnets
 from experiments._curves import (
     peak_limits,
+    perhaps_not_done,
     plot_gains,
     size_row,
-    still_rising,
     together,
     with_names,
 )
@@ -124,7 +124,7 @@ def at_best(runs: Results, name: str) -> xr.Dataset:
 
 def finding(runs: Results) -> str:
     """Return which networks may not be done."""
-    return still_rising({called(name): runs[folder_of(name)] for name in NETWORKS})
+    return perhaps_not_done({called(name): runs[folder_of(name)] for name in NETWORKS})
 
 
 EXPERIMENT = Experiment(
