@@ -101,6 +101,7 @@ def test_a_run_stopped_after_every_save_equals_one_left_alone(tmp_path, monkeypa
     assert np.isnan(found[0].valid_error.sel(learning_rate=3e38).values[:, 1:]).all()
 
 
+@pytest.mark.slow
 def test_dropout_and_running_statistics_resume_too(tmp_path, monkeypatch, data):
     norm = ej.BatchNorm(statistics="running")
     options = {

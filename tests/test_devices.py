@@ -91,7 +91,8 @@ class StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("devices", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 3])
 def test_a_run_goes_on_on_another_number_of_devices(tmp_path, monkeypatch, devices):
     """Begun here on as many devices as there are, ended in a process with others."""
     save = Checkpoints.save

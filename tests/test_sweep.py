@@ -181,6 +181,7 @@ def factor(logits, labels):
     return FACTOR + 0 * logits[:, 0]
 
 
+@pytest.mark.slow
 def test_code_that_changed_since_the_last_sweep_is_compiled_anew(data, monkeypatch):
     def rule(learning_rate):
         return optax.sgd(FACTOR * learning_rate)

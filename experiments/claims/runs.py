@@ -139,7 +139,7 @@ class Runs:
                 sources[v] = f"{source}_{variant}" if variant else source
                 if sources[v] not in curves:
                     raise NotTestable(f"{name} holds no {sources[v]}")
-        return curves.assign({v: curves[source] for v, source in sources.items()})
+        return curves.assign({v: curves[source] for v, source in sources.items() if v != source})
 
 
 def _classes(curves: xr.Dataset) -> int:
