@@ -1,6 +1,7 @@
 """Is mine better? Curves of two rules or more in, one honest sentence, table and picture out."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -235,11 +236,12 @@ def in_points(difference: float, lower: float, upper: float) -> str:
 def by_rule(curves: Iterable[xr.Dataset]) -> dict[str, xr.Dataset]:
     """Return curves by the name of their rule, numbered where it comes again."""
     named: dict[str, xr.Dataset] = {}
+    seen: Counter[str] = Counter()
     for one in curves:
         require_variables(one)
         rule = str(one.attrs.get("rule", "rule"))
-        again = sum(name.split(" (")[0] == rule for name in named)
-        named[f"{rule} ({again + 1})" if again else rule] = one
+        seen[rule] += 1
+        named[f"{rule} ({seen[rule]})" if seen[rule] > 1 else rule] = one
     return named
 
 
@@ -312,21 +314,21 @@ def _pair(a: str, b: str, tuned: Mapping[str, xr.DataArray], level: float, pairs
 def _unlike(scores: Mapping[str, xr.DataArray], k: int, level: float) -> str:
     """Return how unlike the settings of two rules are, and the difference with all of both."""
     count = {name: one.size // one.seed.size for name, one in scores.items()}
-    said = []
+    differing = []
     for (a, one), (b, other) in permutations(scores.items()):
         for x in map(str, {*one.coords} & {*other.coords} - {"seed", "sample"}):
             few, many = ({*np.atleast_1d(side[x].values).tolist()} for side in (one, other))
             if few < many and (len(few), len(many)) != (count[a], count[b]):
-                said.append(f"{a} tried {len(few)} of the {len(many)} values of {x} of {b}")
+                differing.append(f"{a} tried {len(few)} of the {len(many)} values of {x} of {b}")
     (a, n), (b, m) = count.items()
     if n != m:
         over = paired(*map(tuned_scores, scores.values()), level=level)
         points = in_points(*(float(over[name]) for name in ("difference", "lower", "upper")))
-        said.append(
+        differing.append(
             f"{a} has {n} setting{'s' * (n > 1)}, {b} {m}; each counts as the best of {k} of "
             f"its own drawn at random; with all settings of both: {points}"
         )
-    return "; ".join(sorted(said))
+    return "; ".join(sorted(differing))
 
 
 def notes_on(named: Mapping[str, xr.Dataset]) -> list[str]:

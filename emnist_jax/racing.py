@@ -47,8 +47,8 @@ class Race:
         last = self.sequence.isel(n=-1)
         points = in_points(*(float(last[name]) for name in ("mean", "lower", "upper")))
         seeds = f"after {self.differences.size} seeds"
-        said = f"{self.a} - {self.b} {seeds}: {points}: {self.verdict}"
-        return "\n".join([said, *(f"  {note}" for note in self.notes)])
+        sentence = f"{self.a} - {self.b} {seeds}: {points}: {self.verdict}"
+        return "\n".join([sentence, *(f"  {note}" for note in self.notes)])
 
     __repr__ = __str__
 

@@ -11,9 +11,12 @@ from emnist_jax.errors import InputError, nearest
 
 def main() -> None:
     """Print the modules; a name after them is refused with the command that runs it."""
+    paths = sorted(Path(__file__).parent.glob("[!_]*.py"))
+    texts = {path.stem: path.read_text("utf-8") for path in paths}
     modules = {
-        path.stem: ast.get_docstring(ast.parse(path.read_text("utf-8")))
-        for path in sorted(Path(__file__).parent.glob("[!_]*.py"))
+        name: ast.get_docstring(ast.parse(text))
+        for name, text in texts.items()
+        if "__main__" in text
     }
     for word in sys.argv[1:2]:
         if word in modules:

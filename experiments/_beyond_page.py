@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import xarray as xr
 
 from emnist_jax.figures.tables import Table
+from experiments._claims_table import claims_table
 from experiments._data import FIFTH
 from experiments._draw import Section
 from experiments._pages import BACK, head, pictured
-from experiments._verdicts import by_verdict, claims_table, result
+from experiments._verdicts import by_verdict, result
 from experiments.claims import BEYOND, Judgement, Verdict, judge_all
 
 ABOUT_BEYOND = (

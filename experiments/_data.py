@@ -24,10 +24,10 @@ class OtherData(NamedTuple):
         return OtherData(self.option, (lambda data: change(own(data))) if own else change)
 
 
-def first(data: ej.Dataset, of: int) -> ej.Dataset:
+def first_part(data: ej.Dataset, of: int) -> ej.Dataset:
     """Return the first of so many parts of the training images, and the rest as it is."""
     count = len(data.train) // of
     return replace(data, train=Split(data.train.images[:count], data.train.labels[:count]))
 
 
-fifth, half = partial(first, of=5), partial(first, of=2)  # 20,000 and 50,000 of EMNIST's
+fifth, half = partial(first_part, of=5), partial(first_part, of=2)  # 20,000 and 50,000 of EMNIST's

@@ -43,7 +43,7 @@ class Experiment:
         title: of its section in the report.
         sweeps: by the folder each is trained in; networks that one keeps are tested, once, on the
             test images. A function makes them from further options, which are its arguments; one
-            called `images` is not asked for: it is the number of training images.
+            called `images` is no option: it is the number of training images.
         figures: by the name of their file.
         tables: by the name of their file, from the runs.
         finding: what the runs show, in a few sentences.

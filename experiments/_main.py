@@ -16,8 +16,9 @@ def main(experiment: Experiment, about: str) -> None:
 
     def command() -> None:
         options = parse(options_of(experiment), f"python -m experiments.{experiment.name}", about)
-        start(options)
-        train(experiment, options)
+        if experiment.sweeps:
+            start(options)
+            train(experiment, options)
         show(draw(experiment, collect(options.out, experiment), options.out).text)
 
     guarded(command)

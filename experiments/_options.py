@@ -1,7 +1,8 @@
 """The command line of an experiment: the options of all, and the axes of its sweeps' grids."""
 
 from collections.abc import Mapping
-from dataclasses import make_dataclass
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
 from typing import Any
 
 import emnist_jax as ej
@@ -16,13 +17,23 @@ HELP = {
 }
 
 
-def options_of(experiment: Experiment) -> type[Options]:
+@dataclass(frozen=True)
+class FolderOptions:
+    """Options of an experiment that trains nothing: it reads what others trained."""
+
+    out: Path = Path("runs")
+    """folder of results"""
+
+
+def options_of(experiment: Experiment) -> type[Options | FolderOptions]:
     """Return an experiment's options: those of all with the values of its sweeps, and its own.
 
     Its own are the axes of its grids (by rule, where the rules differ in values), the arguments of
-    its function of sweeps, and its further data.
+    its function of sweeps, and its further data. Without sweeps there is a folder alone.
     """
     sweeps, own = experiment.make(), dict(experiment.further)
+    if not sweeps:
+        return FolderOptions
     usual = {"size": experiment.size}
     for name in ("seeds", "epochs", "batch_size"):
         values = {getattr(sweep, name) for sweep in sweeps.values()}
@@ -43,20 +54,20 @@ def axes(sweeps: Mapping[str, ej.Sweep]) -> dict[str, tuple[str, float | tuple[f
     """Return options for the axes of some grids: by name, which axis, and which values they change.
 
     An axis that has one list of values in all grids, or one number, is an option of its own name;
-    one with several lists is an option a rule: `sgd_learning_rate`.
+    one with several lists is an option a rule: `sgd_learning_rate`; none where a rule has several.
     """
     found: dict[str, dict] = {}
     for sweep in sweeps.values():
         if isinstance(sweep.grid, Mapping):
             for axis, values in sweep.grid.items():
                 found.setdefault(axis, {}).setdefault(values, sweep.rule)
-    options = {}
+    options: dict[str, list] = {}
     for axis, rules in found.items():
         several = {values: rule for values, rule in rules.items() if isinstance(values, tuple)}
         for values, rule in (several or rules).items():
             name = axis if len(several or rules) == 1 else f"{rule}_{axis}"
-            options[name] = (axis, values)
-    return options
+            options.setdefault(name, []).append((axis, values))
+    return {name: changed[0] for name, changed in options.items() if len(changed) == 1}
 
 
 def chosen(
@@ -76,6 +87,8 @@ def chosen(
             for name in ("seeds", "epochs", "batch_size")
             if getattr(options, name) is not None and name not in own
         }
+        if sweep.seeds == 1:  # one network alone is timed alone
+            changes.pop("seeds", None)
         if isinstance(sweep.grid, Mapping):
             changes["grid"] = {axis: new.get((axis, v), v) for axis, v in sweep.grid.items()}
         if isinstance(sweep.keep, tuple):

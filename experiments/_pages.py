@@ -8,8 +8,9 @@ import xarray as xr
 
 from emnist_jax.figures.tables import Table
 from emnist_jax.store.provenance import runs_of
+from experiments._claims_table import claims_table, entries_table
 from experiments._draw import Section, counted, protocol
-from experiments._verdicts import Found, claims_table, entries_table
+from experiments._verdicts import Found
 from experiments.claims import (
     BEYOND,
     CORRECTIONS,

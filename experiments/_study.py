@@ -33,7 +33,6 @@ from experiments import (
     weights_or_convolution,
 )
 from experiments._beyond_page import beyond_page, on_fifth
-from experiments._data import FIFTH
 from experiments._draw import Section, draw, missing_of, protocol
 from experiments._experiment import Experiment, Results
 from experiments._forest import draw_forest
@@ -115,7 +114,8 @@ def run_all(
         owner = dict.fromkeys(experiment.make(), name) | owner
 
     def options_for(name: str) -> Options:
-        values = {key: getattr(options, key) for key in ("split", "overwrite", "trials_at_once")}
+        shared = "split", "overwrite", "keep_state", "trials_at_once"
+        values = {key: getattr(options, key) for key in shared}
         own = {"seeds": options.seeds} | {k: v for k, v in given.get(name, {}).items() if v}
         values |= {"data": data, "out": out, **preset.get(name, {})}
         values |= {key: value for key, value in own.items() if value is not None}
@@ -155,10 +155,8 @@ def write_report(out: Path) -> Path:
             sections[name] = draw(experiment, runs, out)
     beyond = {name: _draw_beyond(one, runs, out) for name, one in BEYOND.items()}
     drawn = {name: one for name, one in beyond.items() if one.figures}
-    # What older runs are called is known to the claims alone.
-    others = {name for one in (ALONE | BEYOND).values() for name in one.folders}
-    own = {name: c for name, c in runs.items() if name not in others and FIFTH not in name}
-    found = find(own or runs)
+    of_paper = {name for one in PAPER.values() for name in one.folders}
+    found = find({name: one for name, one in runs.items() if name in of_paper} or runs)
     if rows := forest(found.judged, found.runs, found.fitting):
         drawn_of = [one for name, one in found.runs.items() if not name.startswith("times/")]
         about = READING_NAMES[found.fitting], protocol(drawn_of)

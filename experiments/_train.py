@@ -14,7 +14,7 @@ from emnist_jax import hosts
 from emnist_jax.console import show
 from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
-from emnist_jax.store.curves import SHARED_ORDER, checksum, load_curves, save_curves
+from emnist_jax.store.curves import checksum, load_curves, save_curves
 from experiments._data import OtherData
 from experiments._experiment import Experiment, Taken
 from experiments._options import Options, chosen
@@ -73,12 +73,12 @@ def _train_and_test(sweep: ej.Sweep, data: ej.Dataset, folder: str, options: Opt
     All networks of the folder are tested, which may be more than those of the sweep.
     """
     out = options.out / folder
-    there = not options.overwrite and finished(sweep, data, out) is not None
-    if there and (sweep.keep is None or hosts.first(_is_tested, out)):
+    tested = sweep.keep is not None and not options.overwrite and hosts.first(_is_tested, out)
+    if tested and finished(sweep, data, out) is not None:
         return
-    if not there:
-        show(f"{folder}:")  # above its progress; errors alone go to stderr
-    ej.run(sweep, data, out, overwrite=options.overwrite, trials_at_once=options.trials_at_once)
+    show(f"{folder}:")  # above its progress; errors alone go to stderr
+    names = "overwrite", "keep_state", "trials_at_once"
+    ej.run(sweep, data, out, **{name: getattr(options, name) for name in names})
     if sweep.keep is not None:
         curves, kept = hosts.first(load_curves, out), ej.load_networks(out, sweep.model)
         for dim in set(kept.kept.dims) - {"epoch"}:
@@ -101,11 +101,7 @@ def _is_tested(out: Path) -> bool:
 
 def _is_of(tested: xr.Dataset, curves: xr.Dataset) -> bool:
     """Return whether test results are of the networks of some curves."""
-    ways = [curves]
-    if curves.attrs.get("order") == SHARED_ORDER:  # which loading adds to curves of older versions
-        ways.append(curves.copy())
-        ways[1].attrs.pop("order")
-    return tested.attrs.get("curves_checksum") in map(checksum, ways)
+    return tested.attrs.get("curves_checksum") == checksum(curves)
 
 
 def test(kept: ej.Networks, data: ej.Dataset, sweep: ej.Sweep) -> xr.Dataset:

@@ -28,7 +28,7 @@ REPORTED = {(1e-3, 0.0, 0.9999): 83.5, (1e-3, 0.9, 0.9999): 80, (1e-4, 0.9, 0.99
 REPORTED |= {(1e-4, 0.0, b2): 83.5 for b2 in GRID["b2"]}
 
 
-def by_rule(runs: Results) -> xr.Dataset:
+def with_undamped(runs: Results) -> xr.Dataset:
     """Return the grid along a dimension `rule` in place of b1: each b1, and the last undamped.
 
     Undamped Adam at eta is Adam at eta / (1 - b1); NaN where that was not run.
@@ -43,13 +43,13 @@ def by_rule(runs: Results) -> xr.Dataset:
 
 def smallest_rate(runs: Results) -> xr.Dataset:
     """Return the curves of every rule at the smallest learning rate."""
-    curves = by_rule(runs)
+    curves = with_undamped(runs)
     return curves.sel(learning_rate=curves.learning_rate.min()).dropna("rule", how="all")
 
 
 def draw_grid(runs: Results):
     """Draw best accuracies, in colours that tell the highest three points apart."""
-    curves, b1s = by_rule(runs), runs["adam"].b1.values
+    curves, b1s = with_undamped(runs), runs["adam"].b1.values
     floor = 100 * float(best(curves).valid_accuracy.mean("seed").max()) - 3
     figure = plot_heatmap(curves, y="learning_rate", x="b2", col="rule", floor=floor)
     rates, b2s = (sorted(curves[axis].values.tolist()) for axis in ("learning_rate", "b2"))

@@ -40,7 +40,7 @@ PANELS = {
 }
 
 
-class Reading(NamedTuple):
+class Tried(NamedTuple):
     """One number of the paper under one hypothesis, and whether it fits as a claim would hold."""
 
     anomaly: Anomaly
@@ -56,7 +56,7 @@ class Reading(NamedTuple):
         return in_words(self.estimate, self.claim.unit) + (self.beside and f", {self.beside}")
 
 
-def measured(runs: Results) -> Iterator[Reading]:
+def measured(runs: Results) -> Iterator[Tried]:
     """Yield what each hypothesis gives for each number, of the runs there are."""
     for anomaly in ANOMALIES:
         for (folder, variant), words in anomaly.readings.items():
@@ -68,7 +68,7 @@ def measured(runs: Results) -> Iterator[Reading]:
                         yield _read(anomaly, CLAIMS[claim], f"{words}, eta {rate:g}", curves)
 
 
-def _read(anomaly: Anomaly, claim: Claim, words: str, curves: xr.Dataset) -> Reading:
+def _read(anomaly: Anomaly, claim: Claim, words: str, curves: xr.Dataset) -> Tried:
     number = anomaly.numbers[claim.id]
     found, beside = estimate(number(curves)), ""
     rising = number is best_accuracy and bool(still_rising(curves))
@@ -78,7 +78,7 @@ def _read(anomaly: Anomaly, claim: Claim, words: str, curves: xr.Dataset) -> Rea
         beside = f"{more.words} {in_words(value, '')} ({more.criterion.words})"
         verdict = _worst({verdict, more.criterion.verdict(value)})
     beside += (", " if beside else "") + "still rising" if rising else ""
-    return Reading(anomaly, claim, words, found, verdict, beside)
+    return Tried(anomaly, claim, words, found, verdict, beside)
 
 
 def draw(runs: Results, panels: Mapping[str, str]):
@@ -105,7 +105,7 @@ def draw(runs: Results, panels: Mapping[str, str]):
 
 def finding(runs: Results) -> str:
     """Return which anomalies a reading explains, and how near the others come."""
-    found: dict[str, dict[str, list[Reading]]] = {}
+    found: dict[str, dict[str, list[Tried]]] = {}
     for one in measured(runs):
         found.setdefault(one.anomaly.title, {}).setdefault(one.hypothesis, []).append(one)
     explained, open_ = [], []
@@ -140,7 +140,7 @@ def _worst(verdicts: Collection[Verdict]) -> Verdict:
     return next(verdict for verdict in (FAILS, UNDECIDED, FITS) if verdict in verdicts)
 
 
-def _nearest(readings: Mapping[str, Sequence[Reading]]) -> str:
+def _nearest(readings: Mapping[str, Sequence[Tried]]) -> str:
     """Return the hypothesis whose first number comes nearest to the paper's."""
     firsts = [of[0] for of in readings.values()]
     near = min(firsts, key=lambda r: abs(r.estimate.mean - r.claim.criterion.reported))

@@ -52,8 +52,6 @@ def sweeps(epochs: int = 20) -> dict[str, Sweep]:
 def at_best_kept(runs: Results, name: str) -> xr.Dataset:
     """Return test results at the epoch, of those kept, of each trial's best validation accuracy."""
     tested = runs[f"convnets/{name}/test"]
-    if "epoch" not in tested.dims:  # kept at their very best, as in older runs
-        return tested
     valid = runs[f"convnets/{name}"].valid_accuracy.sel(epoch=tested.epoch)
     return tested.sel(epoch=valid.fillna(0).idxmax("epoch"))
 
@@ -172,8 +170,7 @@ EXPERIMENT = Experiment(
     sweeps=sweeps,
     figures={
         "accuracy": Figure(
-            "ConvNets and the dense net with the same Adam, in epochs that all have: validation "
-            "accuracy.",
+            "ConvNets and the dense net, same Adam, in epochs all have: validation accuracy.",
             lambda runs: draw_together(runs, ("valid_accuracy",)),
         ),
         "error": Figure(

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from emnist_jax.figures.tables import Table
+from experiments._claims_table import FIGURES
 from experiments._draw import Section
 from experiments._pages import differences, head, pictured, tabled
 from experiments._verdicts import (
-    FIGURES,
     READING_NAMES,
     Found,
     by_verdict,

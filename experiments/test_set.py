@@ -46,8 +46,6 @@ Four = tuple[xr.DataArray, xr.DataArray, xr.DataArray, xr.DataArray]
 def measured(runs: Results) -> Iterator[tuple[str, float, Four, xr.Dataset]]:
     """Yield network, rate, validation accuracy and error, test accuracy and error, test results."""
     for name, (folder, variant) in TRAINED.items():
-        if "epoch" not in runs[f"{folder}/test"].dims:
-            continue  # an older run, kept at its best alone
         # In a run of few epochs the last of them is kept.
         tested = of_variant(runs[f"{folder}/test"], variant).sel(epoch=EPOCH, method="pad")
         curves = of_variant(runs[folder], variant).sel(epoch=tested.epoch)

@@ -102,17 +102,24 @@ def chosen(points, seeds=5, spread=0.0002, valid_error=0.6, **attrs):
     return curves
 
 
+def with_minibatch(running, minibatch):
+    """Return curves or results with those of the variant that takes the minibatch's statistics."""
+    return running.assign({f"{v}_minibatch": values for v, values in minibatch.items()})
+
+
 def results_of(accuracy, error, confusion=None):
-    """Return test results of five seeds."""
-    shift = 0.0002 * (np.arange(5) - 2) * np.ones((2, 1))
-    dims = ("learning_rate", "seed")
+    """Return test results of five seeds, kept after epoch 7."""
+    shift = 0.0002 * (np.arange(5) - 2) * np.ones((2, 1, 1))
+    shift = np.swapaxes(shift, 1, 2)
+    dims = ("learning_rate", "seed", "epoch")
     values = {"accuracy": (dims, accuracy + shift), "error": (dims, error + shift)}
     values["macro_accuracy"] = values["accuracy"]
-    coords = {"learning_rate": [1e-4, 1e-3], "seed": range(5), **CHOSEN}
+    coords = {"learning_rate": [1e-4, 1e-3], "seed": range(5), "epoch": [7], **CHOSEN}
     results = xr.Dataset(values, coords, {"data": "handmade", "images": 1000})
     if confusion is not None:
         names, matrix = confusion
-        seeds = np.broadcast_to(matrix, (2, 5, *np.shape(matrix))) + np.arange(5)[:, None, None]
+        seeds = np.broadcast_to(matrix, (2, 5, 1, *np.shape(matrix)))
+        seeds = seeds + np.arange(5)[:, None, None, None]
         results = results.assign_coords(true=names, predicted=names)
         results["confusion"] = ((*dims, "true", "predicted"), seeds)
     return results
@@ -124,21 +131,23 @@ UNLIKE = (["0", "O", "A", "K"], [[90, 0, 0, 40], [0, 90, 0, 0], [0, 0, 90, 0], [
 
 def world():
     """Return runs by name, in which every claim of the paper holds."""
+    # Twenty seeds: the reported spread is so large that five leave the mean undecided.
+    frozen = chosen({0: 0.02, 50: 0.723, 100: 0.71}, 20, 0.00947)
+    trained = chosen({0: 0.02, 7: 0.842, 100: 0.8}, valid_error=0.493)
+    tested = results_of(0.8222, 0.547)
     return {
         "sgd": sgd(),
         "rmsprop": rmsprop(),
         "adam": adam(),
-        # Twenty seeds: the reported spread is so large that five leave the mean undecided.
-        "batch_norm/frozen_normal_minibatch": chosen({0: 0.02, 50: 0.723, 100: 0.71}, 20, 0.00947),
-        "batch_norm/trained_normal": chosen({0: 0.02, 7: 0.842, 100: 0.8}, valid_error=0.493),
-        "batch_norm/trained_normal_running": chosen({0: 0.02, 7: 0.842}, valid_error=0.493),
-        "batch_norm/trained_normal/test": results_of(0.8222, 0.547),
+        "batch_norm/frozen_normal": with_minibatch(frozen, frozen),
+        "batch_norm/trained_normal": with_minibatch(trained, trained),
+        "batch_norm/trained_normal/test": with_minibatch(tested, tested),
         "convnets/dense": chosen({0: 0.02, 1: 0.77, 8: 0.836, 100: 0.8}),
         "convnets/c1": chosen({0: 0.02, 1: 0.837, 7: 0.8744, 100: 0.87}, valid_error=0.363),
         "convnets/c2": chosen({0: 0.02, 1: 0.832, 7: 0.871, 100: 0.87}),
         "convnets/c1/test": results_of(0.8676, 0.397, ALIKE),
         **{
-            f"times/{name}": chosen(0.5, seconds_per_epoch=seconds)
+            f"times/{name}": chosen(0.5, seconds_per_epoch=seconds, trials_at_once=1)
             for name, seconds in (("dense", 1.0), ("c1", 101.0), ("c2", 146.0))
         },
     }

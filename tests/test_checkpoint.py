@@ -188,6 +188,9 @@ def test_other_code_cannot_resume_but_finished_runs_remain(tmp_path, monkeypatch
     with pytest.raises(ej.InputError, match=r"another run .*code"):
         run(data, tmp_path / "begun")
     assert_same_bits(run(data, tmp_path / "finished"), finished)
+    monkeypatch.setattr("emnist_jax.engine.job.program", lambda *_: "another")
+    with pytest.raises(ej.InputError, match=r"another run \(program .* there, \"another\" here\)"):
+        run(data, tmp_path / "finished")
 
 
 def test_a_changed_rule_of_the_callers_own_is_another_run(tmp_path, data):

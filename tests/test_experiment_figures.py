@@ -42,7 +42,7 @@ def paper_runs():
         curves = paper_world.chosen({0: 0.02, 50: 0.82, 100: 0.81})
         both = curves.assign({f"{v}_minibatch": curves[v] for v in curves.data_vars})
         runs[f"batch_norm/{'_'.join(kind)}"] = both
-    tested = paper_world.results_of(0.83, 0.5, paper_world.ALIKE).expand_dims(epoch=[7])
+    tested = paper_world.results_of(0.83, 0.5, paper_world.ALIKE)
     tested = tested.assign_attrs(rule="adam", model=describe(C1.clone(classes=47)))
     for folder, _ in test_set.TRAINED.values():
         minibatch = {f"{v}_minibatch": tested[v] for v in tested.data_vars}
@@ -133,7 +133,7 @@ def test_one_spike_does_not_set_the_axis_of_rmsprops_error():
 
 
 def test_undamped_adam_is_adam_at_ten_times_the_rate():
-    curves = adam.by_rule(RUNS)
+    curves = adam.with_undamped(RUNS)
     assert curves.rule.values.tolist() == [
         r"$\beta_1$ = 0",
         r"$\beta_1$ = 0.9",

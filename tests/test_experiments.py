@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import paper_world
@@ -17,7 +17,7 @@ from emnist_jax.cli.options import parse
 from emnist_jax.errors import InputError
 from emnist_jax.figures import plot_curves
 from emnist_jax.figures.tables import settings_table
-from emnist_jax.store.curves import checksum, load_curves
+from emnist_jax.store.curves import load_curves
 from experiments import _networks, batch_norm, beyond, convnets, coverage, paper, samples, test_set
 from experiments._curves import of_variant
 from experiments._data import OtherData
@@ -110,6 +110,14 @@ def test_axes_are_options_by_rule_where_rules_differ():
     }
     a, b = (SWEEPS["a"].replace(grid={"decay": decay}) for decay in (0.0, (1.0, 2.0)))
     assert axes({"a": a, "b": b}) == {"decay": ("decay", (1.0, 2.0))}  # the number stays what it is
+    c = SWEEPS["b"].replace(grid={"learning_rate": (1e-2,), "b1": 0.9})
+    assert set(axes(SWEEPS | {"c": c})) == {"sgd_learning_rate", "b1"}  # adam has two lists
+
+
+def test_a_network_alone_stays_alone_and_what_trains_nothing_has_a_folder_alone():
+    made = chosen(convnets.EXPERIMENT, options_of(convnets.EXPERIMENT)(seeds=3))
+    assert {name[:5]: sweep.seeds for name, sweep in made.items()} == {"convn": 3, "times": 1}
+    assert [one.name for one in fields(options_of(PAPER["budgets"]))] == ["out"]
 
 
 def test_options_change_the_sweeps():
@@ -154,7 +162,7 @@ def test_every_option_has_help(name, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         parse(options, "prog", "", ["--help"])
     shown = re.sub(r"[│\s]+", " ", capsys.readouterr().out)
-    assert "--data" in shown
+    assert ("--data" in shown) == (name != "budgets")  # which trains nothing
     assert not re.search(r"(?<!for )--\S+(, --\S+)?( \S+( \.\.\.)?)? \(default", shown)
     if name not in ("sgd", "rules_compared"):
         return  # one that is a mapping, one that is a function
@@ -295,17 +303,6 @@ def test_results_are_tested_again_where_they_are_of_other_curves(world, capsys):
     train(TINY, options)
     xr.testing.assert_identical(load_curves(path), whole)
     assert "nothing trained" in capsys.readouterr().out and path.read_bytes() == before
-
-
-def test_tests_of_curves_of_the_first_version_are_theirs(world, tmp_path):
-    """Loading adds `order` to curves that have none; their checksum was without."""
-    out = shutil.copytree(world[0], tmp_path / "copy")
-    curves, tested = load_curves(out / "tiny/kept"), load_curves(out / "tiny/kept/test")
-    del curves.attrs["order"]
-    ej.save_curves(curves, out / "tiny/kept/curves.nc")
-    of = tested.assign_attrs(curves_checksum=checksum(curves))
-    ej.save_curves(of, out / "tiny/kept/test/curves.nc")
-    assert collect(out)["tiny/kept"].order == "shared order" and "tiny/kept/test" in collect(out)
 
 
 def test_networks_of_trials_that_the_curves_lack_are_not_tested(world, tmp_path):

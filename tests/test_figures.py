@@ -16,7 +16,7 @@ from PIL import Image
 from emnist_jax import figures, stats
 from emnist_jax.data import glyphs
 from emnist_jax.errors import InputError
-from emnist_jax.figures._inputs import describe
+from emnist_jax.figures._inputs import caption_parts
 from emnist_jax.store.files import remove_unfinished
 
 VARIABLES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy")
@@ -916,7 +916,7 @@ def test_html_summary_of_many_settings_shows_the_best_first():
 
 def test_captions_tell_an_order_that_seeds_share():
     curves = xr.Dataset(coords={"seed": [0, 1]}, attrs={"data": "glyphs", "order": "seed"})
-    assert describe(curves) == ["glyphs", "2 seeds"]
-    assert describe(curves.assign_attrs(order=3)) == ["glyphs", "2 seeds", "order 3"]
+    assert caption_parts(curves) == ["glyphs", "2 seeds"]
+    assert caption_parts(curves.assign_attrs(order=3)) == ["glyphs", "2 seeds", "order 3"]
     old = curves.assign_attrs(order="shared order")
-    assert describe(curves, old, names=("a", "b"))[-2:] == ["2 seeds", "shared order"]
+    assert caption_parts(curves, old, names=("a", "b"))[-2:] == ["2 seeds", "shared order"]

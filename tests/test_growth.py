@@ -132,6 +132,16 @@ def test_epochs_grow_on_and_only_the_last_states_stay(tmp_path, data):
     xr.testing.assert_equal(run(SWEEP, data, tmp_path), curves.sel(epoch=[0, 1, 2]))
 
 
+def test_curves_name_the_code_that_trained_them(tmp_path, data, monkeypatch):
+    own = json.loads(run(SWEEP, data, tmp_path).configuration)
+    monkeypatch.setattr("emnist_jax.engine.job.package_code", lambda: "1.0 another")
+    part = json.loads(run(SWEEP.replace(seeds=1), data, tmp_path).configuration)
+    assert part == own | {"seeds": [0]}
+    grown = run(SWEEP.replace(seeds=3), data, tmp_path)
+    assert json.loads(grown.configuration)["code"] == "1.0 another"
+    assert [one["code"] for one in json.loads(grown.runs)] == [own["code"], "1.0 another"]
+
+
 def test_what_cannot_grow_is_refused_in_a_line_and_stays(tmp_path, data):
     kept = run(SWEEP, data, tmp_path)
     for changes, message in [
@@ -139,7 +149,8 @@ def test_what_cannot_grow_is_refused_in_a_line_and_stays(tmp_path, data):
             {"epochs": 4},
             "has states to go on from for 0 of its 4 trials of 2 epochs: use --overwrite to train",
         ),
-        ({"seeds": [1, 2]}, "holds 2 trials that are not in this sweep"),
+        ({"seeds": [1, 2]}, "holds 2 trials that are not in this sweep, and lacks others"),
+        ({"epochs": 4, "seeds": 1}, "holds 2 trials that are not in this sweep, and fewer epochs"),
         ({"epochs": 1, "seeds": 3}, "holds 2 epochs, and this sweep has 1: give it as many"),
         ({"order": 0, "seeds": 3}, 'order "seed" there, 0 here'),
         ({"rule": "sgd", "seeds": 3}, 'rule "adam" there, "sgd" here'),
@@ -151,9 +162,12 @@ def test_what_cannot_grow_is_refused_in_a_line_and_stays(tmp_path, data):
         run(SWEEP, data, keep_state=True)
 
 
-def test_states_of_some_trials_are_counted_and_refused(tmp_path, data):
+def test_states_of_some_trials_are_counted_and_refused(tmp_path, data, capsys):
     run(SWEEP, data, tmp_path)
+    run(SWEEP, data, tmp_path, keep_state=True)
+    assert "the final states of 4 of 4 trials were not kept" in capsys.readouterr().out
     run(SWEEP.replace(seeds=3), data, tmp_path, keep_state=True)
+    assert "the final states of 4 of 6 trials were not kept" in capsys.readouterr().out
     with pytest.raises(InputError, match="states to go on from for 2 of its 6 trials"):
         run(SWEEP.replace(seeds=3, epochs=4), data, tmp_path)
 

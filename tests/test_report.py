@@ -15,6 +15,7 @@ from paper_world import altered
 
 from emnist_jax.figures.tables import Table, save_table, settings_table
 from experiments import samples
+from experiments._claims_table import EVIDENCE, claims_table
 from experiments._draw import Section, protocol
 from experiments._forest import draw_forest
 from experiments._pages import (
@@ -25,7 +26,7 @@ from experiments._pages import (
     runs_table,
 )
 from experiments._study import PAPER as EXPERIMENTS
-from experiments._verdicts import EVIDENCE, claims_table, find, in_words
+from experiments._verdicts import find, in_words
 from experiments.claims import (
     CORRECTIONS,
     KEY,

@@ -54,10 +54,12 @@ class _Protocol:
 
 @dataclass(frozen=True)
 class Running:
-    """Options that change no result: whether to begin again, how many trials at once, hosts."""
+    """Options that change no result: what to begin again and to keep, trials at once, hosts."""
 
     overwrite: bool = False
     """begin again, whatever is there"""
+    keep_state: bool = False
+    """keep the final states too, so that more epochs can go on from there"""
     trials_at_once: option(int | None, "as many as suit the devices", "INT") = None
     """trials trained together"""
     coordinator: option(str | None, "none", "HOST:PORT") = None

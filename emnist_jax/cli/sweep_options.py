@@ -69,8 +69,6 @@ class Options(common.Options, _First):
     keep: option(tuple[str, ...] | None, "none", f"{{{','.join(KEEP)}}} or INT ...") = None
     """keep every trial's network, to predict with: as it was at its best epoch, by validation
     accuracy or error, at the end, or at these epochs"""
-    keep_state: bool = False
-    """keep the final states too, so that more epochs can go on from there"""
     name: option(str | None, "the rule's name", "TEXT") = None
     """results go to OUT/NAME"""
     plan: bool = False

@@ -1,4 +1,4 @@
-"""Files of arrays: IDX, CSV, .npz, .mat or Parquet, by themselves, in a folder, or in a zip archive
+"""Files of arrays: IDX, CSV, .npz, .mat or Parquet, alone, in a folder, or in a zip archive
 such as EMNIST's official gzip.zip and matlab.zip, of which nothing is unpacked.
 
 Names are `<prefix>-<train|test|...>-<images-idx3|labels-idx1>-ubyte[.gz]` for IDX,
@@ -52,7 +52,7 @@ class File(NamedTuple):
     shards: int = 1
 
 
-def describe(name: str) -> File | None:
+def read_name(name: str) -> File | None:
     """Return what a name says; None if it is no file of arrays. A mapping's kind is `mapping`."""
     for pattern in (_IDX, _TABLE, _WHOLE, _MAPPING):
         if match := pattern.fullmatch(name):
@@ -73,7 +73,7 @@ def in_folder(path: Path) -> list[Path]:
 
 def are_idx(files: Iterable[Path]) -> bool:
     """Return whether files of arrays are IDX files."""
-    return any(describe(file.name).kind in _ARRAYS for file in files)
+    return any(read_name(file.name).kind in _ARRAYS for file in files)
 
 
 def beside(path: Path) -> list[Path]:
@@ -81,7 +81,7 @@ def beside(path: Path) -> list[Path]:
 
     Nothing where the path is of another kind.
     """
-    this = describe(path.name)
+    this = read_name(path.name)
     if this is None or this.kind not in _READERS:
         return []
     found = []
@@ -95,7 +95,7 @@ def beside(path: Path) -> list[Path]:
 
 
 def _known(folder: Path) -> dict[Path, File]:
-    found = {file: describe(file.name) for file in sorted(folder.iterdir()) if file.is_file()}
+    found = {file: read_name(file.name) for file in sorted(folder.iterdir()) if file.is_file()}
     return {file: known for file, known in found.items() if known}
 
 
@@ -115,7 +115,7 @@ def read_zip(path: Path, variant: str | None = None, **options: Any) -> Source:
     Also refused are another kind of file, a damaged archive, a member that points outside it or is
     larger than it can be, and two of one name.
     """
-    known = describe(path.name)
+    known = read_name(path.name)
     if _TAR.fullmatch(path.name):
         raise InputError(f"{path}: a tar archive; unpack it and give the folder")
     if known and known.kind in _ARRAYS:
@@ -142,7 +142,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
         parts = PurePosixPath(name.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts:
             raise InputError(f'{path}: member "{name}" points outside the archive; not read')
-        known = describe(parts.name)
+        known = read_name(parts.name)
         if info.is_dir() or not known or parts.parts[0] == "__MACOSX":
             continue
         before = found.setdefault(parts.name, info)
@@ -156,7 +156,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> 
     if info.file_size > _MAX_MEMBER:
         raise InputError(f"{name}: {info.file_size:,} bytes unpacked, too large; not read")
     with archive.open(info) as stream:
-        ndim = _ARRAYS.get(describe(PurePosixPath(name).name).kind)
+        ndim = _ARRAYS.get(read_name(PurePosixPath(name).name).kind)
         header = stream.read(4 + 4 * ndim) if ndim else b""
         if ndim and header[:2] != b"\x1f\x8b":
             idx.check_size(header, info.file_size, name, ndim)
@@ -171,7 +171,7 @@ def _read(
     transposed: bool | None = None,
     background: str = "white",
 ) -> Source:
-    known = [describe(name) for name in members]
+    known = [read_name(name) for name in members]
     prefix = _choose_prefix(known, path, variant)
     own = [file for file in known if file.prefix.lower() == prefix.lower()]
     files = [file for file in own if file.kind != "mapping"]

@@ -94,7 +94,17 @@ def selection(stored: Finished, job: Job) -> xr.Dataset:
         name: values[_places(stored.numbers, job), : job.epochs + 1]
         for name, values in flat(stored.curves).items()
     }
-    return labelled(job, values, stored.curves.attrs | {"configuration": _as_json(job)})
+    attrs = stored.curves.attrs | {"configuration": json.dumps(_selected(stored, job))}
+    return labelled(job, values, attrs)
+
+
+def _selected(stored: Finished, job: Job) -> dict[str, object]:
+    """Return the configuration of the job's part of a run: the code is that which trained it."""
+    begun = stored.configuration
+    names = [set(one["settings"][0]) for one in (begun, job.configuration)]
+    # A program is of the hyperparameters that its settings name.
+    changed = (*GROWS, "program") if names[0] != names[1] else GROWS
+    return dict(sorted((begun | {name: job.configuration[name] for name in changed}).items()))
 
 
 def _places(numbers: np.ndarray, job: Job) -> np.ndarray:
@@ -151,9 +161,10 @@ def grown(stored: Finished, runner: Runner, folder: Path, trials_at_once: int | 
     extra, ways = int((stored.numbers < 0).sum()), "use --overwrite, or choose another --out (or "
     ways += "--name, if there is one)"
     if extra:
+        lacks = "fewer epochs" if stored.epochs < job.epochs else "lacks others that are"
         raise InputError(
-            f"{folder} holds {extra} trials that are not in this sweep, and lacks others that are: "
-            f"train a sweep of both, {ways}"
+            f"{folder} holds {extra} trials that are not in this sweep, and {lacks}: train a sweep "
+            f"that has them too, {ways}"
         )
     if stored.epochs > job.epochs:
         had = f"{folder} holds {stored.epochs} epochs, and this sweep has {job.epochs}"
@@ -256,6 +267,12 @@ def _chunks_of_states(folder: Path, job: Job, stored: Finished) -> list[np.ndarr
             "time: keep_state=True, on the command line emnist-jax sweep --keep-state)"
         )
     return chunks
+
+
+def states(job: Job, folder: Path) -> int:
+    """Return of how many of the job's trials a folder holds the final states."""
+    read = (_read_state(path, job)[0] for path in _state_files(folder, job.epochs))
+    return len({number for trials in read for number in trials.ravel().tolist() if number >= 0})
 
 
 def _state_files(folder: Path, epochs: int) -> list[Path]:

@@ -24,7 +24,7 @@ from emnist_jax.engine.job import Job, make_job
 from emnist_jax.engine.progress import Progress, progress
 from emnist_jax.engine.stop import stop_signals
 from emnist_jax.engine.sweep import Sweep, check_names
-from emnist_jax.errors import InputError, check_count
+from emnist_jax.errors import InputError, check_count, short
 from emnist_jax.store import networks
 from emnist_jax.store.checkpoint import Checkpoints, State, locked
 from emnist_jax.store.curves import save_curves
@@ -98,6 +98,8 @@ def run(
         LostHostError: another host has ended or is out of reach (see `hosts`).
         KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP, after saving when `out` is given.
     """
+    if not isinstance(sweep, Sweep):
+        raise InputError(f"{short(sweep)} is no sweep: give run(ej.Sweep(...), data, ...)")
     start_jax()
     data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
@@ -119,6 +121,8 @@ def run(
     if not overwrite and (found := _found(job, folder, checkpoints)) is not None:
         if progress_bar and hosts.is_first():
             console.show(f"{folder}: complete, nothing trained")
+        if keep_state:
+            hosts.first(_report_states, job, folder)
         return found
     with ExitStack() as stack:
         hosts.first(stack.enter_context, locked(folder))
@@ -135,6 +139,8 @@ def run(
         hosts.first(save_curves, curves, folder / "curves.nc")
         checkpoints.clear()
         hosts.first(growth.remove_states, folder, job.epochs if keep_state else None)
+        if keep_state:
+            hosts.first(_report_states, job, folder)
         if hosts.any_of(stop.is_set())[0]:  # while the results were written
             raise KeyboardInterrupt("all saved")
     return made
@@ -187,16 +193,7 @@ def _trained(
     began = time.monotonic()
     runner = Runner(job)
     stored = hosts.first(growth.read, job, folder) if folder else None  # now that it is locked
-    if stored is not None and stored.is_whole:
-        checkpoints.clear_of(stored.configuration)  # a run may be killed before it does
-    state = checkpoints.restore() if checkpoints else None
-    resumed = state is not None
-    if not resumed and stored is None:
-        state = runner.fresh(runner.layout(trials_at_once))
-    elif not resumed:
-        state = growth.grown(stored, runner, folder, trials_at_once)
-        if hosts.is_first():
-            _report_growth(stored, state, job)
+    state, resumed = _begin(runner, stored, folder, checkpoints, trials_at_once)
     todo = [i for i in range(state.chunk, len(state.chunks)) if state.begun[i] < job.epochs]
     if todo:
         largest = max(todo, key=lambda i: len(np.unique(state.chunks[i])))
@@ -240,6 +237,26 @@ def _trained(
     return (curves, _label_networks(job, runner, state, curves)) if job.keep else curves
 
 
+def _begin(
+    runner: Runner,
+    stored: growth.Finished | None,
+    folder: Path | None,
+    checkpoints: Checkpoints | None,
+    trials_at_once: int | None,
+) -> tuple[State, bool]:
+    """Return the state to begin with, and whether it is that of a checkpoint."""
+    if stored is not None and stored.is_whole:
+        checkpoints.clear_of(stored.configuration)  # a run may be killed before it does
+    if checkpoints and (state := checkpoints.restore()) is not None:
+        return state, True
+    if stored is None:
+        return runner.fresh(runner.layout(trials_at_once)), False
+    state = growth.grown(stored, runner, folder, trials_at_once)
+    if hosts.is_first():
+        _report_growth(stored, state, runner.job)
+    return state, False
+
+
 def _place(job: Job, state: State, number: int, epoch: int) -> str:
     """Return how far a run has come, in words."""
     chunk = f"chunk {number + 1} of {len(state.chunks)}, " if len(state.chunks) > 1 else ""
@@ -254,6 +271,15 @@ def _report_growth(stored: growth.Finished, state: State, job: Job) -> None:
     differing = [n for n in growth.CODE if stored.configuration.get(n) != job.configuration[n]]
     if differing:
         console.show(f"the trials kept were trained by other {' and '.join(differing)}")
+
+
+def _report_states(job: Job, folder: Path) -> None:
+    """Print how many trials no more epochs can go on from, if any."""
+    if lacking := job.trials - growth.states(job, folder):
+        console.show(
+            f"{folder}: the final states of {lacking} of {job.trials} trials were not kept when "
+            "they were trained; --overwrite trains them anew"
+        )
 
 
 def _names(job: Job) -> list[str]:
@@ -296,7 +322,7 @@ def _label(job: Job, state: State, stored: growth.Finished | None, wall: float) 
     sizes = np.array([len(np.unique(trials)) for trials in state.chunks])
     trained = int(sizes[ran].sum())
     this = {name: attrs[name] for name in ("command", "versions", "device", "commit")}
-    this |= {"wall_seconds": wall, "trials": trained}
+    this |= {"code": configuration["code"], "wall_seconds": wall, "trials": trained}
     runs = [*(runs_of(stored.curves) if stored else ()), this]
     attrs |= {
         "runs": json.dumps(runs),

@@ -73,7 +73,8 @@ class Sweep:
 
 
 def check_names(given: Mapping[str, object], *takers: Callable) -> None:
-    """Refuse a name that is no argument of any of the takers."""
-    known = {name: one for taker in takers for name, one in signature(taker).parameters.items()}
+    """Refuse a name that is no argument of any of the takers, but `sweep` and `data`."""
+    known = [name for taker in takers for name in signature(taker).parameters]
+    known = [name for name in dict.fromkeys(known) if name not in ("sweep", "data")]
     for name in given:
         check_choice(f'no argument "{name}"', name, known)

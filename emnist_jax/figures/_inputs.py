@@ -70,7 +70,7 @@ def by_name(curves: Curves) -> dict[str, xr.Dataset] | None:
     return named
 
 
-def describe(*curves: xr.Dataset, names: Sequence[str] = ()) -> list[str]:
+def caption_parts(*curves: xr.Dataset, names: Sequence[str] = ()) -> list[str]:
     """Return what curves are of: data, rules (or their names), models, what is fixed, the seeds."""
 
     def common(of: str) -> str:

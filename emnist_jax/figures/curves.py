@@ -9,9 +9,9 @@ from emnist_jax.errors import InputError, nearest
 from emnist_jax.figures._inputs import (
     Curves,
     by_name,
+    caption_parts,
     check_curves,
     count_diverged,
-    describe,
     finite,
     quantity_of,
 )
@@ -197,7 +197,7 @@ def plot_curves(
     lost = count_diverged(*shown)
     caption(
         figure,
-        *describe(*shown, names=list(named or ())),
+        *caption_parts(*shown, names=list(named or ())),
         "dashed: training, solid: validation" if hue and len(variables) > len(quantities) else "",
         BANDS[band] if band and any(c.sizes["seed"] > 1 for c in shown) else "",
         lost and f"{lost} (x: the mean ends)",

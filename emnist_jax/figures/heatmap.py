@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emnist_jax.errors import InputError
-from emnist_jax.figures._inputs import check_curves, count_diverged, describe
+from emnist_jax.figures._inputs import caption_parts, check_curves, count_diverged
 from emnist_jax.figures.style import (
     caption,
     new_figure,
@@ -121,7 +121,7 @@ def plot_heatmap(
     )
     caption(
         figure,
-        *describe(curves),
+        *caption_parts(curves),
         "mean over seeds of each trial's best epoch",
         count_diverged(_settings(curves, trained)),
     )

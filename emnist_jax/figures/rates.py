@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from emnist_jax.errors import InputError
-from emnist_jax.figures._inputs import Curves, by_name, check_curves, count_diverged, describe
+from emnist_jax.figures._inputs import Curves, by_name, caption_parts, check_curves, count_diverged
 from emnist_jax.figures.style import (
     COLOURS,
     GREY,
@@ -166,7 +166,7 @@ def plot_best_against_rate(
     several = any(one.sizes["seed"] > 1 for one in shown)
     caption(
         figure,
-        *describe(*shown, names=list(rows) if hue == "rule" else ()),
+        *caption_parts(*shown, names=list(rows) if hue == "rule" else ()),
         "mean and 95 % t interval over seeds" if several else "",
         count_diverged(*shown),
     )
@@ -244,7 +244,11 @@ def plot_comparison(
     number = first.attrs.get("train_images")
     caption(
         figure,
-        *(part for part in describe(*curves.values(), names=list(curves)) if part not in curves),
+        *(
+            part
+            for part in caption_parts(*curves.values(), names=list(curves))
+            if part not in curves
+        ),
         "" if number is None else f"{number:,} training images",
         f"{int(first.epoch.max())} epochs" if several else "",
         count_diverged(*curves.values()),

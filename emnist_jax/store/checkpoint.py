@@ -212,16 +212,16 @@ def check_same(
 ) -> None:
     """Compare the configuration that a folder's run was begun with and the one of this run.
 
-    Code is the same if the program is; other versions make other programs of the same code, so
-    between these the caller's own code is compared. The `InputError` names what differs.
+    Code is the same if the program is; other versions of JAX make other programs of the same code,
+    so between these the caller's own code is compared. The `InputError` names what differs.
     """
     begun, now = OLDER | dict(begun), OLDER | json.loads(json.dumps(now))
     if (
         "images" not in begun or "images" not in now
     ):  # not recorded by older versions; the hashes cover it
         ignore = (*ignore, "images")
-    alike = all(begun.get(name) == now.get(name) for name in ("code", "versions"))
-    code = "own_code" if alike and "program" in begun else "program"
+    alike = begun.get("versions") == now.get("versions") and "program" in begun
+    code = "own_code" if alike else "program"
     names = {*begun, *now} - {code, *ignore}
     differing = {name for name in names if begun.get(name) != now.get(name)}
     if differing:

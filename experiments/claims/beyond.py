@@ -25,8 +25,8 @@ from experiments.claims.rules import (
     ON_C2,
     RULES,
     folder,
-    gain,
     rule_claims,
+    tuned_gain,
 )
 from experiments.claims.runs import NotTestable, Runs
 from experiments.claims.tuning import held_out_best
@@ -130,7 +130,7 @@ def _regularisation_claims(letters: str, network: str, variant: str) -> tuple[Cl
     one, plain = (f"regularisation/{network}/{kind}" for kind in (variant, "plain"))
     less = LESS(run(one)) - LESS(run(plain))
     return (
-        Claim(f"W2{letters[0]}", f"{what} helps {name}", gain(one, plain), above(0)),
+        Claim(f"W2{letters[0]}", f"{what} helps {name}", tuned_gain(one, plain), above(0)),
         Claim(f"W2{letters[1]}", f"{what} makes {name} overfit less", less, below(0)),
     )
 
@@ -139,7 +139,7 @@ def _gains(row: str, folder: str, *claims: tuple[str, ...]) -> tuple[Claim, ...]
     """Return a claim for each (says, network, other, criterion): it gains, unless given, over 0."""
     found = []
     for letter, (says, one, other, *by) in zip("abcdefgh", claims, strict=False):
-        gained = gain(f"{folder}/{one}", f"{folder}/{other}")
+        gained = tuned_gain(f"{folder}/{one}", f"{folder}/{other}")
         found.append(Claim(f"{row}{letter}", says, gained, *(by or [above(0)])))
     return tuple(found)
 

@@ -138,7 +138,7 @@ def at_most(high: float, why: str) -> Criterion:
 
 
 def between(low: float, high: float, why: str, reported: float | None = None) -> Criterion:
-    """Return the criterion of lying in a range, with the paper's number in its middle if not said.
+    """Return the criterion of lying in a range, with the paper's number in its middle unless given.
 
     NaN for a word that is no number.
     """

@@ -30,10 +30,7 @@ WHY_NONE = "half a point is little beside what a convolution may gain"
 
 def _look_alikes(runs: Runs) -> xr.DataArray:
     """Return the share (%) of C1's test errors that stay within a group of look-alikes."""
-    tested = runs.chosen_adam("convnets/c1/test")
-    tested = tested.isel(epoch=-1) if "epoch" in tested.dims else tested
-    if "confusion" not in tested:
-        raise NotTestable("convnets/c1/test holds no confusion matrix")
+    tested = runs.chosen_adam("convnets/c1/test").isel(epoch=-1)
     matrix, names = tested.confusion, tested.true.values
     group = {name: i for i, names in enumerate(LOOK_ALIKES) for name in names}
     alike = xr.DataArray(
@@ -132,8 +129,6 @@ def after_7(name: str, words: str, part: str = "", statistics: str = "") -> Sele
     def pick(runs: Runs) -> xr.Dataset:
         pick = partial(runs.normalised, statistics=statistics) if statistics else runs.chosen_adam
         found = pick(name + part)
-        if "epoch" not in found.dims:
-            return found
         if 7 not in found.epoch:
             raise NotTestable(f"{name}{part} lacks epoch 7")
         return found.sel(epoch=7, drop=True)

@@ -23,7 +23,7 @@ SEARCHES = {"dense": "rules_compared/dense", "c2": "rules_on_c2"}
 NAMES = {"dense": "the dense net", "c1": "C1", "c2": "C2"}
 
 
-def gain(name: str, over: str) -> Measured:
+def tuned_gain(name: str, over: str) -> Measured:
     """Return what one run's best setting gains over another's."""
     return TUNED(run(name)) - TUNED(run(over))
 
@@ -98,9 +98,10 @@ def rule_claims(letters: str, network: str, rules: tuple[str, ...]) -> tuple[Cla
                  "schedule-free AdamW", kind="cosine"),
               at_most(SLIGHT, "one point, as for the paper's three rules (F1e)"), section=both),
         Claim(f"X1{letters[5]}", f"schedule-free AdamW beats Adam with a cosine on {name}",
-              gain(folder(network, SCHEDULE_FREE), adam("cosine")), above(0), section="beyond"),
+              tuned_gain(folder(network, SCHEDULE_FREE), adam("cosine")), above(0),
+              section="beyond"),
         Claim(f"X1{letters[6]}", f"a cosine helps Adam on {name}",
-              gain(adam("cosine"), adam("")), above(0), section="beyond"),
+              tuned_gain(adam("cosine"), adam("")), above(0), section="beyond"),
     )
     # fmt: on
 
@@ -109,9 +110,9 @@ _AVERAGED = folder("dense", "adam", "averaged")
 # fmt: off
 AVERAGE_CLAIMS = (
     Claim("X1h", "schedule-free AdamW beats Adam evaluated at an average of its weights",
-          gain(folder("dense", SCHEDULE_FREE), _AVERAGED), above(0), section="beyond"),
+          tuned_gain(folder("dense", SCHEDULE_FREE), _AVERAGED), above(0), section="beyond"),
     Claim("X1i", "averaging does for Adam what a cosine does",
-          gain(_AVERAGED, folder("dense", "adam", "cosine")),
+          tuned_gain(_AVERAGED, folder("dense", "adam", "cosine")),
           between(-NONE_GAINED, NONE_GAINED, WHY_NONE), section="beyond"),
 )
 # fmt: on

@@ -92,27 +92,20 @@ class Runs:
     def normalised(self, name: str, statistics: str, epochs: int = 0) -> xr.Dataset:
         """Return the curves of a batch-normalised net as evaluated with "minibatch" or "running".
 
-        A run with a variant holds both; one without is named after its statistics, or has those
-        of the minibatch, as the paper's library.
+        Runs have running statistics, and a variant those of the minibatch, as the paper's library.
 
         Raises:
             NotTestable: as `chosen_adam`.
         """
-        if f"{name}_{statistics}" in self.datasets:
-            return self.chosen_adam(f"{name}_{statistics}", epochs=epochs)
-        held = {str(v).rpartition("_")[2] for v in self.datasets.get(name, ())}
-        if statistics in held:
-            return self.chosen_adam(name, epochs=epochs, variant=statistics)
-        if statistics == "running" and "minibatch" not in held:
-            raise NotTestable(f"{name}_running was not run")
-        return self.chosen_adam(name, epochs=epochs)
+        variant = "" if statistics == "running" else statistics
+        return self.chosen_adam(name, epochs=epochs, variant=variant)
 
     def time_ratio(self, one: str, other: str) -> float:
         """Return the ratio of two networks' training times of an epoch, each alone on a device.
 
         Raises:
-            NotTestable: no such runs, or without times, or not of equally many networks at once on
-                one device: a core that trains ten has other times than one that trains two.
+            NotTestable: no such runs, or without times, or not of one network alone on one device:
+                a core that trains ten has other times than one that trains two.
         """
 
         names = [f"times/{one}", f"times/{other}"]
@@ -120,11 +113,12 @@ class Runs:
         for name, attrs in zip(names, (a, b), strict=True):
             if not attrs.get("seconds_per_epoch"):
                 raise NotTestable(f"{name} holds no times")
-        for key in ("trials_at_once", "device"):
-            if a.get(key) != b.get(key):
-                raise NotTestable(
-                    f"times of {one} and {other} differ in {key}: {a.get(key)}, {b.get(key)}"
-                )
+            if (together := attrs.get("trials_at_once")) != 1:
+                raise NotTestable(f"{name} has the times of {together} networks at once")
+        if a.get("device") != b.get("device"):
+            raise NotTestable(
+                f"times of {one} and {other} are of {a.get('device')} and {b.get('device')}"
+            )
         return float(a["seconds_per_epoch"]) / float(b["seconds_per_epoch"])
 
     def _rate(self, learning_rate: float, b1: float) -> float:
