@@ -10,11 +10,11 @@ from flax import linen as nn
 
 from emnist_jax.figures import plot_intervals
 from emnist_jax.figures.style import setting
-from emnist_jax.stats import best, best_setting, interval
+from emnist_jax.stats import best_setting, interval
 from experiments._experiment import Results
 from experiments._names import name
 from experiments._networks import multiply_adds, parameters
-from experiments.claims.measures import best_accuracy
+from experiments.claims.measures import best_accuracy, still_rising
 from experiments.claims.tuning import less_luck
 
 Mean = tuple[float, tuple[float, float]]
@@ -91,14 +91,9 @@ def plot_gains(runs: Results, pairs: Mapping[str, tuple[str, str]]):
 
 
 def perhaps_not_done(curves: Mapping[str, xr.Dataset]) -> str:
-    """Return which curves, at their best setting, most seeds have best at the last epoch."""
-    best_epoch = {words: best(best_setting(one)).best_epoch for words, one in curves.items()}
-    late = [
-        words for words, at in best_epoch.items() if (at == curves[words].epoch[-1]).mean() > 0.5
-    ]
-    return (
-        f"Best at the last epoch in most seeds, and perhaps not done: {', '.join(late) or 'none'}."
-    )
+    """Return which curves still rise at the end, at their best setting."""
+    late = [words for words, one in curves.items() if still_rising(best_setting(one))]
+    return f"Still rising at the end, and perhaps not done: {', '.join(late) or 'none'}."
 
 
 def size_row(model: nn.Module, curves: xr.Dataset, **more: xr.DataArray) -> dict[str, object]:

@@ -445,8 +445,8 @@ def test_paired_gains_are_in_the_tables():
     assert "a second convolution: 10 to 5-10, head 150 +2.00" in words
 
 
-def test_what_is_best_at_the_last_epoch_may_not_be_done():
-    late = "Best at the last epoch in most seeds, and perhaps not done: "
+def test_what_still_rises_may_not_be_done():
+    late = "Still rising at the end, and perhaps not done: "
     experiments = regularisation, weights_or_convolution, depth
     assert all(f"{late}none." in one.finding(WORLD) for one in experiments)
     short = {name: one.isel(epoch=slice(11)) for name, one in WORLD.items()}
