@@ -398,7 +398,7 @@ def grow(out, elsewhere):
 def test_a_run_grows_on_two_hosts_though_one_alone_sees_its_folder(tmp_path):
     codes = ended(start_hosts(grow, tmp_path / "run", tmp_path / "elsewhere", folder=tmp_path))
     assert codes == [0, 0], said(tmp_path)
-    line = "5 trials kept, 5 trained from epoch 2, 5 trained"
+    line = "5 trials kept (they go on from epoch 2), 5 trained"
     assert [line in text for text in said(tmp_path)] == [True, False]
     assert load_curves(tmp_path / "run" / "curves.nc").sizes["seed"] == 2
 

@@ -266,7 +266,7 @@ def _place(job: Job, state: State, number: int, epoch: int) -> str:
 def _report_growth(stored: growth.Finished, state: State, job: Job) -> None:
     """Print how many trials are kept and how many trained, and whether other code trained them."""
     kept, more = len(stored.numbers), job.trials - len(stored.numbers)
-    longer = f", {kept} trained from epoch {stored.epochs}" if job.epochs > stored.epochs else ""
+    longer = f" (they go on from epoch {stored.epochs})" if job.epochs > stored.epochs else ""
     console.show(f"{kept} trials kept{longer}, {more} trained")
     differing = [n for n in growth.CODE if stored.configuration.get(n) != job.configuration[n]]
     if differing:
