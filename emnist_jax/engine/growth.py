@@ -270,8 +270,8 @@ def _chunks_of_states(folder: Path, job: Job, stored: Finished) -> list[np.ndarr
 
 
 def states(job: Job, folder: Path) -> int:
-    """Return of how many of the job's trials a folder holds the final states."""
-    read = (_read_state(path, job)[0] for path in _state_files(folder, job.epochs))
+    """Return of how many of the job's trials a folder holds final states, of any epochs."""
+    read = (_read_state(path, job)[0] for path in (folder / "state").glob("*.safetensors"))
     return len({number for trials in read for number in trials.ravel().tolist() if number >= 0})
 
 
