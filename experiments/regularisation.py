@@ -167,7 +167,7 @@ EXPERIMENT = Experiment(
     },
     tables={"settings": gains_table},
     finding=finding,
-    cost="105 minutes on two CPU cores (projected)",
+    cost="105 minutes on two CPU cores",
 )
 
 if __name__ == "__main__":
