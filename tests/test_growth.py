@@ -31,7 +31,7 @@ GROWN = {
     "named epochs": {"seeds": 3, "keep": (1, 2)},
     "a trial that diverges": {"grid": {"learning_rate": [1e-2, 1e-3, 1e200]}},
 }
-PARTS = ("seeds", "settings", "epochs")  # of what "both" and "all" grow at once
+PARTS = ("seeds", "settings", "epochs", "both")  # of what "all" grows at once
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -173,6 +173,7 @@ def test_each_other_rule_is_named_under_an_alias():
         assert found[0] in (name, name.removesuffix("_v2"))  # optax has one rule under both
 
 
+@pytest.mark.slow
 def test_other_rules_are_named_with_arguments_missing_changed_or_of_another_name():
     others = {name: rules.find(name) for name in rules.names() if name not in KNOWN}
     step = optax.scale_by_learning_rate(RATE)

@@ -115,6 +115,7 @@ def test_each_network_is_applied_with_its_own_number_on_a_models_axis(data):
     np.testing.assert_allclose(one.error, found.error.sel(slope=0.5, seed=1), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_networks_are_kept_at_the_epoch_that_the_statistics_name(data):
     by, epochs = {"best": "valid_accuracy", "lowest_error": "valid_error"}, {}
     for kind in (*by, "last"):

@@ -80,6 +80,7 @@ def test_an_average_is_its_equation_and_changes_no_update(decay):
     np.testing.assert_allclose(state.averaged, average, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_curves_and_networks_of_an_averaged_rule_are_of_the_average():
     data, model, grid = ej.load("glyphs", size=470), ej.MLP(hidden=(8,)), {"learning_rate": 0.1}
     how = {"seeds": 2, "epochs": 2, "keep": "last", "progress_bar": False}

@@ -205,6 +205,7 @@ class Normalised(nn.Module):
         return nn.Dense(self.classes)(nn.relu(x))
 
 
+@pytest.mark.slow
 def test_a_name_that_rule_and_model_share_goes_to_both(data):
     both = sweep(data, optax.sgd, {"learning_rate": 0.1, "momentum": [0.5, 0.8]}, Normalised())
     for momentum in (0.5, 0.8):
