@@ -37,11 +37,12 @@ def train(experiment: Experiment, options: Options, folders: Collection[str] | N
         name = getattr(options, source.option or "data")
         return ej.load(name, split=options.split, size=options.size)
 
+    made = experiment.make()
     for folder, sweep in chosen(experiment, options, len(data(OtherData()).train)).items():
         if folders is None or folder in folders:
             own = data(experiment.data.get(folder, OtherData()))
             # `collect` takes what the experiment has by default: other options are trained.
-            usual = sweep == experiment.make().get(folder)
+            usual = sweep == made.get(folder)
             if not (usual and _is_taken(experiment.taken.get(folder), sweep, own, options.out)):
                 _train_and_test(sweep, own, folder, options)
 
