@@ -22,6 +22,7 @@ class Section(NamedTuple):
     figures: Sequence[tuple[str, str]] = ()  # path relative to the report, caption
     text: str = ""
     about: str = ""  # data, seeds and protocol of its runs
+    part: str = ""  # of the training images, if not all
 
 
 def missing_of(experiment: Experiment, runs: Results) -> list[str]:
@@ -49,18 +50,20 @@ def draw(experiment: Experiment, runs: Results, out: Path) -> Section:
             continue  # such as the paper's seed where fewer were trained
         save_table(table, folder / name)
         tables[name.replace("_", " ").capitalize()] = table
-    about = f"{about}. {_took([runs[name] for name in experiment.folders])}"
+    about = f"{about}. {took([runs[name] for name in experiment.folders])}"
     return Section(experiment.title, tables, figures, experiment.finding(runs), about.strip())
 
 
-def _took(datasets: Sequence[xr.Dataset]) -> str:
-    """Return how long runs trained, and on which device."""
+def took(datasets: Sequence[xr.Dataset]) -> str:
+    """Return how long runs trained, on which device, and which took no time as others had them."""
     minutes: Counter[str] = Counter()
     timed = [one for one in datasets if "train_error" in one and "wall_seconds" in one.attrs]
     for part in (part for curves in timed for part in runs_of(curves)):
         minutes[str(part["device"])] += float(part["wall_seconds"]) / 60
-    took = " and ".join(f"{time:,.1f} minutes on {device}" for device, time in minutes.items())
-    return f"Trained in {took}." if took else ""
+    words = " and ".join(f"{time:,.1f} minutes on {device}" for device, time in minutes.items())
+    taken = sorted({one.attrs["taken_from"] for one in datasets if "taken_from" in one.attrs})
+    beside = f", beside the curves of {', '.join(taken)}" if taken else ""
+    return f"Trained in {words}{beside}." if words else ""
 
 
 def _protocol(experiment: Experiment, runs: Results, of: str = "") -> str:
@@ -72,11 +75,11 @@ def _protocol(experiment: Experiment, runs: Results, of: str = "") -> str:
 
 def protocol(datasets: Sequence[xr.Dataset]) -> str:
     """Return the data, seeds and protocol of some runs and tests, for captions."""
-    counts: dict[str, str] = {}
-    for one in datasets:  # test results do not count the images of training; the curves do
-        name = str(one.attrs.get("data", "unknown"))
-        counts[name] = counts.get(name) or counted(one)
-    named = [f"{name} ({of})" if of else name for name, of in sorted(counts.items())]
+    by_name: dict[str, list[xr.Dataset]] = {}
+    for one in datasets:
+        by_name.setdefault(str(one.attrs.get("data", "unknown")), []).append(one)
+    counts = {name: counted(*of) for name, of in sorted(by_name.items())}
+    named = [f"{name} ({of})" if of else name for name, of in counts.items()]
     curves = [one for one in datasets if "train_error" in one]
     batches = [one.attrs["batch_size"] for one in curves if "batch_size" in one.attrs]
     parts = [
@@ -95,10 +98,15 @@ def protocol(datasets: Sequence[xr.Dataset]) -> str:
 def _range(numbers: Sequence[int]) -> str:
     """Return the numbers there are: 5, 5 or 10, 1 to 100."""
     each = sorted(set(numbers))
-    return " or ".join(map(str, each)) if len(each) < 3 else f"{each[0]} to {each[-1]}"
+    words = [f"{number:,}" for number in each]
+    return " or ".join(words) if len(each) < 3 else f"{words[0]} to {words[-1]}"
 
 
-def counted(curves: xr.Dataset) -> str:
-    """Return in words how many images the networks learned from and were validated on."""
-    counts = [curves.attrs.get(f"{part}_images") for part in ("train", "valid")]
-    return "" if None in counts else "{:,} training, {:,} validation images".format(*counts)
+def counted(*runs: xr.Dataset) -> str:
+    """Return in words how many images the networks learned from and were validated on.
+
+    Test results do not count the images of training; the curves beside them do.
+    """
+    names = "train_images", "valid_images"
+    both = [[int(one.attrs[name]) for one in runs if name in one.attrs] for name in names]
+    return "{} training, {} validation images".format(*map(_range, both)) if all(both) else ""

@@ -16,7 +16,7 @@ from emnist_jax.stats import (
 from experiments._curves import NONE, Mean, gains, plot_differences, plot_means
 from experiments._experiment import Results
 from experiments._names import NAMES
-from experiments.claims.rules import NEWER, RULES, folder
+from experiments.claims.rules import NEWER, RULES, SCHEDULE_FREE, folder
 from experiments.claims.tuning import target_of
 
 KINDS = {"": "at a constant rate", "cosine": "with a cosine"}
@@ -27,6 +27,17 @@ def searched(runs: Results, network: str, kind: str = "") -> dict[str, xr.Datase
     """Return the curves of each rule that was tried on a network."""
     names = {rule: folder(network, rule, kind) for rule in RULES + NEWER}
     return {rule: runs[name] for rule, name in names.items() if name in runs}
+
+
+def called(rule: str, kind: str) -> str:
+    """Return a rule in words, among rules of a kind."""
+    return NAMES[rule] + " (constant rate)" * bool(kind and rule == SCHEDULE_FREE)
+
+
+def scheduled(runs: Results, network: str, kind: str) -> dict[str, xr.Dataset]:
+    """Return the curves of each rule that has this kind, which schedule-free AdamW has not."""
+    found = searched(runs, network, kind)
+    return {rule: one for rule, one in found.items() if not kind or rule != SCHEDULE_FREE}
 
 
 def scores(curves: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
@@ -92,11 +103,10 @@ def choices(runs: Results, network: str) -> Iterator[Choice]:
             yield Choice(kind, k, lead, led, len(lost), alike, worst, lost[worst])
 
 
-def gains_of_kind(runs: Results, kind: str) -> dict[str, Mean]:
-    """Return what a kind adds on the dense net to each rule that has it, in points."""
-    pairs = {rule: (folder("dense", rule, kind), folder("dense", rule)) for rule in RULES + NEWER}
-    has = {rule: of for rule, of in pairs.items() if of[0] != of[1] and of[0] in runs}
-    return gains(runs, has)
+def gains_of_kind(runs: Results, network: str, kind: str) -> dict[str, Mean]:
+    """Return what a kind adds on a network to each rule that has it, in points."""
+    has = scheduled(runs, network, kind)
+    return gains(runs, {rule: (folder(network, rule, kind), folder(network, rule)) for rule in has})
 
 
 # Figures
@@ -134,7 +144,7 @@ def draw_against_adam(runs: Results, network: str):
 
 def draw_kinds(runs: Results):
     """Draw what a cosine and an average add to each rule on the dense net."""
-    cosine, averaged = (gains_of_kind(runs, kind) for kind in ("cosine", "averaged"))
+    cosine, averaged = (gains_of_kind(runs, "dense", kind) for kind in ("cosine", "averaged"))
     panels = {
         "with a cosine": {NAMES[rule]: found for rule, found in cosine.items()},
         "averaged weights": {NAMES[rule]: averaged.get(rule, NONE) for rule in cosine},

@@ -1,6 +1,7 @@
 """What searches of rules answer, in words: the rule, the schedule, or the average?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 import xarray as xr
@@ -12,68 +13,133 @@ from experiments._names import NAMES
 from experiments._rules import (
     KINDS,
     Choice,
+    called,
     choices,
     epochs_to,
     gains_of_kind,
     percent,
+    scheduled,
     searched,
 )
-from experiments.claims.measures import ratio
+from experiments.claims.measures import best_accuracy, ratio
 from experiments.claims.rules import SCHEDULE_FREE, folder
-from experiments.claims.tuning import tuned_range
+
+_RIVALS = {
+    ("adam", ""): "Adam at a constant rate",
+    ("adam", "cosine"): "Adam with a cosine",
+    ("adam", "averaged"): "averaged Adam",
+    ("sgd", "averaged"): "averaged SGD",
+    ("momentum", "averaged"): "averaged momentum",
+}
 
 
-def finding(runs: Results) -> str:
+def finding(runs: Results, network: str) -> str:
     """Return which rule to take, and what of it a schedule or an average does: a line each."""
-    lines = finding_on(runs, "dense"), _lead(runs), _accuracy(runs), _pace(runs), _open(runs)
-    return "\n".join(f"- {line}" for line in lines)
+    parts = _which, _lead, _accuracy, _pace, _open
+    return "\n".join(f"- {part(runs, network)}" for part in parts)
 
 
-def _lead(runs: Results) -> str:
-    """Return what schedule-free AdamW leads Adam by: as it is, with a cosine, averaged."""
-    free = runs[folder("dense", SCHEDULE_FREE)]
-    less = {
-        kind: signed(gain(free, runs[folder("dense", "adam", kind)]))
-        for kind in ("", "cosine", "averaged")
-    }
+def _which(runs: Results, network: str) -> str:
+    """Return which rule to take at which budget, and how sure that is with half the settings."""
+    found = list(choices(runs, network))
+    k = max(1, found[-1].k // 2)
+    lines = []
+    for kind, words in KINDS.items():
+        own = [one for one in found if one.kind == kind]
+        half = next(one for one in own if one.k == k)
+        leads = ", ".join(
+            f"{called(rule, kind)} with {_span([one.k for one in of])}"
+            for rule, of in groupby(own, key=lambda one: one.lead)
+        )
+        reached, (lower, upper) = 100 * float(half.after.expected), percent(half.after)
+        lines.append(
+            f"{words}, {leads}; with {k}, {called(half.lead, kind)} has {reached:.2f} % "
+            f"[{lower:.2f} to {upper:.2f}], {_rivals(half)}"
+        )
     return (
-        "**What remains of schedule-free AdamW's lead?** At its best setting it is over Adam at a "
-        f"constant rate {less['']}; over Adam with a cosine {less['cosine']}; over Adam averaged "
-        f"{less['averaged']}."
+        f"**Which rule, by the number of settings to try?** {'. '.join(map(_sentence, lines))}. "
+        "With few settings, where the ranges lie decides as much as the rule."
     )
 
 
-def _accuracy(runs: Results) -> str:
+def _lead(runs: Results, network: str) -> str:
+    """Return what schedule-free AdamW leads others by that decay or average."""
+    free = runs[folder(network, SCHEDULE_FREE)]
+    less = [
+        f"{words} {signed(gain(free, runs[folder(network, *of)]))}"
+        for of, words in _RIVALS.items()
+        if folder(network, *of) in runs
+    ]
+    return (
+        "**What remains of schedule-free AdamW's lead?** At its best setting it is over "
+        f"{'; over '.join(less)}."
+    )
+
+
+def _accuracy(runs: Results, network: str) -> str:
     """Return how far rules lie apart, of either kind, with the best of them and without."""
     lines = []
     for kind, words in KINDS.items():
-        found = searched(runs, "dense", kind)
-        means = {rule: float(tuned(curves).mean()) for rule, curves in found.items()}
-        lead = max(means, key=means.get)
-        rest = {rule: curves for rule, curves in found.items() if rule != lead}
-        whole, others = (signed(over_seeds(tuned_range(of))) for of in (found, rest))
-        lines.append(
-            f"{words}, the best ({NAMES[lead]}) is {whole} above the worst, without it the best is "
-            f"{others} above"
+        found = searched(runs, network, kind)
+        values = {rule: tuned(curves) for rule, curves in found.items()}
+        means = {rule: float(of.mean()) for rule, of in values.items()}
+        lead, worst = max(means, key=means.get), min(means, key=means.get)
+        others = [value for rule, value in means.items() if rule != lead]
+        whole, next_best = (
+            signed(over_seeds(tuned(one) - values[worst]))
+            for one in (found[lead], _without_best(found[lead]))
         )
-    added = gains_of_kind(runs, "cosine")
+        equal = equal_range([of for rule, of in values.items() if rule != lead])
+        lines.append(
+            f"{words}, the best ({called(lead, kind)}) is {whole} above the worst "
+            f"({called(worst, kind)}), and "
+            f"{next_best} without its best setting; the others lie within "
+            f"{max(others) - min(others):.2f} points, and if equal would 19 times in 20 within "
+            f"{equal:.2f}"
+        )
+    added = gains_of_kind(runs, network, "cosine")
     least, most = (pick(added, key=lambda rule: added[rule][0]) for pick in (min, max))
     return (
-        f"**Does the rule matter for the accuracy?** {'; '.join(lines)}. A cosine adds "
-        f"{signed(added[least], '')} ({NAMES[least]}) to {signed(added[most], '')} points "
+        f"**Does the rule matter for the accuracy?** {'. '.join(map(_sentence, lines))}. A cosine "
+        f"adds {signed(added[least], '')} ({NAMES[least]}) to {signed(added[most], '')} points "
         f"({NAMES[most]})."
     )
 
 
-def _pace(runs: Results) -> str:
+def _without_best(curves: xr.Dataset) -> xr.Dataset:
+    """Return the curves of all settings but the best one."""
+    return curves.drop_isel(sample=int(best_accuracy(curves).mean("seed").argmax("sample")))
+
+
+def equal_range(values: Sequence[xr.DataArray]) -> float:
+    """Return how far apart the means of as many equal rules lie at most, 19 times in 20.
+
+    The 95 % quantile of the studentized range (Tukey, 1949), with the noise that is left after
+    taking out the means of rules and of seeds, which all rules share.
+    """
+    from scipy.stats import studentized_range
+
+    x = np.stack([one.values for one in values])
+    rules, seeds = x.shape
+    left = x - x.mean(0) - x.mean(1, keepdims=True) + x.mean()
+    df = (rules - 1) * (seeds - 1)
+    error = np.sqrt((left**2).sum() / df / seeds)
+    return float(studentized_range.ppf(0.95, rules, df) * error)
+
+
+def _pace(runs: Results, network: str) -> str:
     """Return how long the fastest and the slowest rule take to an accuracy that all can reach."""
-    lines = [
-        f"{words}, {_times(epochs_to(searched(runs, 'dense', kind), min))}"
-        for kind, words in KINDS.items()
-    ]
+    times, arrive = [], []
+    for kind, words in KINDS.items():
+        found = scheduled(runs, network, kind)
+        times.append(f"{words}, {_times(epochs_to(found, min))}")
+        hard = epochs_to(found).values()
+        count = sum(bool(np.isfinite(epochs).all()) for epochs in hard)
+        arrive.append(f"{count} of {len(hard)} rules {words}")
     return (
         "**And for the time?** To a point below the worst rule's best, which all can reach: "
-        f"{'; '.join(lines)}."
+        f"{'; '.join(times)}. To a point below the best rule's best get in every seed "
+        f"{' and '.join(arrive)}."
     )
 
 
@@ -85,46 +151,32 @@ def _times(epochs: Mapping[str, xr.DataArray]) -> str:
     if not np.isfinite(means[slow]):
         return f"{start} does not get there in every seed"
     of = ratio(epochs[slow], epochs[fast])
-    return (
-        f"{start} {means[slow]:.1f}, {of.mean:.2f} times as many [{of.lower:.2f} to {of.upper:.2f}]"
-    )
+    times = f"{of.mean:.2f} times as many (geometric mean) [{of.lower:.2f} to {of.upper:.2f}]"
+    return f"{start} {means[slow]:.1f}, {times}"
 
 
-def _open(runs: Results) -> str:
+def _open(runs: Results, network: str) -> str:
     """Return what the few epochs and the ranges leave open."""
-    constant, edge = searched(runs, "dense", ""), []
-    for kind, words in KINDS.items():
-        for rule, one in searched(runs, "dense", kind).items():
-            if best_setting(one).learning_rate == one.learning_rate.max():
-                edge.append(f"{NAMES[rule]} {words}")
-    rising = perhaps_not_done({NAMES[rule]: one for rule, one in constant.items()})
-    return (
-        f"**What is open?** At a constant rate: {rising} Best at the largest learning rate drawn: "
-        f"{', '.join(edge) or 'none'}."
-    )
-
-
-def finding_on(runs: Results, network: str) -> str:
-    """Return which rule to take with half the settings tried, of each kind."""
-    found = list(choices(runs, network))
-    k = max(1, found[-1].k // 2)
-    leads = [
-        f"{KINDS[one.kind]} {NAMES[one.lead]}, {100 * float(one.after.expected):.2f} % "
-        f"[{interval_words(one.after)}], {_rivals(one)}"
-        for one in found
-        if one.k == k
+    edge = [
+        f"{NAMES[rule]} {words}"
+        for kind, words in KINDS.items()
+        for rule, one in scheduled(runs, network, kind).items()
+        if best_setting(one).learning_rate == one.learning_rate.max()
     ]
+    constant = searched(runs, network)  # a cosine ends at its best
+    late = perhaps_not_done({NAMES[rule]: one for rule, one in constant.items()})
     return (
-        f"**Which rule?** With {k} settings to try: {'; '.join(leads)}. "
-        f"{found[0].others + 1} rules are compared, and the leader is picked by these very "
-        "numbers: of intervals of 95 % one in twenty misses; where few settings are tried, where "
-        "the ranges lie decides as much as the rule."
+        f"**What is open?** All this is of these settings. {late} Best at the largest learning "
+        f"rate drawn: {', '.join(edge) or 'none'}."
     )
 
 
-def interval_words(one: xr.Dataset) -> str:
-    """Return an interval of fractions in percent."""
-    return "{:.2f} to {:.2f}".format(*percent(one))
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
+
+
+def _span(numbers: Sequence[int]) -> str:
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _rivals(one: Choice) -> str:

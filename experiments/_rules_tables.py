@@ -6,26 +6,28 @@ from emnist_jax.figures.tables import Table
 from emnist_jax.stats import best_setting, good_share, median_time
 from experiments._curves import over_seeds, tuned
 from experiments._experiment import Results
-from experiments._rules import KINDS, choices, epochs_to, percent, scores, searched
-from experiments.claims.rules import NEWER, RULES, folder
+from experiments._names import NAMES
+from experiments._rules import KINDS, called, choices, epochs_to, percent, scheduled, scores
+from experiments.claims.rules import NEWER, RULES
 
 
 def choice_table(runs: Results, network: str) -> Table:
     """Return which rule to take at which budget."""
-    rows = [
-        {
+    rows = []
+    for one in choices(runs, network):
+        alike = [called(rule, one.kind) for rule in one.alike]
+        row = {
             "learning rate": KINDS[one.kind],
             "settings to try": one.k,
-            "take": one.lead,
+            "take": called(one.lead, one.kind),
             "expected best (%)": 100 * one.after.expected,
             "95 %": percent(one.after),
-            "may be as good": "all" if len(one.alike) == one.others else ", ".join(one.alike),
-            "worst": one.worst,
+            "may be as good": "all" if len(alike) == one.others else ", ".join(alike),
+            "worst": called(one.worst, one.kind),
             "loses (points)": 100 * one.lost.difference,
             "95 % of the loss": percent(one.lost),
         }
-        for one in choices(runs, network)
-    ]
+        rows.append(row)
     return Table(rows)
 
 
@@ -33,11 +35,10 @@ def kinds_table(runs: Results) -> Table:
     """Return each rule's accuracy of each kind on the dense net, at its best setting of it."""
     rows = []
     for rule in RULES + NEWER:
-        row: dict[str, object] = {"rule": rule}
+        row: dict[str, object] = {"rule": NAMES[rule]}
         for kind, words in {**KINDS, "averaged": "averaged"}.items():
-            name = folder("dense", rule, kind)
-            own = name in runs and (not kind or name != folder("dense", rule))
-            mean, bounds = over_seeds(tuned(runs[name])) if own else (None, None)
+            own = scheduled(runs, "dense", kind).get(rule)
+            mean, bounds = (None, None) if own is None else over_seeds(tuned(own))
             row |= {f"{words} (%)": mean, f"95 %, {words}": bounds}
         rows.append(row)
     return Table(rows)
@@ -47,7 +48,7 @@ def tuned_table(runs: Results, network: str) -> Table:
     """Return each rule at its best setting: accuracy, epochs, and how wide good settings lie."""
     rows = []
     for kind, words in KINDS.items():
-        found = searched(runs, network, kind)
+        found = scheduled(runs, network, kind)
         when, sooner = (epochs_to(found, pick) for pick in (max, min))
         for rule, score in scores(found).items():
             share = good_share(score)
@@ -56,7 +57,7 @@ def tuned_table(runs: Results, network: str) -> Table:
             drawn = {k: v for k, v in coords.items() if v.ndim == 0 and k != "sample"}
             rows.append(
                 {
-                    "rule": rule,
+                    "rule": NAMES[rule],
                     "learning rate": words,
                     "best setting": ", ".join(f"{k}={float(v):.5g}" for k, v in drawn.items()),
                     "best, less the choice's luck (%)": mean,

@@ -32,8 +32,8 @@ from experiments import (
     training_size,
     weights_or_convolution,
 )
-from experiments._beyond_page import beyond_page, on_fifth
-from experiments._draw import Section, draw, missing_of, protocol
+from experiments._beyond_page import PART, beyond_page, on_fifth
+from experiments._draw import Section, draw, missing_of, protocol, took
 from experiments._experiment import Experiment, Results
 from experiments._forest import draw_forest
 from experiments._options import Options, options_of
@@ -128,12 +128,16 @@ def run_all(
 
 
 def _draw_beyond(experiment: Experiment, runs: Results, out: Path) -> Section:
-    """Return an experiment's section: that of a fifth of the images if all are missing."""
+    """Return an experiment's section, of a fifth of the images where not all sweeps are done."""
     few = on_fifth(runs)
-    if missing_of(experiment, runs) and not missing_of(experiment, few):
-        section = draw(experiment, few, out)
-        return section._replace(title=f"{section.title}, on a fifth of the training images")
-    return draw(experiment, runs, out)
+    small = [few[name] for name in experiment.folders if name in few]
+    if missing_of(experiment, runs) and small:
+        shown = runs if missing_of(experiment, few) else few
+        return draw(experiment, shown, out)._replace(part=PART)
+    section = draw(experiment, runs, out)
+    if not small:
+        return section
+    return section._replace(about=f"{section.about} On a fifth: {protocol(small)}. {took(small)}")
 
 
 def write_report(out: Path) -> Path:

@@ -45,6 +45,11 @@ def folder(channels: tuple[int, ...], head: tuple[int, ...]) -> str:
     return f"depth/conv{dashed(channels)}_head{dashed(head)}"
 
 
+def called(model: ConvNet) -> str:
+    """Return a network in words."""
+    return f"channels {dashed(model.channels)} with head {dashed(model.hidden)}"
+
+
 NETWORKS = {
     folder(channels, head): ConvNet(channels=channels, hidden=head)
     for head in HEADS
@@ -95,7 +100,7 @@ def finding(runs: Results) -> str:
     """Return how C1 and C2 differ, and which differences between them do something alone."""
     (_, whole), *single = gains(runs, EFFECTS).items()
     clear = [f"{what} {signed(of)}" for what, of in single if of[1][0] > 0 or of[1][1] < 0]
-    rising = perhaps_not_done({name.removeprefix("depth/"): runs[name] for name in NETWORKS})
+    rising = perhaps_not_done({called(of): runs[name] for name, of in NETWORKS.items()})
     return (
         f"C2 less C1: {signed(whole)}. Of {len(single)} single differences {len(clear)} have an "
         "interval that excludes 0 (if nothing differed, one in twenty would): "
@@ -116,8 +121,8 @@ EXPERIMENT = Experiment(
     },
     figures={
         "effects": Figure(
-            "What C2 gains over C1, and what each difference between them changes alone; same "
-            "seeds.",
+            "Which difference between C1 and C2 matters? What C2 gains over C1, and what each "
+            "difference changes alone; same seeds.",
             partial(plot_gains, pairs=EFFECTS),
         ),
         **{

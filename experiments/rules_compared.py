@@ -125,8 +125,8 @@ EXPERIMENT = Experiment(
     least_seeds=2,
     figures={
         "against_adam": Figure(
-            "Does another rule beat Adam? Eight rules less Adam at equal budgets, all at constant "
-            "rates, and all that can with a cosine.",
+            "Does another rule beat Adam? Eight rules less Adam at equal budgets, at constant "
+            "rates, and with a cosine, which schedule-free AdamW has not.",
             partial(draw_against_adam, network="dense"),
         ),
         "kinds": Figure(
@@ -147,7 +147,7 @@ EXPERIMENT = Experiment(
         "tuned": partial(tuned_table, network="dense"),
         "ranges": ranges_table,
     },
-    finding=finding,
+    finding=partial(finding, network="dense"),
     cost="70 minutes on two CPU cores (projected)",
 )
 

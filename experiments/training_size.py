@@ -2,8 +2,8 @@
 
     python -m experiments.training_size --data emnist/balanced
 
-The rules of `rules_compared` at constant rates, with the same settings for as many epochs, on a
-fifth and on half of its training images; the validation images are the same.
+The rules of `rules_compared` at constant rates, with the same settings for as many epochs, so with
+fewer updates, on a fifth and on half of its training images; the validation images are the same.
 """
 
 from emnist_jax import Sweep
@@ -54,7 +54,7 @@ def accuracies(runs: Results) -> Table:
     means = {part: accuracy(runs, part) for part in PARTS}
     rows = []
     for rule in ALL:
-        row: dict[str, object] = {"rule": rule}
+        row: dict[str, object] = {"rule": NAMES[rule]}
         for part, found in means.items():
             row[f"{images(runs, part):,} images (%)"] = found[rule]
             row[f"rank of {images(runs, part):,}"] = 1 + sum(
@@ -75,7 +75,9 @@ def finding(runs: Results) -> str:
             f"With {images(runs, part):,} training images {' leads '.join(first)}, then "
             f"{' '.join(second)}; last is {' '.join(last)}."
         )
-    return " ".join(lines)
+    return " ".join(
+        [*lines, "All trained for as many epochs, so on fewer images with fewer updates."]
+    )
 
 
 EXPERIMENT = Experiment(

@@ -95,16 +95,16 @@ VIOLATIONS = {
     "X1c": rule("dense", "adam", 0.6, 5),
     "X1d": rule("dense", "adam", 0.84, 5),
     "X1e": rule("dense", "lion_cosine", 0.7, 5),
-    "X1f": rule("dense", "adam_cosine", 0.84, 5),
+    "X1f": rule("dense", "adam_cosine", 0.82, 5),
     "X1g": rule("dense", "adam_cosine", 0.82, 5),
-    "X1h": rule("dense", "adam_averaged", 0.84, 5),
+    "X1h": rule("dense", "adam_averaged", 0.82, 5),
     "X1i": rule("dense", "adam_averaged", 0.85, 5),
     "X1j": rule("c2", "lion", 0.7, 5),
     "X1k": as_fast("c2"),
     "X1l": rule("c2", "adam", 0.6, 5),
     "X1m": rule("c2", "adam", 0.84, 5),
     "X1n": rule("c2", "lion_cosine", 0.7, 5),
-    "X1o": rule("c2", "adam_cosine", 0.84, 5),
+    "X1o": rule("c2", "adam_cosine", 0.82, 5),
     "X1p": rule("c2", "adam_cosine", 0.82, 5),
     "X2a": lambda: WORLD | reversed_on_a_fifth(),
     "X2b": lambda: rule("dense", "lion", 0.7, 5)() | {f"{FIFTH}{LION}": searched(0.9, 5)},
@@ -112,16 +112,16 @@ VIOLATIONS = {
     "W1b": shuffled([*range(6), 9, 8, 7, 6]),
     "W1c": shuffled(range(9, -1, -1)),
     "W2a": regularised("dense", "batch_norm", 0.8),
-    "W2b": regularised("dense", "dropout", 0.8),
-    "W2c": regularised("dense", "weight_decay", 0.8),
-    "W2d": regularised("c1", "batch_norm", 0.8),
-    "W2e": regularised("c1", "dropout", 0.8),
-    "W2f": regularised("c1", "weight_decay", 0.8),
-    "W2g": regularised("dense", "batch_norm", final_train=0.99),
-    "W2h": regularised("dense", "dropout", final_train=0.99),
-    "W2i": regularised("dense", "weight_decay", final_train=0.99),
-    "W2j": regularised("c1", "batch_norm", final_train=0.99),
-    "W2k": regularised("c1", "dropout", final_train=0.99),
+    "W2b": regularised("dense", "batch_norm", final_train=0.99),
+    "W2c": regularised("dense", "dropout", 0.8),
+    "W2d": regularised("dense", "dropout", final_train=0.99),
+    "W2e": regularised("dense", "weight_decay", 0.8),
+    "W2f": regularised("dense", "weight_decay", final_train=0.99),
+    "W2g": regularised("c1", "batch_norm", 0.8),
+    "W2h": regularised("c1", "batch_norm", final_train=0.99),
+    "W2i": regularised("c1", "dropout", 0.8),
+    "W2j": regularised("c1", "dropout", final_train=0.99),
+    "W2k": regularised("c1", "weight_decay", 0.8),
     "W2l": regularised("c1", "weight_decay", final_train=0.99),
     "W3a": compared("c1_weights", 0.88),
     "W3b": compared("c2_weights", 0.88),
@@ -197,7 +197,7 @@ def test_pooled_settings_are_all_of_all_rules():
     pooled = pooled_settings(curves)
     assert dict(pooled.sizes) == {"choice": 5, "seed": 5}
     names = pooled.choice.values.tolist()
-    assert names[0] == "sgd, learning_rate=1" and names[-1] == "adam, learning_rate=0.0001"
+    assert names[0] == "SGD, learning rate 1" and names[-1] == "Adam, learning rate 0.0001"
     np.testing.assert_allclose(pooled.mean("seed"), [50, 52, 54, 80, 80], atol=1e-6)
     assert target_of({"both": pooled}) == pytest.approx(79)
 
@@ -293,12 +293,11 @@ def test_parts_of_the_images_are_the_first_ones_and_validated_alike():
     assert both.change(data).train.hash == fifth(shuffled).train.hash
 
 
-def test_a_fifth_trains_every_question_and_the_settings_on_cifar10_for_twice_the_epochs():
+def test_a_fifth_trains_every_question():
     made, sources = fifth_of.sweeps(), fifth_of.sources()
     for name in ("cifar10", "regularisation", "weights_or_convolution", "depth"):
         for folder_, sweep in BEYOND_EXPERIMENTS[name].make().items():
-            epochs = 2 * sweep.epochs if name == "cifar10" else sweep.epochs
-            assert made[f"{FIFTH}{folder_}"] == sweep.replace(epochs=epochs)
+            assert made[f"{FIFTH}{folder_}"] == sweep
     assert set(sources) == set(made)
     assert sources[f"{FIFTH}cifar10/cifar10/sgd"].option == "cifar10"
 
@@ -362,7 +361,8 @@ def test_figures_tables_and_finding_are_drawn_from_hand_made_runs(name, tmp_path
 
 def test_the_summary_of_the_paper_stays_about_the_paper():
     assert [j.claim.id for j in find(WORLD).judged if j.estimate] == ["F1i"]  # of the text alone
-    text = beyond_page(WORLD, {name: Section(name) for name in BEYOND})
+    sections = {name: Section(name, figures=[("one.png", "")]) for name in BEYOND}
+    text = beyond_page(WORLD, sections)
     first, second = text.split("## rules_compared")
     assert "</a>W3a |" not in first and "</a>W3a |" in second
     part = first.partition("- **depth** ")[2]
@@ -376,43 +376,62 @@ def test_the_summary_of_the_paper_stays_about_the_paper():
 def test_which_rule_to_take_at_which_budget():
     rows = _rules_tables.choice_table(WORLD, "dense").rows
     assert [(row["learning rate"], row["settings to try"], row["take"]) for row in rows] == [
-        (kind, k, "schedule_free_adamw")
-        for kind in ("at a constant rate", "with a cosine")
+        (kind, k, f"schedule-free AdamW{of}")
+        for kind, of in (("at a constant rate", ""), ("with a cosine", " (constant rate)"))
         for k in (1, 2, 4)
     ]
     # SGD after one: the mean of one setting at .826 and three at .626
-    assert rows[0]["worst"] == "sgd"
+    assert rows[0]["worst"] == "SGD"
     assert float(rows[0]["loses (points)"]) == pytest.approx(83.45 - 67.6, abs=0.01)
     assert rows[2]["may be as good"] == ""
-    words = _rules_finding.finding_on(WORLD, "dense")
+    words = _rules_finding.finding(WORLD, "dense")
     mean = f"{float(rows[1]['expected best (%)']):.2f} % "
-    assert f"With 2 settings to try: at a constant rate schedule-free AdamW, {mean}" in words
-    assert "9 rules are compared" in words
+    lead = "At a constant rate, schedule-free AdamW with 1 to 4; with 2, schedule-free AdamW"
+    assert f"{lead} has {mean}" in words
     rows = _rules_tables.tuned_table(WORLD, "c2").rows
     by = {row["rule"]: row for row in rows if row["learning rate"] == "at a constant rate"}
-    assert float(by["sgd"]["settings within a point of its own best (%)"]) == 25
-    assert by["adam"]["epochs to a point below the best rule"] == 5
+    assert float(by["SGD"]["settings within a point of its own best (%)"]) == 25
+    assert by["Adam"]["epochs to a point below the best rule"] == 5
 
 
 def test_what_of_the_lead_a_cosine_and_an_average_leave():
-    words = rules_compared.finding(WORLD)
+    words = rules_compared.EXPERIMENT.finding(WORLD)
     assert "over Adam at a constant rate +0.45 points" in words
     assert "over Adam with a cosine +0.25 points" in words
-    assert "over Adam averaged +0.25 points" in words
-    assert "at a constant rate, the best (schedule-free AdamW) is +0.85 points" in words
-    assert "without it the best is +0.40 points" in words
+    for name in ("Adam", "SGD", "momentum"):
+        assert f"over averaged {name} +0.25 points" in words
+    assert "At a constant rate, the best (schedule-free AdamW) is +0.85 points" in words
+    assert "(SGD), and +0.85 points" in words  # all its settings are alike
+    assert "the others lie within 0.40 points" in words
     assert "SGD 40.0" in words  # the first epoch above 81.6 of 40 to 82.6
+    assert "in every seed 9 of 9 rules at a constant rate and 8 of 8" in words
+    late = rules_compared.EXPERIMENT.finding(rule("dense", "sgd", 0.82, 40)())
+    assert "in every seed 8 of 9 rules" in late  # SGD stays below 82.45 of 83.45
     rows = {row["rule"]: row for row in _rules_tables.kinds_table(WORLD).rows}
-    assert rows["adam"]["averaged (%)"] == pytest.approx(83.2, abs=0.02)
-    assert rows["adopt"]["averaged (%)"] is None  # not tried
-    assert rows["schedule_free_adamw"]["with a cosine (%)"] is None  # it has none
+    assert rows["Adam"]["averaged (%)"] == pytest.approx(83.2, abs=0.02)
+    assert rows["ADOPT"]["averaged (%)"] is None  # not tried
+    assert rows["schedule-free AdamW"]["with a cosine (%)"] is None  # it has none
+
+
+def test_equal_rules_lie_within_tukeys_range():
+    # 3 rules, 2 seeds: residuals -+.5, 0, -+.5, so 1 / 2 degrees of freedom; q(.95; 3, 2) = 8.331
+    rows = ([1.0, 3.0], [2.0, 3.0], [3.0, 3.0])
+    rules = [xr.DataArray(row, dims="seed") for row in rows]
+    assert _rules_finding.equal_range(rules) == pytest.approx(8.331 * 0.5, rel=1e-3)
+    rng = np.random.default_rng(5)
+    noise = rng.normal(size=(2000, 9, 5)) + 3 * rng.normal(size=(2000, 1, 5))  # seeds are shared
+    apart = np.ptp(noise.mean(2), axis=1)
+    allowed = [
+        _rules_finding.equal_range([xr.DataArray(row, dims="seed") for row in x]) for x in noise
+    ]
+    assert np.mean(apart > allowed) == pytest.approx(0.05, abs=0.015)
 
 
 def test_rules_less_adam_at_each_size():
     found = training_size.less_adam(WORLD, FIFTH)
     assert len(found) == 8 and found["SGD"][0] == pytest.approx(-0.4, abs=0.02)
     runs = WORLD | reversed_on_a_fifth()
-    row = {row["rule"]: row for row in training_size.accuracies(runs).rows}["schedule_free_adamw"]
+    row = {row["rule"]: row for row in training_size.accuracies(runs).rows}["schedule-free AdamW"]
     assert [value for name, value in row.items() if "rank" in name] == [9, 1, 1]
     assert training_size.finding(WORLD).count("schedule-free AdamW leads (83.45 %)") == 3
 
@@ -422,7 +441,7 @@ def test_regret_and_ranks_of_another_order():
     # Spearman by hand: the first goes from rank 1 to 10, nine move by one: 1 - 6 (81 + 9) / 990
     assert float(cifar10.correlations(runs).rows[0]["Spearman"]) == pytest.approx(1 - 6 * 90 / 990)
     lost = cifar10.losses(runs).rows[0]
-    assert lost["best on EMNIST"] == "adam, learning_rate=0.001"
+    assert lost["best on EMNIST"] == "Adam, learning rate 0.001"
     assert float(lost["regret (points)"]) == pytest.approx(2)
     first = list(cifar10.settings(runs).rows[0].values())[1:]
     assert first == [pytest.approx(50), 10, pytest.approx(68), 1]
@@ -452,11 +471,12 @@ def test_what_still_rises_may_not_be_done():
     short = {name: one.isel(epoch=slice(11)) for name, one in WORLD.items()}
     assert f"{late}C1, C1 on shuffled pixels, " in weights_or_convolution.finding(short)
     assert f"{late}dense net, plain, " in regularisation.finding(short)
-    assert f"{late}conv5_head150, " in depth.finding(short)
+    assert f"{late}channels 5 with head 150, " in depth.finding(short)
     strong = WORLD["regularisation/c1/dropout"].copy(deep=True)
     strong["valid_accuracy"].loc[{"dropout": 0.5}] += 0.01
     words = regularisation.finding(WORLD | {"regularisation/c1/dropout": strong})
-    assert "C1, dropout 0.5" in words and "dense net, dropout 0.2" in words
+    assert "C1, dropout 0.5 (the most tried)" in words
+    assert "dense net, dropout 0.2 (the least tried)" in words
 
 
 # Figures

@@ -13,6 +13,7 @@ import xarray as xr
 
 from emnist_jax.stats import rank_correlation, regret
 from experiments._data import FIFTH
+from experiments._names import name
 from experiments.claims.criteria import Estimate, above, at_least, at_most, below
 from experiments.claims.judge import Claim
 from experiments.claims.measures import best_accuracy, overfitting
@@ -48,7 +49,7 @@ def pooled_settings(curves: Mapping[str, xr.Dataset]) -> xr.DataArray:
         dims = [dim for dim in score.dims if dim != "seed"]
         flat = score.stack(setting=dims, create_index=False).transpose("setting", "seed")
         names = [
-            ", ".join([rule, *(f"{dim}={flat[dim].values[i]:g}" for dim in dims)])
+            ", ".join([name(rule), *(f"{name(dim)} {flat[dim].values[i]:g}" for dim in dims)])
             for i in range(flat.sizes["setting"])
         ]
         coords = {"choice": names, "seed": flat.seed.values}
@@ -64,14 +65,14 @@ SERVES = at_most(1, "one point; each seed's best is chosen on the other seeds")
 
 
 def _over(
-    measure: Callable[..., xr.Dataset], name: str, pick: Callable[[Runs], Sequence[xr.DataArray]]
+    measure: Callable[..., xr.Dataset], value: str, pick: Callable[[Runs], Sequence[xr.DataArray]]
 ) -> Callable[[Runs], Estimate]:
     """Return a function that measures scores on two problems; the first is judged."""
 
     def of(runs: Runs) -> Estimate:
         scores = pick(runs)
         found = measure(*scores)
-        values = [float(found[v]) for v in (name, "lower", "upper")]
+        values = [float(found[v]) for v in (value, "lower", "upper")]
         if not np.isfinite(values).all():
             raise NotTestable("one seed, or settings that all tie, give no interval")
         return Estimate(*values, scores[0].sizes["seed"])
@@ -122,16 +123,16 @@ CIFAR10 = (
 
 # W2 to W4: regularisation, weights or convolution, depth
 
-_LETTERS = ("ag", "bh", "ci", "dj", "ek", "fl")  # of the two claims on a network and a regulariser
+_LETTERS = ("ab", "cd", "ef", "gh", "ij", "kl")  # of the two claims on a network and a regulariser
 
 
 def _regularisation_claims(letters: str, network: str, variant: str) -> tuple[Claim, ...]:
-    what, name = variant.replace("_", " ").replace("norm", "normalisation"), NAMES[network]
+    what, net = name(variant), NAMES[network]
     one, plain = (f"regularisation/{network}/{kind}" for kind in (variant, "plain"))
     less = LESS(run(one)) - LESS(run(plain))
     return (
-        Claim(f"W2{letters[0]}", f"{what} helps {name}", tuned_gain(one, plain), above(0)),
-        Claim(f"W2{letters[1]}", f"{what} makes {name} overfit less", less, below(0)),
+        Claim(f"W2{letters[0]}", f"{what} helps {net}", tuned_gain(one, plain), above(0)),
+        Claim(f"W2{letters[1]}", f"{what} makes {net} overfit less", less, below(0)),
     )
 
 
