@@ -154,7 +154,7 @@ EXPERIMENT = Experiment(
     help={"convnet_epochs": "passes over the training images, of C1"},
     figures={
         "gains": Figure(
-            "What does each regulariser add to the best validation accuracy, and to the gap between "
+            "What does each regulariser add to the best validation accuracy, and to the gap of "
             "training and validation accuracy after the last epoch? Same seeds.",
             draw_gains,
         ),
