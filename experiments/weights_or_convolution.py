@@ -159,7 +159,7 @@ EXPERIMENT = Experiment(
     },
     tables={"networks": sizes},
     finding=finding,
-    cost="90 minutes on two CPU cores (projected)",
+    cost="115 minutes on two CPU cores",
 )
 
 if __name__ == "__main__":
