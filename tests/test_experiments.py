@@ -21,7 +21,7 @@ from emnist_jax.store.curves import load_curves
 from experiments import _networks, batch_norm, beyond, convnets, coverage, paper, samples, test_set
 from experiments._curves import of_variant
 from experiments._data import OtherData
-from experiments._draw import _took, draw
+from experiments._draw import draw, took
 from experiments._experiment import Experiment, Figure, Taken
 from experiments._main import main
 from experiments._networks import multiply_adds, parameters
@@ -334,8 +334,8 @@ def test_times_are_summed_by_device_over_all_parts_of_runs():
     grew = xr.Dataset({"train_error": 0.0}, attrs={"wall_seconds": 69, "runs": json.dumps(parts)})
     old = xr.Dataset({"train_error": 0.0}, attrs=attrs | {"wall_seconds": 30})
     tested = xr.Dataset({"accuracy": 0.0}, attrs=attrs | {"wall_seconds": 1})
-    assert _took([grew, old, tested]) == "Trained in 1.5 minutes on a and 0.1 minutes on b."
-    assert _took([tested]) == ""
+    assert took([grew, old, tested]) == "Trained in 1.5 minutes on a and 0.1 minutes on b."
+    assert took([tested]) == ""
 
 
 def test_what_is_drawn_is_the_section(world):
