@@ -84,9 +84,9 @@ def protocol(datasets: Sequence[xr.Dataset]) -> str:
     batches = [one.attrs["batch_size"] for one in curves if "batch_size" in one.attrs]
     parts = [
         f"Data: {' and '.join(named)}",
-        f"seeds: {_range([one.sizes['seed'] for one in curves])}",
-        f"epochs: {_range([one.sizes['epoch'] - 1 for one in curves])}",
-        *([f"minibatch {_range(batches)}"] if batches else []),
+        f"seeds: {in_range([one.sizes['seed'] for one in curves])}",
+        f"epochs: {in_range([one.sizes['epoch'] - 1 for one in curves])}",
+        *([f"minibatch {in_range(batches)}"] if batches else []),
     ]
     shared = [one.attrs.get("order", "seed") != "seed" for one in curves]
     if any(shared):
@@ -95,7 +95,7 @@ def protocol(datasets: Sequence[xr.Dataset]) -> str:
     return "; ".join(parts)
 
 
-def _range(numbers: Sequence[int]) -> str:
+def in_range(numbers: Sequence[int]) -> str:
     """Return the numbers there are: 5, 5 or 10, 1 to 100."""
     each = sorted(set(numbers))
     words = [f"{number:,}" for number in each]
@@ -109,4 +109,4 @@ def counted(*runs: xr.Dataset) -> str:
     """
     names = "train_images", "valid_images"
     both = [[int(one.attrs[name]) for one in runs if name in one.attrs] for name in names]
-    return "{} training, {} validation images".format(*map(_range, both)) if all(both) else ""
+    return "{} training, {} validation images".format(*map(in_range, both)) if all(both) else ""

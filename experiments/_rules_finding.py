@@ -8,6 +8,7 @@ import xarray as xr
 
 from emnist_jax.stats import best_setting
 from experiments._curves import gain, over_seeds, perhaps_not_done, signed, tuned
+from experiments._draw import in_range
 from experiments._experiment import Results
 from experiments._names import NAMES
 from experiments._rules import (
@@ -48,7 +49,7 @@ def _which(runs: Results, network: str) -> str:
         own = [one for one in found if one.kind == kind]
         half = next(one for one in own if one.k == k)
         leads = ", ".join(
-            f"{called(rule, kind)} with {_span([one.k for one in of])}"
+            f"{called(rule, kind)} with {in_range([one.k for one in of])}"
             for rule, of in groupby(own, key=lambda one: one.lead)
         )
         reached, (lower, upper) = 100 * float(half.after.expected), percent(half.after)
@@ -173,10 +174,6 @@ def _open(runs: Results, network: str) -> str:
 
 def _sentence(words: str) -> str:
     return words[0].upper() + words[1:]
-
-
-def _span(numbers: Sequence[int]) -> str:
-    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _rivals(one: Choice) -> str:
