@@ -9,7 +9,7 @@ are the same.
 from emnist_jax import Sweep
 from experiments import cifar10, depth, regularisation, weights_or_convolution
 from experiments._data import FIFTH, OtherData, fifth
-from experiments._experiment import Experiment
+from experiments._experiment import Experiment, Taken
 from experiments._main import main
 
 QUESTIONS = cifar10, regularisation, weights_or_convolution, depth
@@ -28,11 +28,20 @@ def sources() -> dict[str, OtherData]:
     return {name: changed[own.get(name.removeprefix(FIFTH), OtherData())] for name in sweeps()}
 
 
+def taken() -> dict[str, Taken]:
+    """Return what W4 takes of W3: C1 and C2, as both take them of the paper on all images."""
+    made = sweeps()
+    own = {of.folder: FIFTH + name for name, of in weights_or_convolution.EXPERIMENT.taken.items()}
+    of_w4 = {FIFTH + name: own[of.folder] for name, of in depth.EXPERIMENT.taken.items()}
+    return {name: Taken(folder, made[folder]) for name, folder in of_w4.items()}
+
+
 EXPERIMENT = Experiment(
     "fifth",
     "W1 to W4 on a fifth of the training images",
     sweeps=sweeps,
     data=sources(),
+    taken=taken(),
     help={"cifar10": "the second data set: a TFDS name, or a path as for --data"},
     cost="135 minutes on two CPU cores (projected)",
 )
