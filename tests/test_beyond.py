@@ -220,12 +220,15 @@ def test_dense_nets_match_in_weights_and_in_operations():
             assert off > abs(work[f"{net}_operations"] - work[net])
 
 
-def test_depth_crosses_the_papers_networks():
-    assert len(depth.NETWORKS) == 12
+def test_depth_changes_the_papers_networks_one_thing_at_a_time():
+    assert len(depth.NETWORKS) == 9 and len(depth.EFFECTS) == 11
     assert parameters(depth.NETWORKS["depth/conv5-10_head150"]) == 82_137
     assert parameters(depth.NETWORKS["depth/conv10_head576-160"]) == 1_229_683
-    for what, pair in depth.EFFECTS.items():
-        assert len({*pair}) == 2 and {*pair} < set(depth.NETWORKS), what
+    (_, whole), *single = depth.EFFECTS.items()
+    assert whole == ("depth/conv5-10_head150", "depth/conv10_head576-160")
+    for what, pair in single:
+        one, other = (depth.NETWORKS[name] for name in pair)
+        assert (one.channels == other.channels) != (one.hidden == other.hidden), what
 
 
 def test_pixels_are_shuffled_by_one_fixed_bijection():
@@ -460,7 +463,7 @@ def test_paired_gains_are_in_the_tables():
     assert found["C1 less a dense net of its weights"][0] == pytest.approx(6)
     assert found["C1 on shuffled pixels less a dense net of its weights"][0] == pytest.approx(-1)
     words = depth.finding(WORLD)
-    assert words.startswith("C2 less C1: +1.00 points") and "Of 13 single differences" in words
+    assert words.startswith("C2 less C1: +1.00 points") and "Of 10 single differences" in words
     assert "a second convolution: 10 to 5-10, head 150 +2.00" in words
 
 
@@ -471,7 +474,7 @@ def test_what_still_rises_may_not_be_done():
     short = {name: one.isel(epoch=slice(11)) for name, one in WORLD.items()}
     assert f"{late}C1, C1 on shuffled pixels, " in weights_or_convolution.finding(short)
     assert f"{late}dense net, plain, " in regularisation.finding(short)
-    assert f"{late}channels 5 with head 150, " in depth.finding(short)
+    assert f"{late}channels 10 with head 150, " in depth.finding(short)
     strong = WORLD["regularisation/c1/dropout"].copy(deep=True)
     strong["valid_accuracy"].loc[{"dropout": 0.5}] += 0.01
     words = regularisation.finding(WORLD | {"regularisation/c1/dropout": strong})
