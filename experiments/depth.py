@@ -31,10 +31,10 @@ from experiments._main import main
 from experiments._networks import C1, C2, CHOSEN, float32_sweep
 
 CHANNELS = {  # of each head
-    (150,): ((10,), (5, 10), (10, 10), (10, 20)),
-    (576, 160): ((5,), (10,), (20,), (5, 10), (10, 10)),
+    C2.hidden: ((10,), (5, 10), (10, 10), (10, 20)),
+    C1.hidden: ((5,), (10,), (20,), (5, 10), (10, 10)),
 }
-EPOCHS = {(150,): 25, (576, 160): 15}  # past the peak
+EPOCHS = {C2.hidden: 25, C1.hidden: 15}  # past the peak
 
 
 def dashed(numbers: tuple[int, ...]) -> str:
@@ -67,7 +67,7 @@ _CHANGES = (
 )
 # What is changed, to and from: C1 to C2, then each difference between them alone.
 EFFECTS = {
-    "all at once: C1 to C2": (folder((5, 10), (150,)), folder((10,), (576, 160))),
+    "all at once: C1 to C2": (folder(C2.channels, C2.hidden), folder(C1.channels, C1.hidden)),
     **{
         f"{what}, head {dashed(head)}": (folder(after, head), folder(before, head))
         for what, before, after in _CHANGES
@@ -75,9 +75,9 @@ EFFECTS = {
         if before in of and after in of
     },
     **{
-        f"head 150 to 576-160, channels {dashed(c)}": (folder(c, (576, 160)), folder(c, (150,)))
-        for c in CHANNELS[150,]
-        if c in CHANNELS[576, 160]
+        f"head 150 to 576-160, channels {dashed(c)}": (folder(c, C1.hidden), folder(c, C2.hidden))
+        for c in CHANNELS[C2.hidden]
+        if c in CHANNELS[C1.hidden]
     },
 }
 
