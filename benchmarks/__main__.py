@@ -8,17 +8,15 @@ Let nothing else run meanwhile.
 
 import json
 import platform
-import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-import tyro
-
 import emnist_jax as ej
 from emnist_jax._setup import start_jax
+from emnist_jax.cli.options import guarded, parse
 from emnist_jax.errors import InputError
 from emnist_jax.store.files import write_text
 from emnist_jax.store.provenance import commit, describe_devices
@@ -60,19 +58,13 @@ def run(options: Options) -> None:
         "machine": machine,
         "steps": steps.measure(data, effort, machine),
     }
-    found["scaling"] = scaling.measure(data, machine, found["steps"], options.quick)
+    found["scaling"] = scaling.measure(data, machine, options.quick)
     found["memory"] = devices.measure()
     found["minutes"] = (time.perf_counter() - began) / 60
     found = json.loads(json.dumps(found))
     write_text(folder / "results.json", json.dumps(found) + "\n")
-    pages = [Path(__file__).with_name(name) for name in ("programs.md", "gpu.md")]
-    tables = [f"\n{page.read_text()}" for page in pages if page.exists()]  # of other runs
-    write_text(folder / "README.md", "".join([report.render(found), *tables]))
-    print(folder / "README.md")
+    print(write_text(folder / "README.md", report.page(found)))
 
 
 if __name__ == "__main__":
-    try:
-        run(tyro.cli(Options, description=__doc__))
-    except InputError as error:
-        sys.exit(print(error, file=sys.stderr) or 2)
+    guarded(lambda: run(parse(Options, "python -m benchmarks", __doc__)))

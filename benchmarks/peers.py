@@ -1,12 +1,13 @@
 """The peers: the same training, written as each library's own users write it.
 
-Every peer starts from given weights and trains on given rows of data that already lie in memory as
-it likes them best (PyTorch and Flax: scaled floats; no data loader is in the way). `weights()`
-returns the networks' weights under Flax's names, so that tests can see that all do the same step.
+Every peer starts from given weights, and trains on given rows of data that already lie in memory as
+it likes them best (PyTorch and Flax: scaled floats; no data loader is in the way): `run(order)`
+makes an update of each of its `trials` networks on each minibatch of `order`, (steps, trials,
+batch) indices of images. `weights()` returns the networks' weights under Flax's names, so that
+tests can see that all do the same step.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 import flax.linen as nn
 import jax
@@ -18,18 +19,6 @@ from flax.training.train_state import TrainState
 from emnist_jax.data import Split
 
 Weights = Mapping[str, object]  # a network's parameters, as `MLP` and `ConvNet` name them
-
-
-class Peer(Protocol):
-    """Trains `trials` networks, each on minibatches of its own."""
-
-    trials: int
-
-    def run(self, order: np.ndarray) -> None:
-        """Make an update on each minibatch of `order`, (steps, trials, batch) indices of images."""
-
-    def weights(self) -> list[Weights]:
-        """Return the weights of each network."""
 
 
 def floats(split: Split, dtype: type = np.float32) -> np.ndarray:
@@ -45,7 +34,7 @@ def orders(images: int, batch: int, seed: int = 0):
         yield from order[: images // batch * batch].reshape(-1, batch)
 
 
-def runner(peer: Peer, images: int, batch: int):
+def runner(peer, images: int, batch: int):
     """Return a function that trains a peer for so many steps, each network in its own order."""
     rows = [orders(images, batch, seed) for seed in range(peer.trials)]
     return lambda steps: peer.run(np.stack([[next(own) for own in rows] for _ in range(steps)]))

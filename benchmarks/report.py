@@ -1,13 +1,24 @@
 """What was measured, as Markdown: goals first, then every table. JSON in, text out."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from benchmarks import scaling
 from benchmarks.goals import OURS, goals
 from benchmarks.tables import cell, find, in_ms, milliseconds, span, table
 
 
+def page(results: Mapping) -> str:
+    """Return README.md: the report, then the pages that other runs wrote."""
+    others = [Path(__file__).with_name(name) for name in ("programs.md", "gpu.md")]
+    return "\n".join([render(results), *(one.read_text() for one in others if one.exists())])
+
+
 def render(results: Mapping) -> str:
-    """Return the whole report as Markdown."""
+    """Return the whole report as Markdown; the paper's hours are of its sweeps as they are now."""
+    if studies := results.get("scaling"):
+        paper = scaling.paper(studies["evaluation"], results["steps"])
+        results = {**results, "scaling": studies | {"paper": paper}}
     sections = [
         "# Benchmarks",
         "`make bench` (or `python -m benchmarks`; `--quick` for a first look) measures all of this "
@@ -81,7 +92,7 @@ def _steps(rows: list[Mapping]) -> list[str]:
     return sections
 
 
-def _scaling(scaling: Mapping) -> list[str]:
+def _scaling(studies: Mapping) -> list[str]:
     """Return the tables of the scaling studies."""
     sections = ["## Scaling", "Milliseconds a step a model: median (least to most)."]
     for name, title, columns in (
@@ -103,7 +114,7 @@ def _scaling(scaling: Mapping) -> list[str]:
         head = (*(column.replace("_", " ") for column in columns), "ms")
         lines = [
             (*(cell(column, row[column]) for column in columns), milliseconds(in_ms(row)))
-            for row in scaling[name]
+            for row in studies[name]
         ]
         sections += [f"### {title}", table(head, lines)]
     evaluation = [
@@ -111,19 +122,19 @@ def _scaling(scaling: Mapping) -> list[str]:
             *(r["network"], r["rule"], str(r["trials"]), f"{r['images']:,}"),
             *(span(r["epoch"]), span(r["evaluation"]), f"{r['share']:.0%}"),
         )
-        for r in scaling["evaluation"]
+        for r in studies["evaluation"]
     ]
     head = ("network", "rule", "trials", "training images", "epoch, s", "evaluation, s", "share")
     sections += ["### Evaluation of all training and validation images", table(head, evaluation)]
-    sections += ["### Around training", table(("", "seconds"), _around(scaling))]
+    sections += ["### Around training", table(("", "seconds"), _around(studies))]
     hours = [
         (
             *(r["experiment"], r["network"], r["rule"], f"{r['trials']}", f"{r['epochs']}"),
             *(f"{r[name]:.2f}" if r[name] else "" for name in ("hours", "eager_hours")),
         )
-        for r in scaling["paper"]
+        for r in studies["paper"]
     ]
-    totals = [sum(r[name] or 0 for r in scaling["paper"]) for name in ("hours", "eager_hours")]
+    totals = [sum(r[name] or 0 for r in studies["paper"]) for name in ("hours", "eager_hours")]
     hours.append(("all", "", "", "", "", *(f"{total:.2f}" for total in totals)))
     sections += [
         "### The whole paper at five seeds, projected",
@@ -157,17 +168,17 @@ def _memory(rows: list[Mapping]) -> list[str]:
     ]
 
 
-def _around(scaling: Mapping) -> list[tuple[str, str]]:
+def _around(studies: Mapping) -> list[tuple[str, str]]:
     lines = []
-    for row in scaling["checkpoint"]:
+    for row in studies["checkpoint"]:
         what = f"checkpoint of {row['trials']} x {row['network']}, Adam ({row['mib']:.0f} MiB)"
         lines += [(f"{what}: {verb}", span(row[verb])) for verb in ("save", "restore")]
-    for row in scaling["compilation"]:
+    for row in studies["compilation"]:
         what = f"compile the programs, {row['network']}, Adam, 5 trials"
         lines.append((what, span(row)))
     return lines + [
         (_STARTED.get(name, f"`python -c '{name}'`"), span(timing))
-        for name, timing in scaling["start"].items()
+        for name, timing in studies["start"].items()
     ]
 
 

@@ -30,7 +30,7 @@ MODELS = ours.NETWORKS | {NORM: DENSE.clone(batch_norm=ej.BatchNorm())}
 ROUNDS, LIMIT = 3, 4.0
 
 
-def measure(data: ej.Dataset, machine: dict, steps: list[dict], quick: bool) -> dict[str, object]:
+def measure(data: ej.Dataset, machine: dict, quick: bool) -> dict[str, object]:
     """Run all studies and return their rows by name."""
     found: dict[str, object] = {}
     studies = {
@@ -48,7 +48,6 @@ def measure(data: ej.Dataset, machine: dict, steps: list[dict], quick: bool) -> 
     for name, study in studies.items():
         print(name, file=sys.stderr, flush=True)
         found[name] = study()
-    found["paper"] = paper(found["evaluation"], steps)
     return found
 
 

@@ -89,7 +89,7 @@ def _peers(
     weights = [ours.initial_weights(model, data, seed) for seed in range(max(sizes))]
     common = rule, rate, weights[0], split
 
-    def enter(name: str, peer: peers.Peer, **more) -> tuple[Contestant, dict]:
+    def enter(name: str, peer, **more) -> tuple[Contestant, dict]:
         run = peers.runner(peer, len(split.labels), ours.BATCH)
         return Contestant(name, peer.trials, run), more
 

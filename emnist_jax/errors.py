@@ -40,11 +40,11 @@ def check_choice(what: str, value: object, options: Iterable[str]) -> None:
         raise InputError(f"{what}: {nearest(str(value), options)}")
 
 
-def check_count(name: str, value: object, most: int = 10**6) -> None:
-    """Refuse what is not a whole number from 1 to `most`; the `InputError` names the argument."""
+def check_count(name: str, value: object, most: int = 10**6, least: int = 1) -> None:
+    """Refuse what is no whole number in the range; the `InputError` names the argument."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= most:
-        raise InputError(f"{name}={short(value)}: give a whole number from 1 to {most}")
+    if not whole or not least <= value <= most:
+        raise InputError(f"{name}={short(value)}: give a whole number from {least} to {most}")
 
 
 def short(value: object) -> str:

@@ -11,10 +11,11 @@ from typing import Literal, get_args
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from emnist_jax.errors import InputError, nearest
+from emnist_jax.errors import InputError, check_choice
 
 Parameters = Literal["trained", "frozen"]
 Initial = Literal["normal", "standard"]
@@ -58,27 +59,12 @@ def conv2d(
 
     blocks = _space_to_depth(x, window, out_height + down - 1, out_width + across - 1)
     patches = jnp.concatenate(
-        [
-            blocks[:, i : i + out_height, j : j + out_width]
-            for i in range(down)
-            for j in range(across)
-        ]
+        [blocks[:, i : i + out_height, j : j + out_width] for i, j in np.ndindex(down, across)]
     )
-    embedded = jnp.stack(
-        [
-            jnp.pad(
-                kernel,
-                (
-                    (i, down * window - rows - i),
-                    (j, across * window - columns - j),
-                    (0, 0),
-                    (0, 0),
-                ),
-            )
-            for i in range(window)
-            for j in range(window)
-        ]
-    ).reshape(window**2, down, window, across, window, channels, out_channels)
+    tall, wide = down * window - rows, across * window - columns
+    pads = [((i, tall - i), (j, wide - j), (0, 0), (0, 0)) for i, j in np.ndindex(window, window)]
+    embedded = jnp.stack([jnp.pad(kernel, pad) for pad in pads])
+    embedded = embedded.reshape(window**2, down, window, across, window, channels, out_channels)
     weights = embedded.transpose(0, 6, 1, 3, 2, 4, 5).reshape(window**2 * out_channels, -1)
     y = weights @ patches.reshape(weights.shape[1], -1)
     return y.reshape(window**2, out_channels, out_height, out_width, batch)
@@ -197,9 +183,8 @@ class BatchNorm(nn.Module):
         """Check the choices."""
         kinds = {"parameters": Parameters, "initial": Initial, "statistics": Statistics}
         for field, kind in kinds.items():
-            value, options = getattr(self, field), get_args(kind)
-            if value not in options:
-                raise InputError(f"BatchNorm: {field}={value!r}; {nearest(str(value), options)}")
+            value = getattr(self, field)
+            check_choice(f"BatchNorm: {field}={value!r}", value, get_args(kind))
         if not 0 <= self.momentum <= 1:
             raise InputError(f"BatchNorm: momentum={self.momentum} is outside [0, 1]")
         super().__post_init__()

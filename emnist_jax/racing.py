@@ -101,6 +101,7 @@ def race(
     """
     check_count("step", step)
     check_count("tuning_seeds", tuning_seeds)
+    check_count("most_seeds", most_seeds)
     require_level(level)
     if not most_seeds >= 4:
         raise InputError(f"most_seeds={most_seeds}: three pairs decide nothing; give 4 or more")

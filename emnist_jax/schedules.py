@@ -56,9 +56,7 @@ def cosine(rule: str | rules.Rule, steps: int, warmup: int = 0, final: float = 0
         InputError: an unknown rule, or numbers out of range.
     """
     check_count("steps", steps, most=MOST_STEPS)
-    _check_warmup(warmup)
-    if warmup >= steps:
-        raise InputError(f"warmup={warmup} leaves nothing of the {steps} updates; give fewer")
+    check_count("warmup", warmup, most=steps - 1, least=0)
     if not isinstance(final, int | float) or not 0 <= final <= 1:
         raise InputError(f"final={final!r}: give a fraction of the learning rate, 0 to 1")
     details = f"steps={steps}, warmup={warmup}, final={final:g}"
@@ -74,7 +72,7 @@ def warmup(rule: str | rules.Rule, steps: int) -> rules.Rule:
     Raises:
         InputError: an unknown rule, or a number of steps out of range.
     """
-    _check_warmup(steps)
+    check_count("steps", steps, most=MOST_STEPS, least=0)
     return _scheduled(
         rules.find(rule), "warmup", f"steps={steps}", optax.constant_schedule, (1,), steps
     )
@@ -134,11 +132,6 @@ def _averaged(rule: rules.Rule, decay: float) -> rules.Rule:
 
     averaging.__name__ = f"average({rules.name_of(rule)}, decay={decay:g})"
     return averaging
-
-
-def _check_warmup(number: int) -> None:
-    if number != 0:
-        check_count("warmup", number, most=MOST_STEPS)
 
 
 @lru_cache  # the same function for the same arguments: a sweep compiles once for a function

@@ -10,9 +10,9 @@ from experiments._experiment import Results, Sweeps
 from experiments._networks import C1, C2, CHOSEN, CHOSEN_GRID, DENSE, paper_sweep
 from experiments._slips import OtherKernels, SlippedNorm
 from experiments.batch_norm import REPORTED_SD
-from experiments.claims import NotTestable, Runs
 from experiments.claims.criteria import Criterion, between
 from experiments.claims.measures import Values, accuracy_at, best_accuracy, largest_fall, spread
+from experiments.claims.runs import NotTestable, Runs
 
 FROZEN, TRAINED = "batch_norm/frozen_normal", "batch_norm/trained_normal"
 # Hypotheses in words, by what they change.

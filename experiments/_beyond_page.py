@@ -10,7 +10,9 @@ from experiments._data import FIFTH
 from experiments._draw import Section
 from experiments._pages import BACK, head, pictured
 from experiments._verdicts import by_verdict, result
-from experiments.claims import BEYOND, Judgement, Verdict, judge_all
+from experiments.claims.beyond import BEYOND
+from experiments.claims.criteria import Verdict
+from experiments.claims.judge import Judgement, judge_all
 
 ABOUT_BEYOND = (
     "What the paper left open, or compared with too few seeds and unequal budgets, put as claims "

@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 
 from emnist_jax.figures.tables import Table
 from experiments._verdicts import in_words, result
-from experiments.claims import Claim, Judgement, Verdict
+from experiments.claims.criteria import Verdict
+from experiments.claims.judge import Claim, Judgement
 
 # Which of the figures is the paper's of that number.
 FIGURES = {

@@ -22,13 +22,13 @@ Mean = tuple[float, tuple[float, float]]
 NONE: Mean = math.nan, (math.nan, math.nan)
 
 
-def together(curves: Mapping[str, xr.Dataset], dim: str, join: str = "exact") -> xr.Dataset:
-    """Return curves of the same settings side by side, named along a new dimension."""
+def together(curves: Mapping[str, xr.Dataset], dim: str) -> xr.Dataset:
+    """Return the seeds, settings and epochs that curves share, along a new named dimension."""
     return xr.concat(
         curves.values(),
         dim,
         combine_attrs="drop_conflicts",
-        join=join,
+        join="inner",
         coords="minimal",
         compat="override",
     ).assign_coords({dim: list(curves)})

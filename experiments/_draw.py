@@ -34,8 +34,8 @@ def draw(experiment: Experiment, runs: Results, out: Path) -> Section:
     """Write an experiment's figures and tables, and return its section; short if unfinished."""
     if missing := missing_of(experiment, runs):
         more = f" and {len(missing) - 3} more" * (len(missing) > 3)
-        what = f"Not finished: {', '.join(missing[:3])}{more}."
-        what = "Not run." if len(missing) == len(experiment.folders) else what
+        begun = not experiment.folders or any(name in runs for name in experiment.folders)
+        what = f"Not finished: {', '.join(missing[:3])}{more}." if begun else "Not run."
         how = f" `python -m experiments.{experiment.name}` takes about {experiment.cost}."
         return Section(experiment.title, text=what + how * bool(experiment.cost))
     folder = out / experiment.name

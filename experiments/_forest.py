@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from emnist_jax.figures.style import COLOURS, GREY, caption, new_figure, styled
-from experiments.claims import Claim, ForestRow
+from experiments.claims.judge import Claim, ForestRow
 
 LIMIT = 6  # tolerances; what lies further out is an arrow with its number
 

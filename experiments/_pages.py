@@ -11,13 +11,9 @@ from emnist_jax.store.provenance import runs_of
 from experiments._claims_table import claims_table, entries_table
 from experiments._draw import Section, counted, protocol
 from experiments._verdicts import Found
-from experiments.claims import (
-    BEYOND,
-    CORRECTIONS,
-    REVISED,
-    SECTIONS,
-    Claim,
-)
+from experiments.claims.beyond import BEYOND
+from experiments.claims.judge import Claim
+from experiments.claims.paper import CORRECTIONS, REVISED, SECTIONS
 
 BACK = "Back to [the answer](README.md)."
 ABOUT_CLAIMS = (

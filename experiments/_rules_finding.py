@@ -43,18 +43,17 @@ def finding(runs: Results, network: str) -> str:
 def _which(runs: Results, network: str) -> str:
     """Return which rule to take at which budget, and how sure that is with half the settings."""
     found = list(choices(runs, network))
-    k = max(1, found[-1].k // 2)
     lines = []
     for kind, words in KINDS.items():
         own = [one for one in found if one.kind == kind]
-        half = next(one for one in own if one.k == k)
+        half = own[max(0, len(own) - 2)]  # budgets double
         leads = ", ".join(
             f"{called(rule, kind)} with {in_range([one.k for one in of])}"
             for rule, of in groupby(own, key=lambda one: one.lead)
         )
         reached, (lower, upper) = 100 * float(half.after.expected), percent(half.after)
         lines.append(
-            f"{words}, {leads}; with {k}, {called(half.lead, kind)} has {reached:.2f} % "
+            f"{words}, {leads}; with {half.k}, {called(half.lead, kind)} has {reached:.2f} % "
             f"[{lower:.2f} to {upper:.2f}], {_rivals(half)}"
         )
     return (
@@ -120,7 +119,7 @@ def equal_range(values: Sequence[xr.DataArray]) -> float:
     """
     from scipy.stats import studentized_range
 
-    x = np.stack([one.values for one in values])
+    x = np.stack([one.values for one in xr.align(*values, join="inner")])
     rules, seeds = x.shape
     left = x - x.mean(0) - x.mean(1, keepdims=True) + x.mean()
     df = (rules - 1) * (seeds - 1)

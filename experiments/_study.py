@@ -40,7 +40,7 @@ from experiments._options import Options, options_of
 from experiments._pages import about_glyphs, claims_page, experiments_page, times_page
 from experiments._train import collect, train
 from experiments._verdicts import READING_NAMES, find
-from experiments.claims import forest
+from experiments.claims.judge import forest
 from experiments.report import report
 
 
@@ -132,8 +132,10 @@ def _draw_beyond(experiment: Experiment, runs: Results, out: Path) -> Section:
     few = on_fifth(runs)
     small = [few[name] for name in experiment.folders if name in few]
     if missing_of(experiment, runs) and small:
-        shown = runs if missing_of(experiment, few) else few
-        return draw(experiment, shown, out)._replace(part=PART)
+        if missing_of(experiment, few):  # the claims are judged, but no figure is drawn
+            section = draw(experiment, runs, out)
+            return section._replace(part=PART, text=f"On all images: {section.text}")
+        return draw(experiment, few, out)._replace(part=PART)
     section = draw(experiment, runs, out)
     if not small:
         return section

@@ -6,15 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments._experiment import Results
-from experiments.claims import (
-    PAPER,
-    READINGS,
-    Estimate,
-    Judgement,
-    Verdict,
-    by_reading,
-    judge_all,
-)
+from experiments.claims.criteria import Estimate, Verdict
+from experiments.claims.judge import Judgement, by_reading, judge_all
+from experiments.claims.paper import PAPER
+from experiments.claims.runs import READINGS
 
 READING_NAMES = {
     "adam": "Algorithm 1",

@@ -83,7 +83,7 @@ def cells_table(runs: Results) -> Table:
                     "best (%)": mean,
                     "95 %": bounds,
                     "sd": sd,
-                    "macro (%)": macro,
+                    "macro then (%)": macro,
                     "epoch of best": at_best.best_epoch.mean(),
                     "near 72.3": abs(mean - REPORTED) <= REPORTED_SD,
                     "sd near 5.6": REPORTED_SD / 2 <= sd <= REPORTED_SD * 2,

@@ -22,9 +22,9 @@ from experiments._experiment import Experiment, Figure, Results, Taken
 from experiments._main import main
 from experiments._names import NAMES
 from experiments._networks import DENSE, float32_sweep
-from experiments.claims import Runs
-from experiments.claims.beyond import pooled_settings
+from experiments.claims.beyond import two_problems
 from experiments.claims.measures import still_rising
+from experiments.claims.runs import Runs
 
 EPOCHS = {"emnist": 100, "cifar10": 20}
 PROBLEMS = tuple(EPOCHS)
@@ -39,11 +39,7 @@ RULES = (tuple(GRIDS), *((rule,) for rule in GRIDS))  # all together, and each
 
 def scores(runs: Results, rules: tuple[str, ...] = RULES[0]) -> list[xr.DataArray]:
     """Return the best accuracies (%) of all settings of some rules on EMNIST and on CIFAR-10."""
-    claimed = Runs(runs)  # where a diverged network guesses
-    return [
-        pooled_settings({rule: claimed.pick(f"cifar10/{problem}/{rule}") for rule in rules})
-        for problem in PROBLEMS
-    ]
+    return two_problems(Runs(runs), rules)  # where a diverged network guesses
 
 
 def near_best(one: xr.DataArray, other: xr.DataArray) -> list[xr.DataArray]:

@@ -66,9 +66,8 @@ def settings(runs: Results) -> Iterator[tuple[str, xr.Dataset, xr.Dataset]]:
 
 def draw_together(runs: Results, variables: tuple[str, ...]):
     """Draw the curves of the three networks in the epochs all have, a panel each learning rate."""
-    shown = together(
-        {NAMES[one]: with_rates(runs[f"convnets/{one}"]) for one in NETWORKS}, "network", "inner"
-    )
+    curves = {NAMES[one]: with_rates(runs[f"convnets/{one}"]) for one in NETWORKS}
+    shown = together(curves, "network")
     accuracy = variables == ("valid_accuracy",)
     options = {"variables": variables, "ylim": peak_limits(shown) if accuracy else None}
     figure = plot_curves(shown, hue="network", col="learning_rate", **options)

@@ -142,6 +142,7 @@ EXPERIMENT = Experiment(
     "Do the intervals hold?",
     sweeps=sweeps,
     size=26_320,
+    least_seeds=DRAWN[-1] + 1,
     figures={
         "coverage": Figure("How often 95 % intervals over seeds hold the mean.", draw_coverage)
     },

@@ -140,7 +140,7 @@ EXPERIMENT = Experiment(
     },
     tables={"networks": sizes},
     finding=finding,
-    cost="3.5 hours on two CPU cores (projected)",
+    cost="3.5 hours on two CPU cores",
 )
 
 if __name__ == "__main__":

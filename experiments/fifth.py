@@ -40,6 +40,7 @@ EXPERIMENT = Experiment(
     "fifth",
     "W1 to W4 on a fifth of the training images",
     sweeps=sweeps,
+    least_seeds=2,
     data=sources(),
     taken=taken(),
     help={"cifar10": "the second data set: a TFDS name, or a path as for --data"},

@@ -19,7 +19,10 @@ from experiments._experiment import Experiment, Figure, Results
 from experiments._main import main
 from experiments._networks import DENSE, paper_sweep
 from experiments._verdicts import READING_NAMES, in_words
-from experiments.claims import PAPER, READINGS, SECTIONS, NotTestable, Runs, Verdict, judge_reading
+from experiments.claims.criteria import Verdict
+from experiments.claims.judge import judge_reading
+from experiments.claims.paper import PAPER, SECTIONS
+from experiments.claims.runs import READINGS, NotTestable, Runs
 
 GRID = {"learning_rate": (1e-3, 1e-4), "b1": (0.9,), "b2": (0.9, 0.99, 0.999, 0.9999)}
 # Claims whose number the paper gives: of what, and the number.
@@ -52,7 +55,7 @@ def draw_curves(runs: Results):
         with suppress(NotTestable):
             one = Runs(runs, reading).adam(1e-4, 0.9, 0.9999).reset_coords(drop=True)
             curves[READING_NAMES[reading]] = with_names(one)
-    found = together(curves, "reading", join="inner")
+    found = together(curves, "reading")
     figure = plot_curves(found, hue="reading", ylim=peak_limits(found))
     return mark(figure, "83 % by epoch 6", 6, 83)
 

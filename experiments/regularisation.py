@@ -151,6 +151,7 @@ EXPERIMENT = Experiment(
     "regularisation",
     "Do batch normalisation, dropout and weight decay help? (W2)",
     sweeps=sweeps,
+    least_seeds=2,
     help={"convnet_epochs": "passes over the training images, of C1"},
     figures={
         "gains": Figure(

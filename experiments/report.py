@@ -15,7 +15,9 @@ from experiments._verdicts import (
     link,
     result,
 )
-from experiments.claims import KEY, SECTIONS, Judgement, Verdict, judge_reading
+from experiments.claims.criteria import Verdict
+from experiments.claims.judge import Judgement, judge_reading
+from experiments.claims.paper import KEY, SECTIONS
 
 FOREST = "forest.png"
 SHORT = 15  # rows of a table on the first page

@@ -81,7 +81,7 @@ def search_sweeps(
     The cosine follows a warm-up of a twentieth of all updates. Schedule-free AdamW has none: its
     average stands in for one.
     """
-    check_count("settings", settings)
+    check_count("settings", settings, least=2)
     steps, found = epochs * (images // batch_size), {}
     for rule in rules:
         values = {name: ranges.parse(name, [word]) for name, word in SPACES[rule].items()}

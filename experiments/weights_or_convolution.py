@@ -14,7 +14,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.data.dataset import permutation
@@ -105,19 +104,13 @@ def sizes(runs: Results) -> Table:
     """Return the size and the accuracy of every network."""
     rows = []
     for name, model in NETWORKS.items():
-        top = at_best(runs, name)
+        top = best(best_setting(runs[folder_of(name)])).mean("seed")
         more = {
             "epoch of best": top.best_epoch,
             "training less validation (points)": 100 * (top.train_accuracy - top.valid_accuracy),
         }
         rows.append({"network": called(name)} | size_row(model, runs[folder_of(name)], **more))
     return Table(rows, {"epoch of best": ".1f", "s an epoch": ".3g"})
-
-
-def at_best(runs: Results, name: str) -> xr.Dataset:
-    """Return the mean over seeds of what holds at the best epoch, of the best learning rate."""
-    means = best(runs[folder_of(name)]).mean("seed")
-    return means.isel(learning_rate=means.valid_accuracy.argmax("learning_rate"))
 
 
 def finding(runs: Results) -> str:

@@ -256,6 +256,12 @@ def test_what_is_missing_is_left_out():
     assert list(anomalies.measured({TRAINED: paper_world.chosen(0.8)})) == []
 
 
+def test_one_seed_is_a_figure_without_readings_and_a_line():
+    runs = {"anomalies/adam/0.003": alone(0.8, 3e-3).isel(seed=[0])}
+    assert shown(runs, "at_most_80") == (["no reading"], ["best validation accuracy (%)"])
+    assert anomalies.finding(runs) == "No reading can be judged: one seed gives no interval."
+
+
 def test_a_figure_has_a_panel_for_each_of_its_claims():
     runs = {"anomalies/adam/0.003": alone(0.8, 3e-3)}
     assert shown(runs, "at_most_80") == (["Adam, eta 0.003"], ["best validation accuracy (%)"])
@@ -265,6 +271,6 @@ def test_a_figure_has_a_panel_for_each_of_its_claims():
 
 
 def shown(runs, name):
-    panels = anomalies.draw(runs, anomalies.PANELS[name]).axes
+    panels = anomalies.draw(runs, anomalies.PANELS[name][1]).axes
     words = [text.get_text() for text in panels[0].get_yticklabels()]
     return words, [one.get_title() for one in panels]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import emnist_jax as ej
+from emnist_jax.engine.forecast import forecast
 from emnist_jax.engine.job import make_job
 
 DATA = ej.Dataset(
@@ -108,6 +109,7 @@ REFUSED = {
         },
         "the grid: epoch is the name of a curve",
     ),
+    "variants": ({"variants": [ej.MLP()]}, "variants: give a mapping of names to models"),
     "metric's name": ({"metrics": {"error": len}}, "'error' cannot be a metric's name"),
 }
 
@@ -128,7 +130,7 @@ def test_refused_in_one_line(case):
         ({"checkpoint_minutes": -1}, "checkpoint_minutes=-1"),
         ({"checkpoint_minutes": math.nan}, "checkpoint_minutes=nan"),
         ({"checkpoint_minutes": "5"}, "checkpoint_minutes='5'"),
-        ({"out": 5}, "out=5: give the path of a folder"),
+        ({"out": 5}, "5: give the path of a file or folder"),
     ],
 )
 def test_a_sweep_refuses_before_it_writes(tmp_path, monkeypatch, arguments, reason):
@@ -136,6 +138,21 @@ def test_a_sweep_refuses_before_it_writes(tmp_path, monkeypatch, arguments, reas
     with pytest.raises(ej.InputError, match=reason):
         ej.sweep(DATA, ej.MLP(), "sgd", RATES, batch_size=5, **{"out": "run", **arguments})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ej.run("x", DATA),
+        lambda: forecast("x", DATA),
+        lambda: ej.load_curves(5),
+        lambda: ej.load_networks(5),
+        lambda: ej.curves_from(5),
+    ],
+)
+def test_what_is_of_another_kind_is_one_line(call):
+    with pytest.raises(ej.InputError, match=r"'x' is no sweep|5: give the path of a file"):
+        call()
 
 
 def test_a_refused_grid_leaves_what_is_there(tmp_path):

@@ -288,7 +288,7 @@ def test_a_run_of_all_studies_is_reported_with_its_spread():
     second = found["second start of a sweep to its first epoch: under 2.5 s"]
     assert (second.measured[:19], second.met) == ("2.00 (1.00 to 3.00)", True)
     assert all(goal.why for goal in found.values() if goal.met is False)
-    text = report.render(RESULTS | {"scaling": measured})
+    text = report.render(RESULTS | {"scaling": SCALING})
     assert "| the same, second start | 2.00 (1.00 to 3.00) |" in text
     assert "Adam, 5 trials | 2.00 (1.00 to 3.00) |" in text
     assert "| all | 2.00 (1.00 to 3.00) |" in text

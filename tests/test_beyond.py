@@ -37,8 +37,10 @@ from experiments._options import chosen, options_of
 from experiments._study import BEYOND as BEYOND_EXPERIMENTS
 from experiments._train import train
 from experiments._verdicts import find
-from experiments.claims import BEYOND, PAPER, Verdict, judge
-from experiments.claims.beyond import pooled_settings
+from experiments.claims.beyond import BEYOND, pooled_settings
+from experiments.claims.criteria import Verdict
+from experiments.claims.judge import judge
+from experiments.claims.paper import PAPER
 from experiments.claims.rules import NEWER, RULES, SEARCHES, folder
 from experiments.claims.tuning import target_of
 

@@ -137,7 +137,7 @@ def test_a_finished_run_is_returned_untouched_and_overwrite_redoes_it(tmp_path, 
         "curves.nc",
         "networks.safetensors",
     ]
-    monkeypatch.setitem(ej.sweep.__globals__, "_run", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setitem(ej.sweep.__globals__, "_trained", lambda *_: pytest.fail("trained again"))
     assert_same_bits(run(data, tmp_path), first)
     monkeypatch.undo()
     os.utime(tmp_path / "curves.nc", (0, 0))  # a date no new file has
@@ -189,7 +189,7 @@ def test_other_code_cannot_resume_but_finished_runs_remain(tmp_path, monkeypatch
         run(data, tmp_path / "begun")
     assert_same_bits(run(data, tmp_path / "finished"), finished)
     monkeypatch.setattr("emnist_jax.engine.job.program", lambda *_: "another")
-    with pytest.raises(ej.InputError, match=r"another run \(program .* there, \"another\" here\)"):
+    with pytest.raises(ej.InputError, match=r"another run \(program .* there, 'another' here\)"):
         run(data, tmp_path / "finished")
 
 
@@ -264,7 +264,7 @@ def test_a_signal_saves_and_then_stops(tmp_path, monkeypatch, data, number, caps
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Runner, "record", record_then_signal)
-    with pytest.raises(KeyboardInterrupt, match=r"^chunk 2 of \d, epoch 1 of \d saved$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^epoch 1/\d, chunk 2/\d saved$"):
         run(data, tmp_path, checkpoint_minutes=60)
     monkeypatch.undo()
     state = Checkpoints(tmp_path / "checkpoint", {}, "1 x CPU", 1)
@@ -274,7 +274,7 @@ def test_a_signal_saves_and_then_stops(tmp_path, monkeypatch, data, number, caps
     assert (saved.chunk, saved.epoch) == (1, 1)
     capsys.readouterr()
     assert_same_bits(run(data, tmp_path, progress_bar=True), expected)
-    assert re.search(r"^resuming at chunk 2 of \d, epoch 1 of \d$", capsys.readouterr().out, re.M)
+    assert re.search(r"^resuming at epoch 1/\d, chunk 2/\d$", capsys.readouterr().out, re.M)
 
 
 def test_outside_the_main_thread_a_sweep_runs_too(tmp_path, data):

@@ -11,22 +11,12 @@ import xarray as xr
 from paper_world import altered, chosen, results_of, with_minibatch
 
 from emnist_jax import rules
-from experiments.claims import (
-    PAPER,
-    Claim,
-    Estimate,
-    NotTestable,
-    Runs,
-    Verdict,
-    by_reading,
-    forest,
-    judge,
-    judge_all,
-    judge_reading,
-)
-from experiments.claims.criteria import at_least, at_most, between, near
+from experiments.claims.criteria import Estimate, Verdict, at_least, at_most, between, near
+from experiments.claims.judge import Claim, by_reading, forest, judge, judge_all, judge_reading
 from experiments.claims.measures import estimate, ratio, spread, worst_step
+from experiments.claims.paper import PAPER
 from experiments.claims.quantities import Measured
+from experiments.claims.runs import NotTestable, Runs
 from experiments.claims.tuning import held_out_best, held_out_earliest
 
 WORLD = paper_world.world()
@@ -462,11 +452,11 @@ def test_verdict_that_depends_on_how_accuracy_is_averaged_is_found():
 def test_a_variant_is_read_by_its_name():
     base, other = chosen(0.8), chosen(0.7)
     runs = Runs({"n": with_minibatch(base, other)})
-    for statistics, expected in (("minibatch", other), ("running", base)):
-        found = runs.normalised("n", statistics=statistics).valid_accuracy
+    for variant, expected in (("minibatch", other), ("", base)):
+        found = runs.chosen_adam("n", variant=variant).valid_accuracy
         np.testing.assert_array_equal(found, expected.valid_accuracy[0])
     with pytest.raises(NotTestable, match="n holds no train_error_minibatch"):
-        Runs({"n": other}).normalised("n", statistics="minibatch")
+        Runs({"n": other}).chosen_adam("n", variant="minibatch")
 
 
 @pytest.mark.parametrize(

@@ -245,6 +245,8 @@ class Net(nn.Module):
     width: int = 8
     slope: float = 0.0
     bias: bool = True
+    batch_norm: bool = True
+    padding: int = 0
     activation: object = nn.leaky_relu
 
     @nn.compact
@@ -292,6 +294,7 @@ def test_models_and_rules_of_ones_own_have_their_options(here):
     chosen = parse(*words, "--learning-rate", "0.1", "--decay", "0", "0.5", "--no-bias")
     model = chosen.model
     assert (type(model).__name__, model.width, model.bias) == ("Net", 8, False)
+    assert (model.batch_norm, model.padding) == (True, 0)  # its own, whatever they mean here
     assert chosen.rule.__name__ == chosen.folder.name == "sign_momentum"
     assert chosen.grid == {"learning_rate": 0.1, "decay": (0, 0.5)}
     chosen = parse("--model", "mine.py:Nnx", "--width", "5", "--slope", "0", ".1", *RATE)

@@ -162,6 +162,7 @@ MINE, ADAM = one([0, 1, 2]), one([0, 1, 3], rule="adam")
         (lambda: ej.compare(MINE, ADAM, against="adma"), 'did you mean "adam"'),
         (lambda: ej.compare(MINE, ADAM, k=2), "k=2"),
         (lambda: ej.race(sweep("mine"), sweep("adam"), None, most_seeds=3), "most_seeds=3"),
+        (lambda: ej.race(sweep("mine"), sweep("adam"), None, most_seeds=10.0), "most_seeds=10.0"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_a_line(call, words):

@@ -107,6 +107,10 @@ CSV = {
     "numbers as names": csv_text(IMAGES, DIGITS, ["label", *range(784)]),
     "mangled names": mangled(IMAGES, DIGITS),
     "byte-order mark and semicolons": "\ufeff" + csv_text(IMAGES, DIGITS, None, ";"),
+    "an index, tabs": "\n".join(
+        f"{i - 1 if i else ''}\t{line}"
+        for i, line in enumerate(csv_text(IMAGES, DIGITS, ["label", *COLUMNS], "\t").splitlines())
+    ),
     "an index": "\n".join(
         f"{i - 1 if i else ''},{line}"
         for i, line in enumerate(csv_text(IMAGES, DIGITS, ["label", *COLUMNS]).splitlines())
@@ -225,12 +229,15 @@ ODD = {
         (npz(images=IMAGES, labels=DIGITS[1:]), "93 labels for the 94 images"),
         (npz(images=IMAGES[:0], labels=DIGITS[:0]), "holds no images"),
         (npz(images=IMAGES / 255 - 0.5, labels=DIGITS), "scale floats"),
+        (npz(images=np.arange(20), labels=np.arange(20) % 2), r"images of shape \(20,\); give"),
+        (npz(images=5, labels=[0, 1]), r"images of shape \(\); give"),
     ],
     "a.mat": [
         (b"junk" * 99, "not a readable .mat file"),
         (mat(**SMALL)[:-99], "not a readable .mat file"),
         (b"MATLAB 7.3".ljust(124) + b"\0\2IM" + bytes(99), "save it with -v7"),
         (mat(X=np.ones((8, 8, 3, 50)), y=np.ones(50)), "50 labels for the 8 images"),
+        (mat(**SMALL, mapping=np.array(["cat", "dog"])), "mapping: give rows of a label"),
     ],
     "a.parquet": [(b"PAR1", "not a readable Parquet file")],
     "a.npy": [(b"junk", "not a kind of file that is read")],

@@ -179,7 +179,7 @@ def test_10_000_trials_on_8_devices_are_planned_from_the_command_line(tmp_path):
     assert at_once == 8 * each and number == math.ceil(10_000 / at_once)
     assert re.match(r"memory:   [\d.]+ MiB a device, which has [\d.]+ GiB \(data ", device)
     assert re.match(r"host:     [\d.]+ MiB for metrics, kept networks and checkpoints; it ", host)
-    assert re.match(r"time:     about \d+ \w+ \(", seconds)
+    assert re.match(r"time:     about [\d.]+ \w+ \(", seconds)
 
 
 @pytest.mark.slow

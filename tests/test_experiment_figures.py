@@ -26,7 +26,7 @@ from experiments._curves import peak_limits, with_names
 from experiments._names import NAMES
 from experiments._networks import C1, C2, DENSE
 from experiments._study import BEYOND, PAPER
-from experiments.claims import READINGS
+from experiments.claims.runs import READINGS
 
 
 def paper_runs():

@@ -27,7 +27,7 @@ from experiments._main import main
 from experiments._networks import multiply_adds, parameters
 from experiments._options import axes, chosen, options_of
 from experiments._pages import runs_table
-from experiments._study import BEYOND, PAPER, run_all, write_report
+from experiments._study import ALONE, BEYOND, PAPER, run_all, write_report
 from experiments._train import collect, train
 
 ALL = PAPER | BEYOND
@@ -363,6 +363,8 @@ def test_what_is_missing_is_named_with_what_it_costs(tmp_path):
     assert draw(TINY, {}, tmp_path).text == f"Not run. {how}"
     text = draw(TINY, {"tiny/kept": None, "tiny/other": None}, tmp_path).text
     assert text == f"Not finished: tiny/kept/test. {how}"
+    text = draw(BEYOND["training_size"], dict.fromkeys(BEYOND["training_size"].reads), tmp_path)
+    assert text.text.startswith("Not run. ")  # what it only reads is there
 
 
 def test_another_run_in_the_folder_is_refused(world):
@@ -372,10 +374,14 @@ def test_another_run_in_the_folder_is_refused(world):
         train(TINY, other)
 
 
-def test_too_few_seeds_are_refused_before_anything_is_trained(tmp_path):
-    rules = BEYOND["rules_compared"]
-    with pytest.raises(InputError, match="2 seeds or more"):
-        train(rules, options_of(rules)(seeds=1, out=tmp_path))
+@pytest.mark.parametrize(
+    ("name", "seeds"),
+    [("rules_compared", 1), ("regularisation", 1), ("fifth", 1), ("coverage", 10)],
+)
+def test_too_few_seeds_are_refused_before_anything_is_trained(tmp_path, name, seeds):
+    one = (BEYOND | ALONE)[name]
+    with pytest.raises(InputError, match=f"{seeds + 1} seeds or more"):
+        train(one, options_of(one)(seeds=seeds, out=tmp_path))
     assert not any(tmp_path.iterdir())
 
 

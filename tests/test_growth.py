@@ -11,6 +11,7 @@ import xarray as xr
 
 import emnist_jax as ej
 from emnist_jax.engine import forecast as forecasts
+from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.progress import Progress
 from emnist_jax.engine.run import finished
 from emnist_jax.errors import InputError
@@ -155,8 +156,8 @@ def test_what_cannot_grow_is_refused_in_a_line_and_stays(tmp_path, data):
         ({"seeds": [1, 2]}, "holds 2 trials that are not in this sweep, and lacks others"),
         ({"epochs": 4, "seeds": 1}, "holds 2 trials that are not in this sweep, and fewer epochs"),
         ({"epochs": 1, "seeds": 3}, "holds 2 epochs, and this sweep has 1: give it as many"),
-        ({"order": 0, "seeds": 3}, 'order "seed" there, 0 here'),
-        ({"rule": "sgd", "seeds": 3}, 'rule "adam" there, "sgd" here'),
+        ({"order": 0, "seeds": 3}, "order 'seed' there, 0 here"),
+        ({"rule": "sgd", "seeds": 3}, "rule 'adam' there, 'sgd' here"),
     ]:
         with pytest.raises(InputError, match=message):
             run(SWEEP.replace(**changes), data, tmp_path)
@@ -228,7 +229,7 @@ def test_epochs_do_not_go_on_from_states_of_other_code(tmp_path, data, begun, mo
     begun(tmp_path)
     monkeypatch.setattr("emnist_jax.engine.job.package_code", lambda: "1.0 another")
     run(SWEEP.replace(seeds=3), data, tmp_path, keep_state=True)
-    with pytest.raises(InputError, match=r'there, "1\.0 another" here'):
+    with pytest.raises(InputError, match=r"there, '1\.0 another' here"):
         run(SWEEP.replace(seeds=3, epochs=3), data, tmp_path)
 
 
@@ -287,6 +288,20 @@ def test_a_setting_listed_twice_is_trained_once_each(tmp_path, data):
     grown = run(more, data, tmp_path)
     assert [one["trials"] for one in json.loads(grown.attrs["runs"])] == [6, 2]
     xr.testing.assert_equal(grown.isel(sample=[0, 1, 2]).valid_error, curves.valid_error)
+
+
+def test_a_small_chunk_leaves_the_next_ones_all_devices(tmp_path, data, monkeypatch):
+    sizes, run_epoch = [], Runner.run_epoch
+
+    def noted(self, *args):
+        sizes.append(self.mesh.size)
+        return run_epoch(self, *args)
+
+    monkeypatch.setattr(Runner, "run_epoch", noted)
+    small = SWEEP.replace(grid={"learning_rate": [1e-2]}, seeds=1, epochs=1)
+    run(small, data, tmp_path, keep_state=True)
+    run(SWEEP.replace(seeds=5), data, tmp_path)  # first of all goes on the one that is there
+    assert sizes[:2] == [1, 1] and max(sizes) == min(2, jax.device_count())
 
 
 def test_trials_yet_to_go_on_have_not_diverged(tmp_path, data, begun, monkeypatch):
@@ -397,7 +412,7 @@ def test_a_forecast_is_of_what_the_folder_lacks(tmp_path, data, begun, monkeypat
     assert plan(out=None) == plan(out=tmp_path / "empty") == (4, 0, 1, 21.0)
     assert plan(seeds=4) == (4, 4, 1, 21.0)
     assert plan(epochs=5) == (4, 0, 1, 31.0)  # three epochs more
-    with pytest.raises(InputError, match="out=5: give the path of a folder"):
+    with pytest.raises(InputError, match="5: give the path of a file or folder"):
         plan(out=5)
     with pytest.raises(InputError, match="holds 2 trials that are not in this sweep"):
         plan(grid={"learning_rate": [1e-2]}, seeds=3)

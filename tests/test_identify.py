@@ -256,6 +256,7 @@ def test_float32_agrees_within_the_tolerance():
         ("adma", 'did you mean "adam"'),
         (lambda g, p: g[0], r"returns no array \(4, 8\)"),
         (lambda learning_rate: learning_rate, "returns float"),
+        (lambda learning_rate: 1 / 0, "division by zero"),
         (lambda learning_rate, b1: optax.adam(learning_rate, b1), r"identify\(rule, b1=0.9\)"),
         (lambda g, p: 1 / 0, "ZeroDivisionError"),
         (lambda g, p: p + np.nan, "NaN or infinity at update 1"),
@@ -268,6 +269,14 @@ def test_float32_agrees_within_the_tolerance():
 def test_what_cannot_be_identified_is_refused_in_a_line(rule, message):
     with pytest.raises(InputError, match=message):
         rules.identify(rule)
+
+
+def test_an_argument_that_counts_is_something_else():
+    def mine(learning_rate, repeat=1):
+        return optax.chain(*[optax.identity()] * repeat, optax.adam(learning_rate))
+
+    found = rules.identify(mine)
+    assert found.name == "adam" and found.arguments["repeat"] == "something else"
 
 
 def test_values_of_required_arguments_can_be_given():

@@ -66,6 +66,8 @@ def test_what_is_exported_is_read_back(tmp_path, dims):
         (grid().removesuffix("\n").rpartition("\n")[0], "b has 7 rows, not one for each of 2"),
         (grid() + grid().splitlines()[-1], "b has 9 rows"),
         ("", "not readable as CSV"),
+        ("seed,valid_accuracy\n0,95%\n", "column valid_accuracy holds other than numbers"),
+        ("seed,valid_accuracy\ns0,0.5\ns1,0.6\n", "column seed holds other than numbers"),
     ],
 )
 def test_what_is_no_whole_table_is_refused(tmp_path, text, words):
@@ -112,3 +114,10 @@ def test_deepobs_files_that_are_none_are_refused(tmp_path):
     deepobs(tmp_path, "Adam", 0.1, 42, 0.5).write_text("{}")
     with pytest.raises(ej.InputError, match="not a run of DeepOBS"):
         ej.curves_from(tmp_path)
+    path = deepobs(tmp_path, "Adam", 0.1, 42, 0.5)
+    run = json.loads(path.read_text())
+    seedless = {name: value for name, value in run.items() if name != "random_seed"}
+    for changed in (seedless, run | {"hyperparams": None}):
+        path.write_text(json.dumps(changed))
+        with pytest.raises(ej.InputError, match="not a run of DeepOBS"):
+            ej.curves_from(tmp_path)

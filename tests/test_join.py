@@ -79,14 +79,15 @@ def test_settings_are_named_in_the_order_of_the_curves():
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([curves(), curves(data_hash="b")], 'data_hash "a" there, "b" here'),
-        ([curves(seeds=(0,)), curves(seeds=(1,), rule="sgd")], 'rule "adam" there, "sgd" here'),
+        ([curves(), curves(data_hash="b")], "data_hash 'a' there, 'b' here"),
+        ([curves(seeds=(0,)), curves(seeds=(1,), rule="sgd")], "rule 'adam' there, 'sgd' here"),
         ([curves(rates=(0.1,), seeds=(0,)), curves(rates=(0.3,), seeds=(1,))], "4 of 8 trials"),
         ([curves(), curves() + 1], "in two parts"),
         ([curves(), curves().where(curves().epoch < 1)], "in two parts"),
         ([curves().where(curves().seed > 1), curves(seeds=(0,))], "in two parts"),
         ([curves(), curves(settings=[{"learning_rate": 0.1}])], "lack a hyperparameter"),
         ([], "give curves"),
+        ([curves(), curves().assign_attrs(configuration="{}")], "some name no settings"),
         ([curves(), "runs/b"], "give curves"),
     ],
 )

@@ -240,6 +240,13 @@ def test_what_is_no_part_of_the_data_gets_one_clear_line(data, networks):
             call()
 
 
+def test_nan_is_never_right(data, networks):
+    """Class 0 where the largest of NaN is looked for; a network that diverged answers nothing."""
+    lost = replace(networks, variables=jax.tree.map(lambda x: x * np.nan, networks.variables))
+    found = lost.evaluate(data.test)
+    assert (found.accuracy == 0).all() and found.error.isnull().all()
+
+
 def test_top_is_a_number_of_classes(data, networks):
     with pytest.raises(InputError, match="top=0"):
         networks.predict(data.test.images[:1], top=0)

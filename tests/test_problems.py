@@ -79,5 +79,8 @@ def test_missing_scores_and_other_problems_are_refused():
         stats.interquartile_mean(SCORES.where(SCORES > 0.1))
     with pytest.raises(InputError, match="2 and 1 problems"):
         stats.probability_of_improvement(SCORES, SCORES[:1])
+    named = SCORES.assign_coords(problem=["mnist", "cifar"])
+    with pytest.raises(InputError, match="differ in their settings"):
+        stats.probability_of_improvement(named, named[::-1])
     with pytest.raises(InputError, match='did you mean "problem"'):
         stats.optimality_gap(SCORES, 1, problem="problems")

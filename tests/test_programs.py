@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import gpu, programs
+from benchmarks import gpu, programs, report
 from benchmarks.scaling import papers_sweeps
 
 TEXT = """
@@ -44,11 +44,12 @@ def test_a_copy_as_large_as_a_layers_weights_is_found():
     assert programs.moved(programs.loops(TEXT), runner, trials=3) == []
 
 
-def test_the_gpus_page_is_made_of_its_records():
+def test_the_pages_are_made_of_their_records():
     folder = Path(programs.__file__).parent
     page = gpu.render(json.loads((folder / "gpu.json").read_text())) + "\n"
     assert page == (folder / "gpu.md").read_text()
-    assert page in (folder / "README.md").read_text()
+    whole = report.page(json.loads((folder / "results.json").read_text()))
+    assert page in whole and whole == (folder / "README.md").read_text()
 
 
 def test_minutes_of_the_paper_on_a_gpu_are_those_of_steps_and_evaluations():

@@ -27,17 +27,9 @@ from experiments._pages import (
 )
 from experiments._study import PAPER as EXPERIMENTS
 from experiments._verdicts import find, in_words
-from experiments.claims import (
-    CORRECTIONS,
-    KEY,
-    PAPER,
-    REVISED,
-    Estimate,
-    ForestRow,
-    Verdict,
-    forest,
-    judge,
-)
+from experiments.claims.criteria import Estimate, Verdict
+from experiments.claims.judge import ForestRow, forest, judge
+from experiments.claims.paper import CORRECTIONS, KEY, PAPER, REVISED
 from experiments.forensics import readings_table
 from experiments.report import FIGURES, report, sentences
 

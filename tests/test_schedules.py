@@ -110,7 +110,7 @@ def test_an_average_keeps_hyperparameters_is_named_and_refuses_what_it_cannot():
     [
         (("adm", 10), 'did you mean "adam"'),
         (("adam", 0), "steps=0"),
-        (("adam", 10, 10), "warmup=10 leaves nothing of the 10"),
+        (("adam", 10, 10), "warmup=10: give a whole number from 0 to 9"),
         (("adam", 10, -1), "warmup=-1"),
         (("adam", 10, 2, 1.5), "final=1.5"),
     ],

@@ -116,6 +116,7 @@ def test_seeds_needed_are_those_of_a_t_test(effect, power, n):
     assert stats.seeds_needed(effect * 3, 3.0, power=power) == n
     assert stats.seeds_needed(0.0, 3.0) == math.inf
     assert stats.seeds_needed(1.0, 0.0) == 2
+    assert stats.seeds_needed(math.nan, 0.0) == math.inf
 
 
 def enumerated_means(x):

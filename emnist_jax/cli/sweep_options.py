@@ -163,7 +163,7 @@ def _typed(name: str, default: object) -> tuple[object, object]:
     Values on an axis of the sweep stay words, which may be ranges; not given, they are the
     rule's or the model's own.
     """
-    if name == "batch_norm":
+    if default is None:  # `batch_norm`, see `_settable`
         return bool, False
     if default is rules.REQUIRED or isinstance(default, float):
         hint = "(required)" if default is rules.REQUIRED else f"(default: {default:g})"
@@ -238,11 +238,11 @@ def _make_model(given: Mapping[str, object], module: type[nn.Module]) -> nn.Modu
     chosen = {"classes": None} if "classes" in module.__dataclass_fields__ else {}
     for name, default in _model_options(module).items():
         value = given[name]
-        if name == "batch_norm":
+        if default is None:
             chosen[name] = ej.BatchNorm() if value else None
         elif not isinstance(default, float):
             counts = value if isinstance(value, tuple) else (value,)
-            for number in [one for one in counts if not isinstance(one, bool)]:
+            for number in [one for one in counts if type(one) is int and value != default]:
                 check_count(name, number)
             chosen[name] = value
     return module(**chosen)

@@ -29,8 +29,8 @@ def read(raw: bytes, name: str) -> Stored:
     """
     import pandas as pd
 
-    raw = raw.lstrip()
-    first = raw[: 2**20].decode(encoding(raw), "replace").partition("\n")[0].strip()
+    raw = raw.lstrip(b" \r\n")  # a tab is an empty name
+    first = raw[: 2**20].decode(encoding(raw), "replace").partition("\n")[0].strip(" \r")
     separator = max(",;\t", key=Counter(first).__getitem__)
     fields = [field.strip(' "').lower() for field in first.split(separator)]
     named = _is_header(fields, name)

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from emnist_jax.data.emnist import MERGED as CLASSES
-from emnist_jax.errors import InputError
 
 DEFAULT_SIZE = 26_320
 IMAGE_SIZE = 28
 _POINTS = 120  # dots an image; the longest line is about 90 pixels long
-# Images drawn together, from one seed: changing it changes the images.
+# Images drawn together: changing it changes the images.
 _CHUNK = 512
 
 # How people differ: standard deviations, in units of the character's box unless noted otherwise.
@@ -35,31 +34,27 @@ _PEN = 1.0  # pixels: median standard deviation of a dot
 _NOISE = 0.05  # of full ink, a pixel
 
 
-def draw(size: int = DEFAULT_SIZE, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def draw(size: int = DEFAULT_SIZE) -> tuple[np.ndarray, np.ndarray]:
     """Draw images (size, 28, 28, 1) uint8, ink bright on black, with their labels (size,) int32.
 
-    The same arguments give the same images; on another kind of processor a few pixels may round to
+    The same size gives the same images; on another kind of processor a few pixels may round to
     a neighbouring level (9 pixels of 2,632 images differed by one level in a trial), which changes
     the content hash. The classes come in turn, so their counts differ by one at most. A larger
-    `size` begins with the images of a smaller one. InputError: a size below 1, a seed below 0.
+    `size` begins with the images of a smaller one.
     """
-    if size < 1:
-        raise InputError(f"glyphs: size is {size}; give a number of images above 0")
-    if seed < 0:
-        raise InputError(f"glyphs: seed is {seed}; give 0 or above")
     labels = (np.arange(size) % len(CLASSES)).astype(np.int32)
     images = np.empty((size, IMAGE_SIZE, IMAGE_SIZE, 1), np.uint8)
     for chunk, start in enumerate(range(0, size, _CHUNK)):
         # A chunk is always drawn whole: its images must not depend on `size`.
         wanted = (np.arange(start, start + _CHUNK) % len(CLASSES)).astype(np.int32)
         stop = min(start + _CHUNK, size)
-        images[start:stop, ..., 0] = _draw_chunk(wanted, seed, chunk)[: stop - start]
+        images[start:stop, ..., 0] = _draw_chunk(wanted, chunk)[: stop - start]
     return images, labels
 
 
-def _draw_chunk(labels: np.ndarray, seed: int, chunk: int) -> np.ndarray:
+def _draw_chunk(labels: np.ndarray, chunk: int) -> np.ndarray:
     """Return the (n, 28, 28) uint8 images of `labels`."""
-    random = _Random(seed, chunk)
+    random = _Random(chunk)
     n = len(labels)
     controls, curves, spacing, variants = _templates()
     first, count = variants[labels].T
@@ -112,8 +107,8 @@ def _pose(points: np.ndarray, random: "_Random") -> tuple[np.ndarray, np.ndarray
 class _Random:
     """Uniform and normal float32 numbers from raw PCG64 draws."""
 
-    def __init__(self, seed: int, chunk: int):
-        self._bits = np.random.PCG64(np.random.SeedSequence([seed, chunk]))
+    def __init__(self, chunk: int):
+        self._bits = np.random.PCG64(np.random.SeedSequence([0, chunk]))
 
     def uniform(self, *shape: int) -> np.ndarray:
         """Return numbers in (0, 1)."""

@@ -47,7 +47,10 @@ def read_mat(raw: bytes, name: str) -> Stored:
     arrays = dict(_flat(loaded))
     mapping = next((arrays[key] for key in arrays if key.split(".")[-1] == "mapping"), None)
     if mapping is not None:
-        mapping = mapping_of(np.atleast_2d(mapping).astype(int).tolist(), f"{name}: mapping")
+        rows = np.atleast_2d(mapping)
+        if rows.dtype.kind not in "iuf" or rows.shape[1] < 2:
+            raise InputError(f"{name}: mapping: give rows of a label and its character's code")
+        mapping = mapping_of(rows.astype(int).tolist(), f"{name}: mapping")
     return Stored(parts_of(arrays, name), mapping)
 
 
@@ -110,6 +113,9 @@ def images_of(values: Any, name: str) -> np.ndarray:
     if images.dtype.kind == "f" and images.size and 1 < images.max() <= 255 and images.min() >= 0:
         levels = images.astype(np.uint8)
         images = levels if (levels == images).all() else images
+    if images.ndim not in (3, 4):
+        shape = f"images of shape {images.shape}"
+        raise InputError(f"{name}: {shape}; give (n, height, width[, channels])")
     return images
 
 

@@ -11,14 +11,15 @@ import numpy as np
 
 from emnist_jax import hosts
 from emnist_jax._setup import kept_programs, start_jax
-from emnist_jax.data import Dataset, load
+from emnist_jax.data import Dataset
 from emnist_jax.engine import growth
 from emnist_jax.engine.chunks import Runner
 from emnist_jax.engine.job import Job, make_job
 from emnist_jax.engine.memory import bytes_of, host_memory, memory_of
+from emnist_jax.engine.progress import duration
 from emnist_jax.engine.sweep import Sweep
 from emnist_jax.errors import InputError, check_count
-from emnist_jax.store.files import out_folder
+from emnist_jax.store.files import located
 from emnist_jax.store.provenance import describe_devices
 
 STEPS = 20  # that are timed
@@ -75,7 +76,7 @@ class Forecast:
             f"({parts}, scratch {_size(memory.scratch)})\n"
             f"host:     {_size(memory.host)} for metrics, kept networks and checkpoints; it has "
             f"{_size(self.host_memory)}\n"
-            f"time:     about {_duration(self.seconds)} (from {STEPS} steps and an evaluation of "
+            f"time:     about {duration(self.seconds)} (from {STEPS} steps and an evaluation of "
             "one chunk, measured here; compiling, checkpoints and figures come on top)"
         )
 
@@ -105,13 +106,12 @@ def forecast(
             names what would.
     """
     start_jax()
-    data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
     if trials_at_once is not None:
         check_count("trials_at_once", trials_at_once)
     options = {"call": "forecast", "trials_at_once": trials_at_once, "out": out is not None}
     hosts.agree(job.configuration | options)
-    runner, folder = Runner(job), None if out is None else out_folder(out)
+    runner, folder = Runner(job), None if out is None else located(out)
     stored = None if folder is None else hosts.first(growth.read, job, folder)
     if stored is None:
         chunks = runner.layout(trials_at_once)
@@ -243,9 +243,3 @@ def _part(split, count: int):
 
 def _size(size: float) -> str:
     return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"

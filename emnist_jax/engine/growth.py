@@ -59,9 +59,7 @@ def read(job: Job, folder: Path) -> Finished | None:
     begun = OLDER | json.loads(curves.attrs.get("configuration", "{}"))
     if "settings" not in begun:
         raise InputError(f"{folder} holds curves of no sweep; use --overwrite, or another --out")
-    # What an older version did not record is not compared.
-    now = {name: value for name, value in job.like(begun).items() if name in begun}
-    check_same(folder, begun, now, ignore=(*CODE, *GROWS))
+    check_same(folder, begun, job.like(begun), ignore=(*CODE, *GROWS))
     try:  # by the labels: a user may have joined, sorted or selected these curves
         settings = settings_of(curves, begun["settings"][0])
     except InputError as error:
@@ -240,7 +238,7 @@ def save_state(folder: Path, job: Job, number: int, trials: np.ndarray, arrays: 
     """Write the final state of a chunk of trials (rows, k), as `save_arrays`."""
     named = {f"array {i:03d}": array for i, array in enumerate(arrays)} | {"trials": trials}
     path = folder / "state" / f"{job.epochs:06d}-{number:05d}.safetensors"
-    save_arrays(path, named, {"configuration": _as_json(job)})
+    save_arrays(path, named, {"configuration": json.dumps(job.configuration)})
 
 
 def _chunks_of_states(folder: Path, job: Job, stored: Finished) -> list[np.ndarray]:
@@ -311,7 +309,3 @@ def remove_states(folder: Path, but: int | None) -> None:
     for path in (folder / "state").glob("*.safetensors"):
         if but is None or not path.name.startswith(f"{but:06d}-"):
             path.unlink(missing_ok=True)
-
-
-def _as_json(job: Job) -> str:
-    return json.dumps(job.configuration, sort_keys=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from emnist_jax import rules, train, watch
 from emnist_jax.adapters import Other, adapted
-from emnist_jax.data import Dataset
+from emnist_jax.data import Dataset, load
 from emnist_jax.engine import programs
 from emnist_jax.engine.fit import program
 from emnist_jax.engine.grid import Grid, check_seeds, make_grid
@@ -159,11 +159,14 @@ class Job:
         return self.configuration | {"program": program(self.structure, names, self.data)}
 
 
-def make_job(sweep: Sweep, data: Dataset) -> Job:
-    """Return a sweep checked against its data.
+def make_job(sweep: Sweep, data: Dataset | str | tuple) -> Job:
+    """Return a sweep checked against its data, which are loaded if they are not.
 
-    An invalid field of the sweep, or parts that do not fit together are an `InputError`.
+    What is no sweep, an invalid field of it, or parts that do not fit together are an `InputError`.
     """
+    if not isinstance(sweep, Sweep):
+        raise InputError(f"{short(sweep)} is no sweep: give ej.Sweep(...)")
+    data = data if isinstance(data, Dataset) else load(data)
     if jax.config.jax_disable_jit:
         raise InputError("JAX_DISABLE_JIT is set: unset it, for a sweep is one compiled program")
     check_count("epochs", sweep.epochs)
@@ -180,6 +183,8 @@ def make_job(sweep: Sweep, data: Dataset) -> Job:
     check_choice(f'precision="{sweep.precision}"', sweep.precision, PRECISIONS)
     batch_size = int(sweep.batch_size)
     evaluations = [("", sweep.model)]
+    if not isinstance(sweep.variants or {}, Mapping):
+        raise InputError("variants: give a mapping of names to models")
     for name, variant in (sweep.variants or {}).items():
         if not str(name).isidentifier():
             raise InputError(f"variants: {name!r} cannot end a variable's name; give a word")

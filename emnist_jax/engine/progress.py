@@ -43,13 +43,13 @@ class Progress:
         self.epochs, self.before, self.settings = epochs, before, settings
         if self.bar is not None:
             total = epochs * len(before) - sum(before)
-            self.bar.add_task("", total=total, at=self._at(0, 0), text="")
+            self.bar.add_task("", total=total, at=self.at(0, 0), text="")
             self.draw(self.bar)
         else:
             count = f"{len(settings)} setting{'s' * (len(settings) != 1)}"
             self.line(f"{count}, {epochs} epoch{'s' * (epochs != 1)} each: compiling")
 
-    def _at(self, chunk: int, epoch: int) -> str:
+    def at(self, chunk: int, epoch: int) -> str:
         """Return how far training has come, in words."""
         of_chunks = f", chunk {chunk + 1}/{len(self.before)}" if len(self.before) > 1 else ""
         return f"epoch {epoch}/{self.epochs}{of_chunks}"
@@ -76,13 +76,13 @@ class Progress:
         if self.bar is not None:
             from rich.console import Group
 
-            at = self._at(chunk, epoch)
+            at = self.at(chunk, epoch)
             self.bar.update(self.bar.tasks[0].id, completed=done, at=at, text=text)
             self.draw(Group(self.bar, leaders(self.settings, accuracy)))
             return
         passed = now - self.started
         left = passed * (total - done) / max(done, 1)
-        self.line(f"{self._at(chunk, epoch)}, {duration(passed)}, {duration(left)} left, {text}")
+        self.line(f"{self.at(chunk, epoch)}, {duration(passed)}, {duration(left)} left, {text}")
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from emnist_jax import console, hosts, rules
 from emnist_jax._setup import kept_programs, start_jax
-from emnist_jax.data import Dataset, load
+from emnist_jax.data import Dataset
 from emnist_jax.data.pictures import form_of
 from emnist_jax.engine import growth
 from emnist_jax.engine.chunks import Runner
@@ -24,11 +24,11 @@ from emnist_jax.engine.job import Job, make_job
 from emnist_jax.engine.progress import Progress, progress
 from emnist_jax.engine.stop import stop_signals
 from emnist_jax.engine.sweep import Sweep, check_names
-from emnist_jax.errors import InputError, check_count, short
+from emnist_jax.errors import InputError, check_count
 from emnist_jax.store import networks
 from emnist_jax.store.checkpoint import Checkpoints, State, locked
 from emnist_jax.store.curves import save_curves
-from emnist_jax.store.files import out_folder
+from emnist_jax.store.files import located
 from emnist_jax.store.networks import Networks
 from emnist_jax.store.provenance import describe_devices, provenance, runs_of
 
@@ -98,10 +98,7 @@ def run(
         LostHostError: another host has ended or is out of reach (see `hosts`).
         KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP, after saving when `out` is given.
     """
-    if not isinstance(sweep, Sweep):
-        raise InputError(f"{short(sweep)} is no sweep: give run(ej.Sweep(...), data, ...)")
     start_jax()
-    data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
     options = {"trials_at_once": trials_at_once, "overwrite": overwrite, "out": out is not None}
     hosts.agree(job.configuration | {"call": "run", "keep_state": keep_state} | options)
@@ -114,7 +111,7 @@ def run(
             raise InputError("keep_state keeps states in a folder: give out=...")
         with progress(progress_bar and hosts.is_first()) as show:
             return _trained(job, trials_at_once, None, False, None, Event(), show)
-    folder = out_folder(out)
+    folder = located(out)
     checkpoints = Checkpoints(
         folder / "checkpoint", job.configuration, describe_devices(), checkpoint_minutes
     )
@@ -152,9 +149,8 @@ def finished(sweep: Sweep, data: Dataset | str | tuple, out: str | Path) -> xr.D
     Raises:
         InputError: an invalid field of the sweep, or `out` holds another run.
     """
-    data = data if isinstance(data, Dataset) else load(data)
     job = make_job(sweep, data)
-    stored = hosts.first(growth.read, job, out_folder(out))
+    stored = hosts.first(growth.read, job, located(out))
     return growth.selection(stored, job) if stored and growth.covers(stored, job) else None
 
 
@@ -202,9 +198,10 @@ def _trained(
     began -= state.wall_seconds
     show.start(job.epochs, _names(job), _before(job, state))
     if resumed:
-        show.line(f"resuming at {_place(job, state, state.chunk, state.epoch)}")
+        show.line(f"resuming at {show.at(state.chunk, state.epoch)}")
     for number in todo:
-        runner = runner.for_chunk(state.chunks[number])
+        wanted = Runner(job).for_chunk(state.chunks[number])
+        runner = runner if runner.mesh == wanted.mesh else wanted
         chunk = runner.chunk(state.chunks[number])
         if state.epoch < 0 <= state.begun[number]:
             epoch = int(state.begun[number])
@@ -231,7 +228,7 @@ def _trained(
             lost = _diverged(state, number, epoch)
             show.update(number, epoch, state.values["valid_accuracy"], lost)
             if stopped:
-                raise KeyboardInterrupt(f"{_place(job, state, number, epoch)} saved")
+                raise KeyboardInterrupt(f"{show.at(number, epoch)} saved")
         state = state._replace(epoch=-1, arrays=[])
     curves = _label(job, state, stored, time.monotonic() - began)
     return (curves, _label_networks(job, runner, state, curves)) if job.keep else curves
@@ -255,12 +252,6 @@ def _begin(
     if hosts.is_first():
         _report_growth(stored, state, runner.job)
     return state, False
-
-
-def _place(job: Job, state: State, number: int, epoch: int) -> str:
-    """Return how far a run has come, in words."""
-    chunk = f"chunk {number + 1} of {len(state.chunks)}, " if len(state.chunks) > 1 else ""
-    return f"{chunk}epoch {epoch} of {job.epochs}"
 
 
 def _report_growth(stored: growth.Finished, state: State, job: Job) -> None:

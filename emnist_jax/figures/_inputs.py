@@ -8,6 +8,7 @@ import xarray as xr
 from emnist_jax.errors import InputError, nearest
 from emnist_jax.figures.style import setting
 from emnist_jax.stats import diverged
+from emnist_jax.stats._inputs import require_variables
 from emnist_jax.store.curves import SHARED_ORDER
 
 Curves = xr.Dataset | Mapping[str, xr.Dataset]
@@ -33,10 +34,7 @@ def check_curves(
 
     An unknown variable or dimension, or several values of one left over are an `InputError`.
     """
-    for variable in variables:
-        if variable not in curves:
-            known = nearest(variable, map(str, curves.data_vars))
-            raise InputError(f'the curves have no variable "{variable}": {known}')
+    require_variables(curves, *variables)
     if "seed" not in curves.dims:
         curves = curves.expand_dims("seed")
     if "epoch" not in curves.dims:

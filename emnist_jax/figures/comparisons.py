@@ -191,16 +191,10 @@ def _draw_intervals(
     rows = np.arange(len(mean))
     if reported is not None:
         axes.plot(reported, rows, linestyle="none", zorder=3, label="reported", **REPORTED)
-    axes.errorbar(
-        mean,
-        rows,
-        # A bootstrap interval may begin above the mean, by rounding or by its bias.
-        xerr=(np.maximum(mean - low, 0), np.maximum(high - mean, 0)),
-        fmt="o",
-        color=COLOURS[0],
-        capsize=3,
-        label="measured, with its interval",
-    )
+    # A bootstrap interval may begin above the mean, by rounding or by its bias.
+    reach = np.maximum((mean - low, high - mean), 0)
+    how = {"fmt": "o", "color": COLOURS[0], "capsize": 3, "label": "measured, with its interval"}
+    axes.errorbar(mean, rows, xerr=reach, **how)
     far = _far(mean, low, high)
     if far.any():
         near = [*low[~far], *high[~far], *([] if reported is None else reported)]
@@ -212,14 +206,8 @@ def _draw_intervals(
         measured = np.isfinite(mean[row])
         shown = [f"{x[row]:.{digits}f}" for x in (mean, low, high)]
         text = f"{shown[0]}  [{shown[1]}, {shown[2]}]" if measured else "not measured"
-        axes.annotate(
-            text.replace("-", "\N{MINUS SIGN}"),
-            (1.02, row),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize=9.5,
-            annotation_clip=False,
-        )
+        where = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9.5}
+        axes.text(1.02, row, text.replace("-", "\N{MINUS SIGN}"), **where)
         left, right = axes.get_xlim()
         if far[row] and not left <= mean[row] <= right:
             right = int(mean[row] > right)
@@ -303,16 +291,8 @@ def plot_pairs(
         of = np.array([group == name for group in groups])
         style = {"color": COLOURS[i % len(COLOURS)], "linestyle": "none"}
         by_rank.plot(places[0][of], places[1][of], marker=MARKERS[i], **style)
-        axes.errorbar(
-            means[0][of],
-            means[1][of],
-            xerr=bars[0][:, of],
-            yerr=bars[1][:, of],
-            fmt=MARKERS[i],
-            color=COLOURS[i % len(COLOURS)],
-            elinewidth=1,
-            label=name,
-        )
+        more = {"xerr": bars[0][:, of], "yerr": bars[1][:, of], "elinewidth": 1, "label": name}
+        axes.errorbar(means[0][of], means[1][of], marker=MARKERS[i], **style, **more)
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
     by_rank.axline((1, 1), slope=1, color=GREY, linewidth=1, linestyle="--", zorder=0)

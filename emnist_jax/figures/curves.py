@@ -96,16 +96,9 @@ def _draw_panel(
         for variable in variables:
             dashed = variable.startswith("train_") and len(variables) > 1
             marker = "" if dashed else MARKERS[i % len(MARKERS)]
-            y, reaches = _draw_mean(
-                axes,
-                finite(line, variable),
-                band,
-                color=colour,
-                label=variable,
-                linestyle=(0, (4, 1.5)) if dashed else "-",
-                marker=marker,
-                markevery=(i % every, every),
-            )
+            look = {"color": colour, "label": variable, "marker": marker}
+            look |= {"markevery": (i % every, every), "linestyle": (0, (4, 1.5)) if dashed else "-"}
+            y, reaches = _draw_mean(axes, finite(line, variable), band, **look)
             if hue is None and len(variables) > 1:
                 ends.append(End(y, _name(variable).split()[0], colour, marker, reaches))
         if hue is not None:

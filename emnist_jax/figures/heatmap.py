@@ -9,6 +9,7 @@ from emnist_jax.errors import InputError
 from emnist_jax.figures._inputs import caption_parts, check_curves, count_diverged
 from emnist_jax.figures.style import (
     caption,
+    fill_cell,
     new_figure,
     number,
     separate_cells,
@@ -30,12 +31,6 @@ def _colour_floor(accuracy: np.ndarray) -> float:
         return 0.0
     lower, upper = np.quantile(learned, (0.25, 0.75))
     return float(learned[learned >= lower - 1.5 * (upper - lower)].min())
-
-
-def _settings(curves: "xr.Dataset", chosen: "xr.DataArray") -> "xr.Dataset":
-    """Return the curves of the settings where `chosen` is true, along one dimension."""
-    both = curves.assign(chosen=chosen).stack(cell=chosen.dims, create_index=False)
-    return both.isel(cell=np.flatnonzero(both.chosen))
 
 
 @styled
@@ -78,34 +73,19 @@ def plot_heatmap(
     wide, tall = curves.sizes[x], curves.sizes[y]
     figure = new_figure(1.9 + len(columns) * (0.3 + 0.95 * wide), 1.5 + 0.75 * tall)
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    shades = {"vmin": low, "vmax": max(high, low + 1e-3)}
     for axes, column in zip(panels, columns, strict=True):
         chosen = {} if column is None else {col: column}
         cells, epochs = (v.sel(chosen).transpose(y, x).values for v in (accuracy, epoch))
         lost = at_best.diverged.sel(chosen).sum("seed").transpose(y, x).values
         there = trained.sel(chosen).transpose(y, x).values
-        image = axes.imshow(
-            cells,
-            origin="lower",
-            aspect="auto",
-            cmap="viridis",
-            vmin=low,
-            vmax=max(high, low + 1e-3),
-        )
+        image = axes.imshow(cells, origin="lower", aspect="auto", cmap="viridis", **shades)
         for i, j in itertools.product(range(tall), range(wide)):
             dark = not cells[i, j] > (low + high) / 2
             text = f"{cells[i, j]:.1f}"
             text += f"\nepoch {epochs[i, j]:.0f}" if cells[i, j] >= high / 2 else ""
             text += f"\n{lost[i, j]}/{curves.sizes['seed']} div." if lost[i, j] else ""
-            axes.text(
-                j,
-                i,
-                text if there[i, j] else "not run",
-                ha="center",
-                va="center",
-                fontsize=10,
-                linespacing=1.15,
-                color="white" if dark and there[i, j] else "black",
-            )
+            fill_cell(axes, i, j, text if there[i, j] else "not run", dark and there[i, j], 10)
         axes.set_xticks(range(wide), [number(v, x == "learning_rate") for v in curves[x].values])
         axes.set_yticks(range(tall), [number(v, y == "learning_rate") for v in curves[y].values])
         axes.set_xlabel(symbol(x), fontsize=13)
@@ -119,10 +99,11 @@ def plot_heatmap(
         extend="min" if lowest < low else "neither",
         pad=0.02,
     )
+    settings = curves.stack(cell=trained.dims, create_index=False)
     caption(
         figure,
         *caption_parts(curves),
         "mean over seeds of each trial's best epoch",
-        count_diverged(_settings(curves, trained)),
+        count_diverged(settings.isel(cell=trained.values.ravel())),
     )
     return figure

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from emnist_jax.errors import InputError, check_choice
-from emnist_jax.figures.style import caption, new_figure, separate_cells, setting, styled
+from emnist_jax.figures.style import (
+    caption,
+    fill_cell,
+    new_figure,
+    separate_cells,
+    setting,
+    styled,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -255,15 +262,8 @@ def plot_confusion(
 ) -> "Figure":
     """Draw the mistakes of each class, in percent of its images; the diagonal is left grey.
 
-    A cell of 5 % or more holds its number.
-
-    Args:
-      matrix: see `most_confused`.
-      classes: likewise.
-      note: text for the caption.
-
-    Raises:
-      InputError: a matrix whose shape does not fit the classes, or counts of several settings.
+    A cell of 5 % or more holds its number. Arguments and errors are those of `most_confused`;
+    `note` is text for the caption, and counts of several settings are an `InputError` too.
     """
     from matplotlib.colors import PowerNorm
 
@@ -283,15 +283,7 @@ def plot_confusion(
     # Not an image of equal aspect: the layout would not keep its labels inside the figure.
     image = axes.imshow(percent, cmap="Blues", norm=norm, aspect="auto")
     for i, j in np.argwhere(np.nan_to_num(percent) >= 5):
-        axes.text(
-            j,
-            i,
-            f"{percent[i, j]:.0f}",
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if norm(percent[i, j]) > 0.6 else "black",
-        )
+        fill_cell(axes, i, j, f"{percent[i, j]:.0f}", norm(percent[i, j]) > 0.6, 8)
     size = 9.5 if n > 20 else 11
     axes.set_xticks(range(n), classes, fontsize=size)
     axes.set_yticks(range(n), classes, fontsize=size)
@@ -345,12 +337,7 @@ def plot_confused_examples(
             axes.set_axis_off()
         for axes, i in zip(row, found, strict=False):
             _draw_image(axes, images[i])
-        row[0].set_ylabel(
-            f"{classes[true]} read as {classes[predicted]}\n{count} of {total}",
-            rotation=0,
-            ha="right",
-            va="center",
-            fontsize=11,
-        )
+        words = f"{classes[true]} read as {classes[predicted]}\n{count} of {total}"
+        row[0].set_ylabel(words, rotation=0, ha="right", va="center", fontsize=11)
     caption(figure, note)
     return figure

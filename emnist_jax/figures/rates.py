@@ -91,17 +91,9 @@ def _draw_rates(
         # Settings of one rate stand side by side, as their bars would hide each other.
         at = values[x].values * 10 ** (0.03 * (i - middle))
         marker = MARKERS[i % len(MARKERS)]
-        axes.errorbar(
-            at,
-            mean,
-            (mean - low, high - mean),
-            color=colour,
-            capsize=3,
-            marker=marker,
-            elinewidth=1.2,
-            linestyle="none" if "random" in row.attrs else "-",
-            label=str(name),
-        )
+        line = "none" if "random" in row.attrs else "-"
+        look = {"color": colour, "marker": marker, "linestyle": line, "elinewidth": 1.2}
+        axes.errorbar(at, mean, (mean - low, high - mean), capsize=3, label=str(name), **look)
         if (far := at[mean < least]).size:
             edge = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 3}
             axes.plot(far, 0 * far, "v", color=colour, **edge)
@@ -242,13 +234,10 @@ def plot_comparison(
     right.grid(axis="y", visible=False)
     right.set_xlabel("difference, points of accuracy")
     number = first.attrs.get("train_images")
+    parts = caption_parts(*curves.values(), names=list(curves))
     caption(
         figure,
-        *(
-            part
-            for part in caption_parts(*curves.values(), names=list(curves))
-            if part not in curves
-        ),
+        *(part for part in parts if part not in curves),
         "" if number is None else f"{number:,} training images",
         f"{int(first.epoch.max())} epochs" if several else "",
         count_diverged(*curves.values()),

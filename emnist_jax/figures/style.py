@@ -40,8 +40,6 @@ SETTINGS = {
     "axes.axisbelow": True,
     "axes.titlesize": 11,
     "grid.color": "0.9",
-    "figure.titlesize": 12,
-    "figure.titleweight": "bold",
     "lines.linewidth": 1.8,
     "lines.markersize": 5,
     "legend.frameon": False,
@@ -63,25 +61,17 @@ styled = style()
 """Decorator of a function that draws: it runs inside `style()`."""
 
 
-@functools.cache
-def _figure_class() -> type:
+def new_figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of `width` x `height` inches, laid out by its content.
+
+    It is outside pyplot: never shown twice, never leaked, yet drawn by notebooks.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    class NotebookFigure(Figure):
-        """A figure outside pyplot: never shown twice, never leaked, yet drawn by notebooks."""
-
-        def _repr_png_(self) -> bytes:
-            return render(self, "png", dpi=100)
-
-    return NotebookFigure
-
-
-def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of `width` x `height` inches, laid out by its content."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure = _figure_class()(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    figure._repr_png_ = functools.partial(render, figure, "png", dpi=100)
     return figure
 
 
@@ -171,6 +161,12 @@ def scale_to(axes: "Axes", values: np.ndarray, highest: float = np.inf, log: boo
         axes.set_ylim(low - margin, min(high + margin, highest * 1.01))
 
 
+def fill_cell(axes: "Axes", row: int, column: int, text: str, dark: bool, size: float) -> None:
+    """Write into a cell of an image, in white on a dark one."""
+    how = {"ha": "center", "va": "center", "fontsize": size, "linespacing": 1.15}
+    axes.text(column, row, text, color="white" if dark else "black", **how)
+
+
 def separate_cells(axes: "Axes", rows: int, columns: int, colour: str) -> None:
     """Draw thin lines between the cells of an image, and neither frame nor tick marks."""
     axes.set_xticks(np.arange(columns - 1) + 0.5, minor=True)
@@ -194,18 +190,10 @@ def mark(
     colour: str = "black",
     loc: str | tuple[float, float] = "lower right",
 ) -> "Figure":
-    """Draw what is reported elsewhere into panels of a figure: diamonds, or a line if x is None.
+    """Draw what is reported elsewhere into panels of a figure, and return it.
 
-    Args:
-      figure: of curves, or of accuracies against rates; returned.
-      words: what is reported, for the legend.
-      x: across, such as an epoch.
-      y: upwards, such as an accuracy (%).
-      dx: how far a number reaches each way.
-      dy: the same upwards and downwards.
-      panels: which panels.
-      colour: of the marks.
-      loc: of the legend.
+    Diamonds at x across (such as an epoch) and y upwards (such as an accuracy in %), which reach dx
+    and dy each way; or a line if x is None. `words` and `loc` are for the legend.
     """
     label, style = f"reported: {words}", REPORTED | {"color": colour}
     reach = [np.where(np.equal(way, 0), np.nan, way) for way in (dy, dx)]

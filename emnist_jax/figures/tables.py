@@ -186,7 +186,7 @@ def settings_table(curves: "xr.Dataset", first_seeds: int | None = None) -> Tabl
             "best (%)": over["mean"].sel(at),
             "95 %": (over.lower.sel(at), over.upper.sel(at)),
             "sd": over.sd.sel(at),
-            **({"macro (%)": 100 * macro.sel(at).mean()} if macro is not None else {}),
+            **({"macro then (%)": 100 * macro.sel(at).mean()} if macro is not None else {}),
             "epoch of best": epochs.mean(),
             "in seeds": (epochs.min(), epochs.max()),
             "best of the mean (%)": choice.max_of_mean,

@@ -116,7 +116,11 @@ def _meanings(
     found = {}
     for name in names:
         value = 0.9 * given[name] or 0.01
-        seen = observe(_make(rule, name, {**given, name: value}), name)
+        try:
+            seen = observe(_make(rule, name, {**given, name: value}), name)
+        except InputError:  # such as a count, of which this is no value
+            found[name] = "something else"
+            continue
         decaying = {**reading.values, "weight_decay": value}
         starts = ((reading.form, reading.values), (reading.form, decaying), (other, decaying))
         for form, start in starts:
@@ -183,7 +187,7 @@ def identify(
 def _make(rule: Callable, name: str, values: Mapping[str, float]) -> optax.GradientTransformation:
     try:
         made = rule(**values)
-    except TypeError as error:
+    except Exception as error:  # a user's function raises what it likes
         advice = "give its other arguments to identify, as in identify(rule, b1=0.9)"
         given = ", ".join(values)
         raise InputError(f"{name} cannot be called with {given}: {error}; {advice}") from error

@@ -1,12 +1,10 @@
 """What one trial's curve says: its best epoch, its speed, and the bias of picking maxima."""
 
-from numbers import Integral
-
 import numpy as np
 import xarray as xr
 from scipy.special import bdtr
 
-from emnist_jax.errors import InputError, check_choice
+from emnist_jax.errors import InputError, check_choice, check_count
 from emnist_jax.stats import _inputs
 
 CURVES = ("train_error", "train_accuracy", "valid_error", "valid_accuracy")
@@ -76,8 +74,7 @@ def early_stopping(curves: xr.Dataset, patience: int = 5, by: str = "valid_accur
     Raises:
         InputError: as `best_index`, or a patience that is no whole number above 0.
     """
-    if isinstance(patience, bool) or not isinstance(patience, Integral) or patience < 1:
-        raise InputError(f"patience={patience!r}: give a whole number of epochs above 0")
+    check_count("patience", patience)
     scores, ties = (each.transpose("epoch", ...) for each in _score_and_tie(curves, by))
     _require_epochs(curves)
     epochs = curves.epoch.values
@@ -229,32 +226,26 @@ def _is_error(name: str) -> bool:
     return name.endswith("_error")
 
 
-def _with_partner(curves: xr.Dataset, by: str) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the curve `by` and the one that breaks its ties."""
-    check_choice(f'unknown curve "{by}"', by, CURVES)
-    part = by.split("_")[0]
-    partner = f"{part}_accuracy" if _is_error(by) else f"{part}_error"
-    _inputs.require_variables(curves, by, partner)
-    _inputs.require_dims(curves[by], "epoch")
-    return curves[by], curves[partner]
-
-
 def _score_and_tie(curves: xr.Dataset, by: str) -> tuple[xr.DataArray, xr.DataArray]:
     """Return what is to be highest, and what is when that is equal; -inf where not finite."""
-    first, partner = _with_partner(curves, by)
-    usable = np.isfinite(first) & np.isfinite(partner)
-    score, tie = (-first, partner) if _is_error(by) else (first, -partner)
+    check_choice(f'unknown curve "{by}"', by, CURVES)
+    names = [f"{by.split('_')[0]}_{what}" for what in ("error", "accuracy")]
+    _inputs.require_variables(curves, by, *names)
+    _inputs.require_dims(curves[by], "epoch")
+    error, accuracy = (curves[name] for name in names)
+    usable = np.isfinite(error) & np.isfinite(accuracy)
+    score, tie = (-error, accuracy) if _is_error(by) else (accuracy, -error)
     return score.where(usable, -np.inf), tie.where(usable, -np.inf)
 
 
 def _at(curves: xr.Dataset, index: xr.DataArray, by: str) -> xr.Dataset:
     """Return all curves at a position along `epoch` of each trial, and which trials diverged."""
-    first, partner = _with_partner(curves, by)
     names = [name for name in curves.data_vars if "epoch" in curves[name].dims]
     _require_epochs(curves)
     at = curves[names].isel(epoch=index).reset_coords("epoch").rename(epoch="best_epoch")
     at["best_epoch"] = at.best_epoch.astype(float)
-    at = at.where(np.isfinite(at[first.name]) & np.isfinite(at[partner.name]))
+    part = by.split("_")[0]
+    at = at.where(np.isfinite(at[f"{part}_error"]) & np.isfinite(at[f"{part}_accuracy"]))
     return at.assign(diverged=diverged(curves)).assign_attrs(curves.attrs)
 
 

@@ -140,7 +140,7 @@ def seeds_needed(difference: float, sd: float, *, power: float = 0.8, level: flo
     Returns:
         A whole number of 2 or more; inf where more than 10,000 are needed or an input is NaN.
     """
-    if sd == 0 and difference != 0:
+    if sd == 0 and abs(difference) > 0:
         return 2.0
     n = np.arange(2, 10_001)
     critical = stdtrit(n - 1, 0.5 + level / 2)

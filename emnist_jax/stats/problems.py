@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from emnist_jax.errors import InputError
-from emnist_jax.stats._inputs import require_dims, require_level
+from emnist_jax.stats._inputs import require_dims, require_level, require_same_settings
 
 
 def performance_profile(
@@ -54,9 +54,7 @@ def performance_profile(
     return solved.rename("performance_profile").assign_attrs(problems=cost.sizes[problem])
 
 
-def interquartile_mean(
-    scores: xr.DataArray, problem: str = "problem", seed: str = "seed", **bootstrap: float
-) -> xr.Dataset:
+def interquartile_mean(scores: xr.DataArray, **how: str | float) -> xr.Dataset:
     """Mean of the middle half of all runs of all problems, with its stratified bootstrap band.
 
     Less swayed by outlying runs than the mean, less noisy than the median: a quarter of the runs
@@ -64,9 +62,8 @@ def interquartile_mean(
 
     Args:
         scores: runs with the dimensions `problem` and `seed`; others, such as the rule, are kept.
-        problem: the dimension of the problems.
-        seed: the dimension of repetitions.
-        **bootstrap: `level` (0.95), `resamples` (2000) and `rng` (0).
+        **how: `problem` ("problem") and `seed` ("seed"), the dimensions of problems and of
+            repetitions; of the bootstrap `level` (0.95), `resamples` (2000) and `rng` (0).
 
     Returns:
         `estimate`, `lower`, `upper`, in the unit of `scores`.
@@ -76,33 +73,19 @@ def interquartile_mean(
     """
     from scipy.stats import trim_mean
 
-    return _over_runs(lambda x: trim_mean(x, 0.25, axis=-1), scores, problem, seed, **bootstrap)
+    return _over_runs(lambda x: trim_mean(x, 0.25, axis=-1), scores, **how)
 
 
-def optimality_gap(
-    scores: xr.DataArray,
-    target: float,
-    problem: str = "problem",
-    seed: str = "seed",
-    **bootstrap: float,
-) -> xr.Dataset:
+def optimality_gap(scores: xr.DataArray, target: float, **how: str | float) -> xr.Dataset:
     """Mean shortfall of all runs from a score that counts as enough: lower is better.
 
     mean(max(target - score, 0)): what exceeds `target` earns nothing (Agarwal et al. 2021).
     Arguments, result and errors are those of `interquartile_mean`.
     """
-    return _over_runs(
-        lambda x: np.maximum(target - x, 0).mean(-1), scores, problem, seed, **bootstrap
-    )
+    return _over_runs(lambda x: np.maximum(target - x, 0).mean(-1), scores, **how)
 
 
-def score_profile(
-    scores: xr.DataArray,
-    taus: Sequence[float],
-    problem: str = "problem",
-    seed: str = "seed",
-    **bootstrap: float,
-) -> xr.Dataset:
+def score_profile(scores: xr.DataArray, taus: Sequence[float], **how: str | float) -> xr.Dataset:
     """Share of all runs with a score above tau, for each tau: Agarwal et al.'s performance profile.
 
     It shows the whole distribution of scores and, unlike Dolan and More's `performance_profile`,
@@ -114,7 +97,7 @@ def score_profile(
     def shares(x: NDArray) -> NDArray:
         return (x[..., None] > taus).mean(-2)
 
-    return _over_runs(shares, scores, problem, seed, {"tau": taus}, **bootstrap)
+    return _over_runs(shares, scores, {"tau": taus}, **how)
 
 
 def probability_of_improvement(
@@ -153,6 +136,7 @@ def probability_of_improvement(
     sides = [_runs(x, problem, seed) for x in (a, b)]
     if sides[0].shape[-2] != sides[1].shape[-2]:
         raise InputError(f"{sides[0].shape[-2]} and {sides[1].shape[-2]} problems: give the same")
+    require_same_settings(a, b, seed)
 
     def estimate(x: NDArray, y: NDArray) -> NDArray:
         return ((np.sign(x[..., :, None] - y[..., None, :]) + 1) / 2).mean((-3, -2, -1))
@@ -163,10 +147,11 @@ def probability_of_improvement(
 def _over_runs(
     statistic: Callable[[NDArray], NDArray],
     scores: xr.DataArray,
-    problem: str,
-    seed: str,
     more: Mapping[str, NDArray] | None = None,
-    **how: float,
+    *,
+    problem: str = "problem",
+    seed: str = "seed",
+    **bootstrap: float,
 ) -> xr.Dataset:
     """Bootstrap a statistic of all runs (..., run) of all problems; `more` labels its own axes."""
     more = more or {}
@@ -177,7 +162,7 @@ def _over_runs(
     def flat(x: NDArray) -> NDArray:
         return statistic(x.reshape(*x.shape[:-2], -1))
 
-    return _bootstrapped(flat, [runs], {**coords, **more}, (*kept, *more), **how)
+    return _bootstrapped(flat, [runs], {**coords, **more}, (*kept, *more), **bootstrap)
 
 
 def _runs(scores: xr.DataArray, problem: str, seed: str) -> NDArray:

@@ -147,17 +147,9 @@ def tuned_scores(
     (best resampled mean) - (mean of all seeds at that setting), times sqrt(n / (n - 1)) as
     resampled few seeds spread too little (Efron 1983; Hesterberg 2015), and taken off.
 
-    `paired` of two rules' values is the interval of their difference, both tuned alike. At 95 % it
-    covered the difference of the true bests in 92 to 99 % of simulated cases (5 and 10 seeds; 1, 8
-    or 16 equal settings on a side). Choosing each seed's setting on the other seeds is as free of
-    the bias, but its t interval covers fewer than 80 % where settings tie: the seeds' choices
-    depend on each other.
-
-    It holds for scores near normal, not where a rule's best setting fails now and then: against a
-    rule that does not, with 2 to 20 % of seeds failed (78 points lower), the interval covered in 23
-    to 92 % of cases (5 to 20 seeds, one setting), and in 0 to 47 % where four more settings, 5
-    points apart, can take over. Few seeds meet a failure or not; either way they do not tell how
-    often. Then give the number of failures beside the score.
+    `paired` of two rules' values is the interval of their difference, both tuned alike. How often
+    it covers is in docs/statistics.md: as it says for scores near normal, far less where a rule's
+    best setting fails now and then. Then give the number of failures beside the score.
 
     Args:
         score: higher is better, for instance `best(curves).valid_accuracy`.

@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from emnist_jax import hosts
 from emnist_jax.console import show
-from emnist_jax.errors import InputError
+from emnist_jax.errors import InputError, short
 from emnist_jax.store.files import DamagedError, load_arrays, remove_unfinished, save_arrays
 
 try:
@@ -137,36 +138,21 @@ class Checkpoints:
 
 
 def _to_arrays(state: State) -> dict[str, np.ndarray]:
-    named = {f"array {i:03d}": array for i, array in enumerate(state.arrays)}
-    named |= {f"kept {i:03d}": array for i, array in enumerate(state.kept)}
-    named |= {f"chunk {i:05d}": trials for i, trials in enumerate(state.chunks)}
-    named |= {f"value {name}": array for name, array in state.values.items()}
-    return named | {
-        "counts": np.array([state.chunk, state.epoch], np.int64),
-        "begun": state.begun,
-        "kept_epoch": state.kept_epoch,
-        "seconds": state.seconds,
-        "wall_seconds": np.array(state.wall_seconds),
-    }
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(at, simple=True, separator=" "): np.asarray(x) for at, x in leaves}
 
 
 def _from_arrays(named: Mapping[str, np.ndarray]) -> State:
-    def numbered(kind: str) -> list[np.ndarray]:
-        return [named[name] for name in sorted(named) if name.startswith(f"{kind} ")]
+    def part(kind: str) -> dict[str, np.ndarray]:
+        start = f"{kind} "
+        return {n.removeprefix(start): x for n, x in named.items() if n.startswith(start)}
 
-    chunk, epoch = (int(n) for n in named["counts"])
-    return State(
-        chunk,
-        epoch,
-        numbered("chunk"),
-        named["begun"],
-        numbered("array"),
-        {n.removeprefix("value "): a for n, a in named.items() if n.startswith("value ")},
-        numbered("kept"),
-        named["kept_epoch"],
-        named["seconds"],
-        float(named["wall_seconds"]),
-    )
+    whole = {kind: named[kind] for kind in ("begun", "kept_epoch", "seconds")}
+    whole |= {kind: named[kind].item() for kind in ("chunk", "epoch", "wall_seconds")}
+    for kind in ("chunks", "arrays", "kept"):
+        found = part(kind)
+        whole[kind] = [found[str(i)] for i in range(len(found))]
+    return State(**whole, values=part("values"))
 
 
 @contextmanager
@@ -216,23 +202,14 @@ def check_same(
     so between these the caller's own code is compared. The `InputError` names what differs.
     """
     begun, now = OLDER | dict(begun), OLDER | json.loads(json.dumps(now))
-    if (
-        "images" not in begun or "images" not in now
-    ):  # not recorded by older versions; the hashes cover it
-        ignore = (*ignore, "images")
     alike = begun.get("versions") == now.get("versions") and "program" in begun
     code = "own_code" if alike else "program"
-    names = {*begun, *now} - {code, *ignore}
+    names = begun.keys() & now.keys() - {code, *ignore}  # what both versions recorded
     differing = {name for name in names if begun.get(name) != now.get(name)}
     if differing:
         named = "; ".join(
-            f"{name} {_short(begun.get(name))} there, {_short(now.get(name))} here"
+            f"{name} {short(begun.get(name))} there, {short(now.get(name))} here"
             for name in sorted(differing)
             if not _FOLLOWS.get(name, set()) & differing
         )
         raise InputError(f"{folder} holds another run ({named}); {advice}")
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -12,22 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from emnist_jax import hosts
-from emnist_jax.errors import InputError
+from emnist_jax.errors import InputError, short
 
 
 def located(path: str | os.PathLike[str]) -> Path:
-    """Return a path, where ~ is the home; no such user is an `InputError`."""
+    """Return a path, where ~ is the home; no such user, or what is no path is an `InputError`."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def out_folder(out: str | Path) -> Path:
-    """Return the folder of a run; what is no path is an `InputError`."""
-    if not isinstance(out, str | os.PathLike):
-        raise InputError(f"out={out!r}: give the path of a folder")
-    return located(out)
+    except TypeError:
+        raise InputError(f"{short(path)}: give the path of a file or folder") from None
 
 
 def write_whole(path: str | Path, content: bytes) -> Path:

@@ -56,6 +56,8 @@ def curves_from(path: str | Path, rename: Mapping[str, str] | None = None) -> di
         if name not in table:
             listed = ", ".join(map(str, table.columns))
             raise InputError(f"{path}: no column {name}; rename one of: {listed}")
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise InputError(f"{path}: column {name} holds other than numbers")
     if not table.valid_accuracy.dropna().between(0, 1).all():
         raise InputError(f"{path}: accuracies are fractions from 0 to 1; divide per cent by 100")
     if "valid_error" not in table:
@@ -123,12 +125,12 @@ def _deepobs(folder: Path) -> pd.DataFrame:
             table = pd.DataFrame(columns)
             rule = run["optimizer_name"] if "optimizer_name" in run else run["optimizer"]
             given = run["optimizer_hyperparams"] if "optimizer_name" in run else run["hyperparams"]
+            if "learning_rate" in run:
+                given = given | {"learning_rate": run["learning_rate"]}
+            given = {{"lr": "learning_rate"}.get(name, name): x for name, x in given.items()}
+            key = (rule, json.dumps(given, sort_keys=True), run["random_seed"])
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: not a run of DeepOBS with accuracies: {error!r}") from error
-        if "learning_rate" in run:
-            given = given | {"learning_rate": run["learning_rate"]}
-        given = {{"lr": "learning_rate"}.get(name, name): value for name, value in given.items()}
-        key = (rule, json.dumps(given, sort_keys=True), run["random_seed"])
         numbers = {n: float(v) for n, v in given.items() if isinstance(v, int | float)}
         labels = {"data": run["testproblem"], "rule": rule}
         labels |= {"seed": run["random_seed"], "epoch": range(len(table))}

@@ -27,6 +27,8 @@ def join(*curves: xr.Dataset) -> xr.Dataset:
     if not curves or not all(isinstance(one, xr.Dataset) for one in curves):
         raise InputError("join: give curves, of two sweeps or more")
     first, *others = [json.loads(one.attrs.get("configuration", "{}")) for one in curves]
+    if not all("settings" in one for one in (first, *others)):
+        raise InputError("join: give curves as sweeps returned them; some name no settings")
     for other in others:
         check_same("the first part", first, other, ignore=APART)
     if len({tuple(sorted(one["settings"][0])) for one in (first, *others)}) > 1:

@@ -234,7 +234,7 @@ class Networks:
             InputError: it is no split.
         """
         flat, labels = self._on(split), jnp.asarray(split.labels)
-        right = flat.argmax(-1) == split.labels
+        right = (flat.argmax(-1) == split.labels) & ~np.isnan(flat).any(-1)  # NaN is never right
         counts = np.bincount(split.labels)
         recall = [np.bincount(split.labels, weights=r, minlength=len(counts)) for r in right]
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -56,7 +56,7 @@ DATA = (
 # Batch normalisation as the paper's bug left it: frozen draws, statistics of the minibatch.
 FROZEN = Selection(
     "frozen batch normalisation",
-    lambda runs: runs.normalised("batch_norm/frozen_normal", statistics="minibatch", epochs=LONG),
+    lambda runs: runs.chosen_adam("batch_norm/frozen_normal", LONG, "minibatch"),
     any_adam=True,
 )
 # fmt: off
@@ -123,12 +123,11 @@ CONVNETS = (
 # The test set. The paper evaluated with the statistics of the minibatch, as far as is known.
 
 
-def after_7(name: str, words: str, part: str = "", statistics: str = "") -> Selection:
+def after_7(name: str, words: str, part: str = "", variant: str = "") -> Selection:
     """Return a network after 7 epochs, its `part` "/test" results or its curves."""
 
     def pick(runs: Runs) -> xr.Dataset:
-        pick = partial(runs.normalised, statistics=statistics) if statistics else runs.chosen_adam
-        found = pick(name + part)
+        found = runs.chosen_adam(name + part, variant=variant)
         if 7 not in found.epoch:
             raise NotTestable(f"{name}{part} lacks epoch 7")
         return found.sel(epoch=7, drop=True)
@@ -174,8 +173,9 @@ def _test_row(
 
 NORMALISED = partial(after_7, "batch_norm/trained_normal", "the batch-normalised net")
 C1 = partial(after_7, "convnets/c1", "C1")
-MINIBATCH = NORMALISED(statistics="minibatch"), NORMALISED(statistics="minibatch", part="/test")
-RUNNING, C1_PARTS = NORMALISED(statistics="running"), (C1(), C1(part="/test"))
+# Runs have running statistics, and as a variant those of the minibatch, as in the paper's library.
+MINIBATCH = NORMALISED(variant="minibatch"), NORMALISED(variant="minibatch", part="/test")
+RUNNING, C1_PARTS = NORMALISED(), (C1(), C1(part="/test"))
 # fmt: off
 TEST = (
     *_test_row("T1", "the batch-normalised net after 7 epochs", MINIBATCH,

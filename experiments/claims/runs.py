@@ -89,17 +89,6 @@ class Runs:
         rate = self._rate(1e-4, 0.9)
         return self.pick(name, epochs=epochs, variant=variant, learning_rate=rate)
 
-    def normalised(self, name: str, statistics: str, epochs: int = 0) -> xr.Dataset:
-        """Return the curves of a batch-normalised net as evaluated with "minibatch" or "running".
-
-        Runs have running statistics, and a variant those of the minibatch, as the paper's library.
-
-        Raises:
-            NotTestable: as `chosen_adam`.
-        """
-        variant = "" if statistics == "running" else statistics
-        return self.chosen_adam(name, epochs=epochs, variant=variant)
-
     def time_ratio(self, one: str, other: str) -> float:
         """Return the ratio of two networks' training times of an epoch, each alone on a device.
 
