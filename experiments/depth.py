@@ -65,6 +65,12 @@ _CHANGES = (
     ("channels of one: 10 to 20", (10,), (20,)),
     ("channels of two: 5-10 to 10-20", (5, 10), (10, 20)),
 )
+# How changes begin, by kind, in words.
+KINDS = {
+    "a second": "a second convolution",
+    "channels": "twice the channels",
+    "head": "C1's head instead of C2's",
+}
 # What is changed, to and from: C1 to C2, then each difference between them alone.
 EFFECTS = {
     "all at once: C1 to C2": (folder(C2.channels, C2.hidden), folder(C1.channels, C1.hidden)),
@@ -101,14 +107,18 @@ def sizes(runs: Results) -> Table:
 
 
 def finding(runs: Results) -> str:
-    """Return how C1 and C2 differ, and which differences between them do something alone."""
+    """Return how C1 and C2 differ, and what each kind of difference between them does alone."""
     (_, whole), *single = gains(runs, EFFECTS).items()
-    clear = [f"{what} {signed(of)}" for what, of in single if of[1][0] > 0 or of[1][1] < 0]
+    parts = []
+    for start, words in KINDS.items():
+        means, ends = zip(*(of for what, of in single if what.startswith(start)), strict=True)
+        clear = sum(low > 0 or high < 0 for low, high in ends)
+        reach = f"{min(means):+.2f} to {max(means):+.2f} points"
+        parts.append(f"{words}, {reach} ({clear} of {len(ends)} intervals exclude 0)")
     rising = perhaps_not_done({called(of): runs[name] for name, of in NETWORKS.items()})
     return (
-        f"C2 less C1: {signed(whole)}. Of {len(single)} single differences {len(clear)} have an "
-        "interval that excludes 0 (if nothing differed, one in twenty would): "
-        f"{'; '.join(clear) or 'none'}. {rising}"
+        f"C2 less C1: {signed(whole)}. Each difference between them alone: {'; '.join(parts)}; if "
+        f"nothing differed, one interval in twenty would. {rising}"
     )
 
 

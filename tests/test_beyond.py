@@ -465,8 +465,10 @@ def test_paired_gains_are_in_the_tables():
     assert found["C1 less a dense net of its weights"][0] == pytest.approx(6)
     assert found["C1 on shuffled pixels less a dense net of its weights"][0] == pytest.approx(-1)
     words = depth.finding(WORLD)
-    assert words.startswith("C2 less C1: +1.00 points") and "Of 10 single differences" in words
-    assert "a second convolution: 10 to 5-10, head 150 +2.00" in words
+    assert words.startswith("C2 less C1: +1.00 points")
+    assert "a second convolution, -5.00 to +3.00 points (4 of 4 intervals exclude 0)" in words
+    found = gains(WORLD, depth.EFFECTS)
+    assert found["a second convolution: 10 to 5-10, head 150"][0] == pytest.approx(2)
 
 
 def test_what_still_rises_may_not_be_done():
