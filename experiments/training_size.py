@@ -99,7 +99,7 @@ EXPERIMENT = Experiment(
     },
     tables={"accuracies": accuracies},
     finding=finding,
-    cost="35 minutes on two CPU cores (projected)",
+    cost="75 minutes on two CPU cores",
 )
 
 if __name__ == "__main__":
