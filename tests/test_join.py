@@ -88,6 +88,8 @@ def test_settings_are_named_in_the_order_of_the_curves():
         ([curves(), curves(settings=[{"learning_rate": 0.1}])], "lack a hyperparameter"),
         ([], "give curves"),
         ([curves(), curves().assign_attrs(configuration="{}")], "some name no settings"),
+        ([curves(data_hash=None), curves()], "data_hash None there, 'a' here"),
+        ([curves(model="MLP()"), curves()], r"model 'MLP\(\)' there, None here"),
         ([curves(), "runs/b"], "give curves"),
     ],
 )

@@ -59,7 +59,9 @@ def read(job: Job, folder: Path) -> Finished | None:
     begun = OLDER | json.loads(curves.attrs.get("configuration", "{}"))
     if "settings" not in begun:
         raise InputError(f"{folder} holds curves of no sweep; use --overwrite, or another --out")
-    check_same(folder, begun, job.like(begun), ignore=(*CODE, *GROWS))
+    # What an older version did not record is not compared.
+    now = {name: value for name, value in job.like(begun).items() if name in begun}
+    check_same(folder, begun, now, ignore=(*CODE, *GROWS))
     try:  # by the labels: a user may have joined, sorted or selected these curves
         settings = settings_of(curves, begun["settings"][0])
     except InputError as error:

@@ -200,6 +200,7 @@ def _trained(
     if resumed:
         show.line(f"resuming at {show.at(state.chunk, state.epoch)}")
     for number in todo:
+        # From all devices anew: the next chunk may have more rows than the last one.
         wanted = Runner(job).for_chunk(state.chunks[number])
         runner = runner if runner.mesh == wanted.mesh else wanted
         chunk = runner.chunk(state.chunks[number])

@@ -202,9 +202,11 @@ def check_same(
     so between these the caller's own code is compared. The `InputError` names what differs.
     """
     begun, now = OLDER | dict(begun), OLDER | json.loads(json.dumps(now))
+    if "images" not in begun.keys() & now.keys():  # of an older version; the hashes cover it
+        ignore = (*ignore, "images")
     alike = begun.get("versions") == now.get("versions") and "program" in begun
     code = "own_code" if alike else "program"
-    names = begun.keys() & now.keys() - {code, *ignore}  # what both versions recorded
+    names = {*begun, *now} - {code, *ignore}
     differing = {name for name in names if begun.get(name) != now.get(name)}
     if differing:
         named = "; ".join(
