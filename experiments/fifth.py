@@ -44,7 +44,7 @@ EXPERIMENT = Experiment(
     data=sources(),
     taken=taken(),
     help={"cifar10": "the second data set: a TFDS name, or a path as for --data"},
-    cost="115 minutes on two CPU cores (projected)",
+    cost="130 minutes on two CPU cores (projected)",
 )
 
 if __name__ == "__main__":

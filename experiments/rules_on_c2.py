@@ -48,7 +48,7 @@ EXPERIMENT = Experiment(
         "tuned": partial(tuned_table, network="c2"),
     },
     finding=partial(finding, network="c2"),
-    cost="3 hours on two CPU cores (projected)",
+    cost="5 hours on two CPU cores (projected)",
 )
 
 if __name__ == "__main__":

@@ -450,6 +450,27 @@ def test_regret_and_ranks_of_another_order():
     assert float(lost["regret (points)"]) == pytest.approx(2)
     first = list(cifar10.settings(runs).rows[0].values())[1:]
     assert first == [pytest.approx(50), 10, pytest.approx(68), 1]
+    words = cifar10.finding(runs)
+    assert "+18.00 points" in words and "loses 2.00 points" in words
+    assert words.endswith("0 settings on EMNIST, 0 on CIFAR-10.")
+    assert "is CIFAR-10's best too: a loss of 0.00 points" in cifar10.finding(WORLD)
+
+
+def test_the_correlation_is_given_without_the_settings_that_still_rise():
+    """Of ten settings in opposite order, two of which rise at the end on one of the two."""
+    runs = beyond_world.cifar10(here=[*range(8), 9, 8])
+    last = runs["cifar10/cifar10/adam"]
+    late = last.valid_accuracy.where(last.epoch != 100, last.valid_accuracy.sel(epoch=50) + 1e-3)
+    rising = last.learning_rate <= 1e-2
+    runs["cifar10/cifar10/adam"] = last.assign(
+        valid_accuracy=xr.where(rising, late, last.valid_accuracy).transpose(
+            *last.valid_accuracy.dims
+        )
+    )
+    words = cifar10.finding(runs)
+    assert words.endswith(
+        "0 settings on EMNIST, 2 on CIFAR-10; over the others the correlation is 1.00 [1.00, 1.00]."
+    )
 
 
 def test_paired_gains_are_in_the_tables():
