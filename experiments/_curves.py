@@ -69,10 +69,10 @@ def plot_means(panels: Mapping[str, Mapping[str, Mean]], **about):
     return plot_intervals(list(labels), *numbers, titles=list(panels), **about)
 
 
-def plot_differences(panels: Mapping[str, Mapping[str, Mean]], xlabel: str):
+def plot_differences(panels: Mapping[str, Mapping[str, Mean]], xlabel: str, **about):
     """Draw mean differences over seeds with their intervals."""
     note = "mean difference and 95 % t interval over seeds"
-    return plot_means(panels, reference=0, xlabel=xlabel, note=note)
+    return plot_means(panels, reference=0, xlabel=xlabel, note=note, **about)
 
 
 def gain(one: xr.Dataset, other: xr.Dataset) -> Mean:

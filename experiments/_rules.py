@@ -139,17 +139,33 @@ def draw_against_adam(runs: Results, network: str):
         panels[words] = {of: (100 * float(x.difference), percent(x)) for of, x in less.items()}
     xlabel = f"best after {k} settings less Adam's, points"
     note = f"{about(runs, network)} · {BOOTSTRAP}"
-    return plot_means(panels, reference=0, xlabel=xlabel, note=note)
+    return plot_means(panels, reference=0, xlabel=xlabel, same_scale=True, note=note)
 
 
-def draw_kinds(runs: Results):
-    """Draw what a cosine and an average add to each rule on the dense net."""
-    cosine, averaged = (gains_of_kind(runs, "dense", kind) for kind in ("cosine", "averaged"))
-    panels = {
-        "with a cosine": {NAMES[rule]: found for rule, found in cosine.items()},
-        "averaged weights": {NAMES[rule]: averaged.get(rule, NONE) for rule in cosine},
-    }
-    return plot_differences(panels, "less the constant rate, best settings, points")
+def draw_tuned(runs: Results, network: str):
+    """Draw each rule less Adam (points), both at their best settings, a panel each kind."""
+    panels = {}
+    for kind, words in KINDS.items():
+        others = set(searched(runs, network, kind)) - {"adam"}
+        adam = folder(network, "adam", kind)
+        pairs = {
+            NAMES[rule]: (folder(network, rule, kind), adam)
+            for rule in RULES + NEWER
+            if rule in others
+        }
+        panels[words] = gains(runs, pairs)
+    return plot_differences(panels, "best settings, less Adam's, points", same_scale=True)
+
+
+def draw_kinds(runs: Results, network: str):
+    """Draw what a cosine, and an average where there is one, add to each rule on a network."""
+    cosine, averaged = (gains_of_kind(runs, network, kind) for kind in ("cosine", "averaged"))
+    panels = {"with a cosine": {NAMES[rule]: found for rule, found in cosine.items()}}
+    if averaged:
+        found = {NAMES[rule]: averaged.get(rule, NONE) for rule in cosine}
+        panels["averaged weights"] = found
+    xlabel = "less the constant rate, best settings, points"
+    return plot_differences(panels, xlabel, same_scale=True)
 
 
 def draw_settings(runs: Results, network: str):

@@ -3,7 +3,7 @@
     python -m experiments.beyond --preset demo
     python -m experiments.beyond --data emnist/balanced --out results
 
-The first takes minutes, with few images drawn by the program; the second has all images, about 19
+The first takes minutes, with few images drawn by the program; the second has all images, about 22
 hours on two CPU cores (projected from measured step times, see each experiment). It goes on where
 it stopped, and the report of `experiments.paper` in the same folder shows what is finished.
 """

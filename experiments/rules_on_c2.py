@@ -12,7 +12,7 @@ from emnist_jax import Sweep
 from experiments._experiment import Experiment, Figure
 from experiments._main import main
 from experiments._networks import C2
-from experiments._rules import draw_against_adam
+from experiments._rules import draw_against_adam, draw_kinds, draw_tuned
 from experiments._rules_finding import finding
 from experiments._rules_tables import choice_table, tuned_table
 from experiments.claims.rules import ON_C2
@@ -38,9 +38,17 @@ EXPERIMENT = Experiment(
     help=HELP,
     least_seeds=2,
     figures={
+        "tuned": Figure(
+            "Does another rule beat Adam on C2? Five rules less Adam, all at their best settings, "
+            "at constant rates, and with a cosine, which schedule-free AdamW has not.",
+            partial(draw_tuned, network="c2"),
+        ),
         "against_adam": Figure(
-            "Does another rule beat Adam on C2? Five rules less Adam at equal budgets.",
+            "And if only half of the settings had been tried? Five rules less Adam.",
             partial(draw_against_adam, network="c2"),
+        ),
+        "kinds": Figure(
+            "What does a cosine add to each rule on C2?", partial(draw_kinds, network="c2")
         ),
     },
     tables={
@@ -48,7 +56,7 @@ EXPERIMENT = Experiment(
         "tuned": partial(tuned_table, network="c2"),
     },
     finding=partial(finding, network="c2"),
-    cost="5 hours on two CPU cores (projected)",
+    cost="6 hours on two CPU cores (projected)",
 )
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def images(runs: Results, part: str) -> int:
 def draw(runs: Results):
     """Draw each rule less Adam, a panel each number of training images."""
     panels = {f"{images(runs, part):,} images": less_adam(runs, part) for part in PARTS}
-    return plot_differences(panels, "best validation accuracy less Adam's, points")
+    return plot_differences(panels, "best validation accuracy less Adam's, points", same_scale=True)
 
 
 def accuracies(runs: Results) -> Table:

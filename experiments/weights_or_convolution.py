@@ -137,8 +137,7 @@ EXPERIMENT = Experiment(
     figures={
         "gains": Figure(
             "Is it the convolution? What C1 and C2 gain over dense nets of as many weights or "
-            "operations, over C1's head alone, and over themselves on shuffled pixels; same seeds. "
-            "Arrows: off the scale.",
+            "operations, over C1's head alone, and over themselves on shuffled pixels; same seeds.",
             partial(plot_gains, pairs=PAIRS),
         ),
         **{

@@ -544,6 +544,14 @@ def test_intervals_in_panels_share_their_rows():
         assert axes.texts[0].get_text() == f"{of[0]:.2f}  [{of[0] - 1:.2f}, {of[0] + 1:.2f}]"
 
 
+def test_panels_of_one_scale_have_the_limits_that_show_all_of_them():
+    mean = np.array([[1.0, 2, 3], [40, 50, 60]])
+    how = {"titles": ["one", "other"], "same_scale": True}
+    figure = figures.plot_intervals(["a", "b", "c"], mean, mean - 1, mean + 1, **how)
+    one, other = (axes.get_xlim() for axes in figure.axes)
+    assert one == other and one[0] <= 0 and one[1] >= 61
+
+
 def test_a_row_far_from_the_rest_is_an_arrow_at_the_end_of_the_axis():
     mean = np.array([84.0, 76, 82, 3, 83])
     (axes,) = figures.plot_intervals(list("abcde"), mean, mean - 1, mean + 1).axes

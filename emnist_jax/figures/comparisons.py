@@ -129,6 +129,7 @@ def plot_intervals(
     reference: Any = None,
     titles: Sequence[str] = (),
     xlabel: str = "",
+    same_scale: bool = False,
     note: str = "",
 ) -> "Figure":
     """Draw a forest plot: one row a label, the estimate and its interval, also in figures.
@@ -147,6 +148,7 @@ def plot_intervals(
         drawn as diamonds (values reported elsewhere; NaN for none).
       titles: of panels side by side with the same rows; none for one panel.
       xlabel: what the numbers are, with their unit.
+      same_scale: whether all panels have the same limits.
       note: text for the caption.
 
     Raises:
@@ -159,6 +161,7 @@ def plot_intervals(
     if not n or unequal or np.size(reference) not in (1, panels * n):
         of = f"{len(titles)} panels of {n}" if titles else str(n)
         raise InputError(f"a forest plot of {of} labels needs {n or 'some'} means, lows and highs")
+    numbers = [values.reshape(panels, n) for values in numbers]
     diamonds = None
     if reference is not None and np.ndim(reference):
         diamonds = np.reshape(reference, (panels, n)).astype(float)
@@ -169,12 +172,18 @@ def plot_intervals(
         if reference is not None and diamonds is None:
             axes.axvline(float(reference), color=GREY, linewidth=1, linestyle="--")
         reported = None if diamonds is None else diamonds[i]
-        _draw_intervals(axes, *(values.reshape(panels, n)[i] for values in numbers), reported)
+        _draw_intervals(axes, *(values[i] for values in numbers), reported)
         axes.set_title(titles[i] if titles else "")
         axes.set_xlabel(xlabel)
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
+    if same_scale:
+        ends = [axes.get_xlim() for axes in grid]
+        for axes in grid:
+            axes.set_xlim(np.min(ends), np.max(ends))
+    for i, axes in enumerate(grid):  # now that its limits are known
+        _write_numbers(axes, *(values[i] for values in numbers))
     grid[0].set_yticks(range(n), labels)
     grid[0].set_ylim(n - 0.4, -0.6)
     if diamonds is not None:
@@ -187,7 +196,7 @@ def plot_intervals(
 def _draw_intervals(
     axes: "Axes", mean: np.ndarray, low: np.ndarray, high: np.ndarray, reported: np.ndarray | None
 ) -> None:
-    """Draw the rows of a panel of a forest plot."""
+    """Draw the rows of a panel of a forest plot, within limits that show most of them."""
     rows = np.arange(len(mean))
     if reported is not None:
         axes.plot(reported, rows, linestyle="none", zorder=3, label="reported", **REPORTED)
@@ -200,16 +209,20 @@ def _draw_intervals(
         near = [*low[~far], *high[~far], *([] if reported is None else reported)]
         left, right = np.nanmin(near), np.nanmax(near)
         axes.set_xlim(left - 0.1 * (right - left), right + 0.1 * (right - left))
+
+
+def _write_numbers(axes: "Axes", mean: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """Write each row's numbers beside it, and an arrow for a mean beyond the limits."""
     widest = max((width for width in high - low if np.isfinite(width)), default=0)
     digits = 2 if widest <= 0 else min(6, max(2, 1 - int(np.floor(np.log10(widest)))))
-    for row in rows:
+    for row in range(len(mean)):
         measured = np.isfinite(mean[row])
         shown = [f"{x[row]:.{digits}f}" for x in (mean, low, high)]
         text = f"{shown[0]}  [{shown[1]}, {shown[2]}]" if measured else "not measured"
         where = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9.5}
         axes.text(1.02, row, text.replace("-", "\N{MINUS SIGN}"), **where)
         left, right = axes.get_xlim()
-        if far[row] and not left <= mean[row] <= right:
+        if measured and not left <= mean[row] <= right:
             right = int(mean[row] > right)
             at, transform = (0.985 if right else 0.015), axes.get_yaxis_transform()
             axes.plot([at], [row], "<>"[right], color=COLOURS[0], transform=transform)

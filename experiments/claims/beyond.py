@@ -174,8 +174,8 @@ DEPTH = _gains(
 )
 # fmt: on
 BEYOND: Mapping[str, tuple[Claim, ...]] = {
-    "rules_compared": (*rule_claims("abcdefg", "dense", RULES + NEWER), *AVERAGE_CLAIMS),
-    "rules_on_c2": rule_claims("jklmnop", "c2", ON_C2),
+    "rules_compared": (*rule_claims("abcdefgq", "dense", RULES + NEWER), *AVERAGE_CLAIMS),
+    "rules_on_c2": rule_claims("jklmnopr", "c2", ON_C2),
     "training_size": SIZES,
     "cifar10": CIFAR10,
     "regularisation": tuple(

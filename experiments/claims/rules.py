@@ -1,6 +1,7 @@
 """X1: which rule, at equal budgets? Claims on searches of rules, with and without a schedule."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import xarray as xr
 
@@ -104,6 +105,14 @@ def rule_claims(letters: str, network: str, rules: tuple[str, ...]) -> tuple[Cla
               at_most(NONE_GAINED, _LITTLE), section="beyond"),
         Claim(f"X1{letters[6]}", f"a cosine helps Adam on {name}",
               tuned_gain(adam("cosine"), adam("")), above(0), section="beyond"),
+        Claim(f"X1{letters[7]}",
+              f"where every rule decays its rate, the choice matters little for the epochs to "
+              f"train {name}",
+              of(partial(slowest_over_fastest, pick=min),
+                 "epochs to a point below the worst rule's best, slowest over fastest rule, all "
+                 "with a cosine", "times",
+                 rules=tuple(rule for rule in rules if rule != SCHEDULE_FREE), kind="cosine"),
+              at_most(2, TWICE), section=both),
     )
     # fmt: on
 
