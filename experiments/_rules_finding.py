@@ -132,10 +132,10 @@ def equal_range(values: Sequence[xr.DataArray]) -> float:
 
 def _pace(runs: Results, network: str) -> str:
     """Return how long the fastest and the slowest rule take to an accuracy that all can reach."""
-    times = [
-        f"{words}, {_times(epochs_to(scheduled(runs, network, kind), min))}"
-        for kind, words in KINDS.items()
-    ]
+    of = {words: scheduled(runs, network, kind) for kind, words in KINDS.items()}
+    constant, cosine = of.values()
+    of[f"the rules that have one, {KINDS['']}"] = {rule: constant[rule] for rule in cosine}
+    times = [f"{words}, {_times(epochs_to(found, min))}" for words, found in of.items()]
     return (
         "**And for the time?** To a point below the worst rule's best, which all can reach: "
         f"{'; '.join(times)}."
