@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import xarray as xr
 
 from emnist_jax.figures.tables import Table
@@ -23,8 +24,9 @@ ABOUT_BEYOND = (
     "picked by the means that they are compared by. Other validation images would move a "
     "difference by up to about 2 sqrt(q / n), where n is their number and q the share that one "
     "network gets right and the other wrong: .5 points for q = .1, n = 15,800. On a fifth of the "
-    "images networks have as many epochs, so a fifth of the updates. Times are of runs beside "
-    "others on the same device, and count each in full."
+    "images networks have as many epochs, so a fifth of the updates; where the intervals of a "
+    "changed verdict overlap, the change may be chance. Times are of runs beside others on the "
+    "same device, and count each in full."
 )
 ANSWERED = ("claim", "says", "result", "verdict")
 PART = "on a fifth of the training images"
@@ -101,8 +103,10 @@ def _changed(judged: Sequence[Judgement], small: Mapping[str, Judgement]) -> str
 
 
 def _overlap(old: Judgement, new: Judgement) -> str:
+    """Return whether intervals overlap, in words; those without upper ends always would."""
     a, b = old.estimate, new.estimate
-    return " (intervals overlap)" * (a.lower <= b.upper and b.lower <= a.upper)
+    both = a.lower <= b.upper and b.lower <= a.upper and np.isfinite(min(a.upper, b.upper))
+    return " (intervals overlap)" * bool(both)
 
 
 def _answer(j: Judgement) -> str:

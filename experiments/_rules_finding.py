@@ -134,7 +134,7 @@ def _pace(runs: Results, network: str) -> str:
     """Return how long the fastest and the slowest rule take to an accuracy that all can reach."""
     of = {words: scheduled(runs, network, kind) for kind, words in KINDS.items()}
     constant, cosine = of.values()
-    of[f"the rules that have one, {KINDS['']}"] = {rule: constant[rule] for rule in cosine}
+    of[f"the same rules {KINDS['']}"] = {rule: constant[rule] for rule in cosine}
     times = [f"{words}, {_times(epochs_to(found, min))}" for words, found in of.items()]
     return (
         "**And for the time?** To a point below the worst rule's best, which all can reach: "
@@ -146,6 +146,8 @@ def _times(epochs: Mapping[str, xr.DataArray]) -> str:
     epochs = {rule: one.clip(min=1) for rule, one in epochs.items()}
     means = {rule: float(one.mean()) for rule, one in epochs.items()}
     fast, slow = min(means, key=means.get), max(means, key=means.get)
+    if not np.isfinite(means[fast]):
+        return "no rule gets there in every seed"
     start = f"{NAMES[fast]} takes {means[fast]:.1f} epochs in the mean, {NAMES[slow]}"
     if not np.isfinite(means[slow]):
         return f"{start} does not get there in every seed"

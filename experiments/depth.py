@@ -119,7 +119,7 @@ def finding(runs: Results) -> str:
     return (
         f"C2 less C1: {signed(whole)}. Each difference between them alone: {'; '.join(parts)}; if "
         "nothing differed, one interval in twenty would. Networks of 5, 20 or 10 and 20 channels "
-        f"have one head each: the whole cross would take 5 hours on two CPU cores. {rising}"
+        f"have one head each, as the whole cross takes too long. {rising}"
     )
 
 

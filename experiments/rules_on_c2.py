@@ -8,14 +8,19 @@ and Adam; the first eight of its settings.
 
 from functools import partial
 
+import numpy as np
+import xarray as xr
+
 from emnist_jax import Sweep
-from experiments._experiment import Experiment, Figure
+from experiments import _rules_finding
+from experiments._curves import over_seeds, signed
+from experiments._experiment import Experiment, Figure, Results
 from experiments._main import main
 from experiments._networks import C2
-from experiments._rules import draw_against_adam, draw_kinds, draw_tuned
-from experiments._rules_finding import finding
+from experiments._rules import draw_against_adam, draw_kinds, draw_tuned, searched
 from experiments._rules_tables import choice_table, tuned_table
 from experiments.claims.rules import ON_C2
+from experiments.claims.tuning import tuned_range
 from experiments.rules_compared import HELP, search_sweeps
 
 
@@ -29,6 +34,26 @@ def sweeps(
     """Return a sweep for each rule, at a constant rate and with a cosine."""
     how = {"epochs": epochs, "settings": settings, "sample_seed": sample_seed}
     return search_sweeps("c2", C2, ON_C2, **how, batch_size=batch_size, images=images)
+
+
+def finding(runs: Results) -> str:
+    """Return which rule to take on C2, and whether the dense net differs at as many settings."""
+    parts = [_rules_finding.finding(runs, "c2")]
+    c2, dense = (searched(runs, network, "cosine") for network in ("c2", "dense"))
+    count = c2["adam"].sizes["sample"]
+    alike = {rule: one.isel(sample=slice(count)) for rule, one in dense.items() if rule in c2}
+    if all(rule in alike and _same_draws(alike[rule], c2[rule]) for rule in c2):
+        few, all_of = (over_seeds(tuned_range(of)) for of in (alike, {k: dense[k] for k in c2}))
+        parts.append(
+            f"- **And on the dense net?** With a cosine, the best of these {len(c2)} rules is "
+            f"there {signed(few)} above the worst with the same {count} settings, "
+            f"{signed(all_of)} with all of its {dense['adam'].sizes['sample']}."
+        )
+    return "\n".join(parts)
+
+
+def _same_draws(one: xr.Dataset, other: xr.Dataset) -> bool:
+    return np.array_equal(one.learning_rate, other.learning_rate)
 
 
 EXPERIMENT = Experiment(
@@ -55,7 +80,7 @@ EXPERIMENT = Experiment(
         "choice": partial(choice_table, network="c2"),
         "tuned": partial(tuned_table, network="c2"),
     },
-    finding=partial(finding, network="c2"),
+    finding=finding,
     cost="6 hours on two CPU cores (projected)",
 )
 

@@ -24,11 +24,12 @@ from experiments import (
     depth,
     regularisation,
     rules_compared,
+    rules_on_c2,
     training_size,
     weights_or_convolution,
 )
 from experiments import fifth as fifth_of
-from experiments._beyond_page import beyond_page
+from experiments._beyond_page import _overlap, beyond_page
 from experiments._curves import gains, tuned
 from experiments._data import FIFTH, OtherData, fifth, half
 from experiments._draw import Section, draw
@@ -38,8 +39,8 @@ from experiments._study import BEYOND as BEYOND_EXPERIMENTS
 from experiments._train import train
 from experiments._verdicts import find
 from experiments.claims.beyond import BEYOND, pooled_settings
-from experiments.claims.criteria import Verdict
-from experiments.claims.judge import judge
+from experiments.claims.criteria import Estimate, Verdict
+from experiments.claims.judge import Judgement, judge
 from experiments.claims.paper import PAPER
 from experiments.claims.rules import NEWER, RULES, SCHEDULE_FREE, SEARCHES, folder
 from experiments.claims.tuning import target_of
@@ -431,11 +432,47 @@ def test_what_of_the_lead_a_cosine_and_an_average_leave():
     constant, cosine, same, *_ = paces.split("; ")
     assert constant.startswith("at a constant rate, schedule-free AdamW takes 2.0 epochs")
     assert cosine.startswith("with a cosine, SGD takes 5.0 epochs")
-    assert same.startswith("the rules that have one, at a constant rate, momentum takes 5.0 epochs")
+    assert same.startswith("the same rules at a constant rate, momentum takes 5.0 epochs")
     rows = {row["rule"]: row for row in _rules_tables.kinds_table(WORLD).rows}
     assert rows["Adam"]["averaged (%)"] == pytest.approx(83.2, abs=0.02)
     assert rows["ADOPT"]["averaged (%)"] is None  # not tried
     assert rows["schedule-free AdamW"]["with a cosine (%)"] is None  # it has none
+
+
+def test_c2_is_set_beside_the_dense_net_with_as_few_settings():
+    """AdamW leads on the dense net by its last setting, which C2 has not."""
+    c2 = f"{SEARCHES['c2']}/"
+    runs = {k: one.isel(sample=slice(3)) if k.startswith(c2) else one for k, one in WORLD.items()}
+    adamw = folder("dense", "adamw", "cosine")
+    lead = runs[adamw].valid_accuracy + 0.01 * (runs[adamw].sample == 3)
+    runs[adamw] = runs[adamw].assign(
+        valid_accuracy=lead.transpose(*runs[adamw].valid_accuracy.dims)
+    )
+    # SGD's .828 is the worst; schedule-free AdamW's .8345 the best of three, AdamW's .842 of four
+    words = rules_on_c2.finding(runs).splitlines()[-1]
+    assert "the best of these 6 rules is there +0.65 points" in words
+    assert "with the same 3 settings, +1.40 points" in words and words.endswith("all of its 4.")
+    other = runs[folder("dense", "sgd", "cosine")]
+    runs[folder("dense", "sgd", "cosine")] = other.assign_coords(
+        learning_rate=2 * other.learning_rate
+    )  # other draws: nothing to set beside
+    assert "And on the dense net" not in rules_on_c2.finding(runs)
+
+
+def test_where_no_rule_arrives_in_every_seed_none_is_the_fastest():
+    never = xr.DataArray([2.0, np.inf], dims="seed")
+    assert (
+        _rules_finding._times({"sgd": never, "adam": never}) == "no rule gets there in every seed"
+    )
+
+
+@pytest.mark.parametrize(("upper", "overlap"), [(5.0, True), (np.inf, False)])
+def test_intervals_without_an_upper_end_are_not_said_to_overlap(upper, overlap):
+    claim = QUESTIONS["X1b"]
+    old, new = (
+        Judgement(claim, Verdict.UNDECIDED, Estimate(mean, mean - 1, upper)) for mean in (2, 3)
+    )
+    assert bool(_overlap(old, new)) == overlap
 
 
 def test_equal_rules_lie_within_tukeys_range():
@@ -491,7 +528,7 @@ def test_the_correlation_is_given_without_the_settings_that_still_rise():
     assert words.startswith("Spearman's correlation over all 10 settings is 0.99")
     assert words.endswith(
         "0 settings on EMNIST, 1 on CIFAR-10; over the others the correlation is 1.00 [1.00, 1.00],"
-        " over Adam's of them 1.00 [1.00, 1.00]."
+        " over Adam's among them 1.00 [1.00, 1.00]."
     )
 
 

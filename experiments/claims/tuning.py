@@ -58,7 +58,7 @@ def target_of(
 ) -> float:
     """Return the accuracy (%) to reach: a point below the best setting of the best rule.
 
-    `pick`: of which rule; min for the worst, so that all reach it.
+    `pick`: of which rule; min for the worst, so that all reach it in the mean.
     """
     return pick(float(score.mean("seed").max()) for score in scores.values()) - 1
 
