@@ -13,7 +13,7 @@ from emnist_jax.stats import (
     difference_after_k,
     time_to_target,
 )
-from experiments._curves import NONE, Mean, gains, plot_differences, plot_means
+from experiments._curves import NONE, Mean, gain, gains, plot_differences, plot_means
 from experiments._experiment import Results
 from experiments._names import NAMES
 from experiments.claims.rules import NEWER, RULES, SCHEDULE_FREE, folder
@@ -146,14 +146,9 @@ def draw_tuned(runs: Results, network: str):
     """Draw each rule less Adam (points), both at their best settings, a panel each kind."""
     panels = {}
     for kind, words in KINDS.items():
-        others = set(searched(runs, network, kind)) - {"adam"}
-        adam = folder(network, "adam", kind)
-        pairs = {
-            NAMES[rule]: (folder(network, rule, kind), adam)
-            for rule in RULES + NEWER
-            if rule in others
-        }
-        panels[words] = gains(runs, pairs)
+        own = searched(runs, network, kind)
+        adam = own.pop("adam")
+        panels[words] = {NAMES[rule]: gain(one, adam) for rule, one in own.items()}
     xlabel = "best settings, less Adam's, points"
     note = f"{about(runs, network)} · mean difference and 95 % t interval over seeds"
     return plot_means(panels, reference=0, xlabel=xlabel, same_scale=True, note=note)

@@ -148,8 +148,8 @@ def finding(runs: Results) -> str:
     if not done.all() and of_adam.sum() > 2:
         whole, adam = (_rho(one[of], other[of]) for of in (done, of_adam))
         left = f"; over the others the correlation is {whole}, over Adam's among them {adam}"
-    names = {runs[f"cifar10/cifar10/{rule}"].attrs.get("data") for rule in GRIDS}
-    about = f" {JPEG}" if "cifar10-jpeg" in names else ""
+    jpeg = runs["cifar10/cifar10/sgd"].attrs.get("data") == "cifar10-jpeg"
+    about = f" {JPEG}" if jpeg else ""
     return (
         f"Spearman's correlation over all {one.sizes['choice']} settings is {_rho(one, other)}, "
         f"over the {near[0].sizes['choice']} within {NEAR} points of EMNIST's best {_rho(*near)}. "

@@ -41,13 +41,14 @@ def finding(runs: Results) -> str:
     parts = [_rules_finding.finding(runs, "c2")]
     c2, dense = (searched(runs, network, "cosine") for network in ("c2", "dense"))
     count = c2["adam"].sizes["sample"]
-    alike = {rule: one.isel(sample=slice(count)) for rule, one in dense.items() if rule in c2}
-    if all(rule in alike and _same_draws(alike[rule], c2[rule]) for rule in c2):
-        few, all_of = (over_seeds(tuned_range(of)) for of in (alike, {k: dense[k] for k in c2}))
+    dense = {rule: one for rule, one in dense.items() if rule in c2}
+    few = {rule: one.isel(sample=slice(count)) for rule, one in dense.items()}
+    if set(few) == set(c2) and all(_same_draws(few[rule], c2[rule]) for rule in c2):
+        alike, whole = (over_seeds(tuned_range(of)) for of in (few, dense))
         parts.append(
             f"- **And on the dense net?** With a cosine, the best of these {len(c2)} rules is "
-            f"there {signed(few)} above the worst with the same {count} settings, "
-            f"{signed(all_of)} with all of its {dense['adam'].sizes['sample']}."
+            f"there {signed(alike)} above the worst with the same {count} settings, "
+            f"{signed(whole)} with all of its {dense['adam'].sizes['sample']}."
         )
     return "\n".join(parts)
 

@@ -433,6 +433,13 @@ def test_what_of_the_lead_a_cosine_and_an_average_leave():
     assert constant.startswith("at a constant rate, schedule-free AdamW takes 2.0 epochs")
     assert cosine.startswith("with a cosine, SGD takes 5.0 epochs")
     assert same.startswith("the same rules at a constant rate, momentum takes 5.0 epochs")
+    late = _rules_tables.tuned_table(rule("dense", "sgd", 0.82, 40)(), "dense").rows
+    never = [
+        row["seeds that never get there"]
+        for row in late
+        if row["learning rate"] == "at a constant rate"
+    ]
+    assert never == [5] + 8 * [0]  # SGD stays below 82.45 of 83.45
     rows = {row["rule"]: row for row in _rules_tables.kinds_table(WORLD).rows}
     assert rows["Adam"]["averaged (%)"] == pytest.approx(83.2, abs=0.02)
     assert rows["ADOPT"]["averaged (%)"] is None  # not tried
